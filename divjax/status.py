@@ -1,0 +1,24 @@
+"""Status is data: an int32 of bits that survives jit, vmap and a store. Zero is good news."""
+
+OK = 0
+NOT_CONVERGED = 1
+NON_FINITE = 2
+STALLED = 4
+MASS_MISSED = 8
+LOW_ESS = 16
+
+MEANING = {
+    NOT_CONVERGED: "not converged: max_steps reached before the gradient norm fell to tol",
+    NON_FINITE: "non-finite: the value or the gradient became NaN or infinite; the last finite state is kept",
+    STALLED: "stalled: no step improves the value any more, but the gradient norm is still above tol",
+    MASS_MISSED: "mass missed: the nodes do not hold the whole mass of p or of q",
+    LOW_ESS: "low effective sample size: few nodes carry the estimate",
+}
+
+
+def explain(status: int) -> str:
+    """A status in words, e.g. ``explain(int(result.status))``."""
+    status = int(status)
+    if unknown := status & ~sum(MEANING):
+        raise ValueError(f"Expected a sum of the bits {sorted(MEANING)}; got {status} (unknown part {unknown}).")
+    return "; ".join(text for bit, text in MEANING.items() if status & bit) or "ok"
