@@ -1,5 +1,37 @@
 """Differentiable divergences in JAX. Discretise once, measure with any of them."""
 
+from divjax import discretize as discretize
+from divjax import divergences as divergences
+from divjax.discretize import cdfs as cdfs
+from divjax.discretize import coupling as coupling
+from divjax.discretize import quadrature as quadrature
+from divjax.divergences import alpha_divergence as alpha_divergence
+from divjax.divergences import beta_divergence as beta_divergence
+from divjax.divergences import bhattacharyya as bhattacharyya
+from divjax.divergences import cauchy_schwarz as cauchy_schwarz
+from divjax.divergences import chernoff as chernoff
+from divjax.divergences import cramer as cramer
+from divjax.divergences import energy as energy
+from divjax.divergences import f_divergence as f_divergence
+from divjax.divergences import gamma_divergence as gamma_divergence
+from divjax.divergences import jeffreys as jeffreys
+from divjax.divergences import jensen as jensen
+from divjax.divergences import jensen_shannon as jensen_shannon
+from divjax.divergences import kl as kl
+from divjax.divergences import l2 as l2
+from divjax.divergences import neyman_chi2 as neyman_chi2
+from divjax.divergences import pearson_chi2 as pearson_chi2
+from divjax.divergences import renyi as renyi
+from divjax.divergences import reverse as reverse
+from divjax.divergences import reverse_kl as reverse_kl
+from divjax.divergences import skew as skew
+from divjax.divergences import squared_hellinger as squared_hellinger
+from divjax.divergences import symmetrize as symmetrize
+from divjax.divergences import total_variation as total_variation
+from divjax.divergences import transport_cost as transport_cost
+from divjax.divergences import triangular as triangular
+from divjax.divergences import tsallis as tsallis
+from divjax.divergences import wasserstein as wasserstein
 from divjax.iteration import Iteration as Iteration
 from divjax.iteration import run as run
 from divjax.measures import Cdfs as Cdfs

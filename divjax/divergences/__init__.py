@@ -1,0 +1,29 @@
+"""Divergences: arrays in, scalar out. They know nothing of distributions."""
+
+from divjax.divergences.cdf import cramer as cramer
+from divjax.divergences.cdf import energy as energy
+from divjax.divergences.combine import jensen as jensen
+from divjax.divergences.combine import reverse as reverse
+from divjax.divergences.combine import skew as skew
+from divjax.divergences.combine import symmetrize as symmetrize
+from divjax.divergences.f import f_divergence as f_divergence
+from divjax.divergences.f import jeffreys as jeffreys
+from divjax.divergences.f import jensen_shannon as jensen_shannon
+from divjax.divergences.f import kl as kl
+from divjax.divergences.f import neyman_chi2 as neyman_chi2
+from divjax.divergences.f import pearson_chi2 as pearson_chi2
+from divjax.divergences.f import reverse_kl as reverse_kl
+from divjax.divergences.f import squared_hellinger as squared_hellinger
+from divjax.divergences.f import total_variation as total_variation
+from divjax.divergences.f import triangular as triangular
+from divjax.divergences.power import alpha_divergence as alpha_divergence
+from divjax.divergences.power import beta_divergence as beta_divergence
+from divjax.divergences.power import bhattacharyya as bhattacharyya
+from divjax.divergences.power import cauchy_schwarz as cauchy_schwarz
+from divjax.divergences.power import chernoff as chernoff
+from divjax.divergences.power import gamma_divergence as gamma_divergence
+from divjax.divergences.power import l2 as l2
+from divjax.divergences.power import renyi as renyi
+from divjax.divergences.power import tsallis as tsallis
+from divjax.divergences.transport import transport_cost as transport_cost
+from divjax.divergences.transport import wasserstein as wasserstein

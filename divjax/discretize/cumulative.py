@@ -1,0 +1,169 @@
+"""Distribution functions and quantiles of two distributions, or of a distribution and a sample, at shared nodes.
+
+p and q may each be an unbatched one-dimensional distrax or TFP distribution, or a sample: ``Points`` or an array [n].
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from divjax.discretize import panels
+from divjax.discretize.families import Profile
+from divjax.discretize.marginals import has_quantile, quantile, tails
+from divjax.discretize.quadrature import default_refine, log_density, univariate
+from divjax.measures import Cdfs, Coupling, Points
+
+
+def _sample(data: Any) -> Points | None:
+    """A sample as Points with normalised weights, None for a distribution."""
+    if hasattr(data, "log_prob"):
+        return None
+    x, log_w = data if isinstance(data, Points) else (data, None)
+    x = jnp.asarray(x)
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) if jnp.issubdtype(x.dtype, jnp.inexact) else x * 1.0
+    if x.ndim == 2 and x.shape[1] == 1:
+        x = x[:, 0]
+    if x.ndim != 1 or x.size == 0:
+        raise ValueError(f"Expected a sample of shape [n] with n > 0; got shape {x.shape}. Use jax.vmap over batches.")
+    log_w = jnp.zeros(x.shape, x.dtype) if log_w is None else jnp.asarray(log_w, x.dtype)
+    return Points(x, jax.nn.log_softmax(log_w))
+
+
+def _steps(points: Points, x: Array) -> tuple[Array, Array]:
+    """P(X ≤ x), P(X > x) of a sample."""
+    order = jnp.argsort(points.x)
+    sorted_x, weights = points.x[order], jnp.exp(points.log_w)[order]
+    below = jnp.append(0.0, jnp.cumsum(weights))
+    above = jnp.append(jnp.cumsum(weights[::-1])[::-1], 0.0)
+    index = jnp.searchsorted(sorted_x, x, side="right")
+    return below[index], above[index]
+
+
+def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cdfs:
+    """Nodes for every ∫ h(P(x) − Q(x)) dx: what ``energy`` and ``cramer`` are measured on.
+
+    Panels follow the mass of both; the points of a sample are knots, so that its steps are exact. Returns
+    ``Cdfs(cdf_p, cdf_q, log_w)`` [n]. crossings: how many sign changes of P − Q become knots (for ∫|P − Q|).
+    """
+    samples = [_sample(p), _sample(q)]
+    if all(sample is not None for sample in samples):
+        return _two_samples(*samples)
+    shapes = [univariate(dist, name) for dist, name, s in zip((p, q), "pq", samples, strict=True) if s is None]
+    points = [sample.x for sample in samples if sample is not None]
+    grid = panels.lay(*shapes, points=jnp.concatenate(points) if points else None)
+    placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
+
+    def both(x):
+        pairs = [tails(d, x) if s is None else _steps(s, x) for d, s in zip((p, q), samples, strict=True)]
+        (below_p, above_p), (below_q, above_q) = pairs
+        upper = below_p + below_q > 1.0
+        return jnp.where(upper, -above_p, below_p), jnp.where(upper, -above_q, below_q)
+
+    def gap(x):
+        cdf_p, cdf_q = both(x)
+        return cdf_p - cdf_q
+
+    if not points:
+        placed = panels.split(grid, placed, gap, gap(jax.lax.stop_gradient(placed.x)), crossings)
+    cdf_p, cdf_q = both(placed.x)
+    return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel())
+
+
+def _two_samples(p: Points, q: Points) -> Cdfs:
+    x = jnp.concatenate([p.x, q.x])
+    weights = jnp.stack([jnp.concatenate([jnp.exp(p.log_w), jnp.zeros_like(q.x)]),
+                         jnp.concatenate([jnp.zeros_like(p.x), jnp.exp(q.log_w)])])  # fmt: skip
+    order = jnp.argsort(x)
+    x, cumulative = x[order], jnp.cumsum(weights[:, order], axis=1)
+    width = jnp.diff(x)
+    log_w = jnp.where(width > 0.0, jnp.log(jnp.where(width > 0.0, width, 1.0)), -jnp.inf)
+    return Cdfs(cumulative[0, :-1], cumulative[1, :-1], log_w)
+
+
+def coupling(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Coupling:
+    """Nodes for every ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du: what ``wasserstein`` is measured on.
+
+    Between distributions the nodes are laid on the one without a closed-form quantile and carried to the other by
+    Q⁻¹(P(x)). Between a distribution and a sample they are levels u, the sample's steps exact. Returns
+    ``Coupling(x, y, log_w)`` [n]. crossings: how many sign changes of x − y become knots (for order 1).
+    """
+    sample_p, sample_q = _sample(p), _sample(q)
+    if sample_p is not None and sample_q is not None:
+        return _matched_samples(sample_p, sample_q)
+    if sample_p is not None or sample_q is not None:
+        sample, dist = (sample_q, p) if sample_p is None else (sample_p, q)
+        univariate(dist, "p" if sample_p is None else "q")
+        x, y, log_w = _against_sample(dist, sample, crossings)
+        return Coupling(x, y, log_w) if sample_p is None else Coupling(y, x, log_w)
+    shapes = univariate(p, "p"), univariate(q, "q")
+    if has_quantile(p) and not has_quantile(q):
+        y, x, log_w = _carried(q, p, shapes[::-1], crossings, refine)
+    else:
+        x, y, log_w = _carried(p, q, shapes, crossings, refine)
+    return Coupling(x, y, log_w)
+
+
+def _carried(base: Any, other: Any, shapes: tuple[Profile, Profile], crossings: int, refine: int | None):
+    """Nodes x on the mass of base, and other's quantile at base's level."""
+    grid = panels.lay(shapes[0])
+    # Even where the density is flat, the other's quantile may have a logarithm at the end of the support.
+    grid = grid._replace(order=jnp.maximum(grid.order, 8.0))
+    placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
+
+    def image(x):
+        below, above = tails(base, x)
+        tiny = jnp.finfo(x.dtype).tiny
+        return quantile(other, jnp.maximum(below, tiny), jnp.maximum(above, tiny))
+
+    if crossings:
+        x = jax.lax.stop_gradient(placed.x)
+        placed = panels.split(grid, placed, lambda x: x - image(x), x - image(x), crossings)
+    log_w = placed.log_w + log_density(base, shapes[0], placed.x)
+    return placed.x.ravel(), image(placed.x).ravel(), log_w.ravel()
+
+
+def _against_sample(dist, sample, crossings):
+    """Between a sample's steps u runs over an interval, on which the quantile of dist is smooth."""
+    order = jnp.argsort(sample.x)
+    y, weights = sample.x[order], jnp.exp(sample.log_w)[order]
+    above = jnp.append(jnp.cumsum(weights[::-1])[::-1], 0.0)
+    below = jnp.append(0.0, jnp.cumsum(weights))
+    # The pieces of [0, 1] in which nothing is rounded: from u below the median, from v = 1 − u above.
+    lower = below[:-1] + below[1:] < 1.0
+    start, end = jnp.where(lower, below[:-1], above[1:]), jnp.where(lower, below[1:], above[:-1])
+    # At a level P(y), x = y: the kink of |x − y| becomes the end of a piece.
+    cdf, survival = tails(dist, y)
+    kink = jnp.clip(jnp.where(lower, cdf, survival), start, end) if crossings else end
+    kink = jax.lax.stop_gradient(kink)
+    first, last = (start == 0.0), jnp.zeros(y.shape, bool)
+    pieces = [_levels(start, kink, first), _levels(kink, end, last)]
+    level, log_w = (jnp.stack(part) for part in zip(*pieces, strict=True))
+    u, v = jnp.where(lower[:, None], level, 1.0 - level), jnp.where(lower[:, None], 1.0 - level, level)
+    x = quantile(dist, u, v)
+    return x.ravel(), jnp.broadcast_to(y[:, None], x.shape).ravel(), log_w.ravel()
+
+
+def _levels(start, end, graded):
+    """Gauss-Kronrod levels on (start, end) and log-weights, like t⁸ where the piece begins at 0."""
+    dtype = start.dtype
+    t, width = jnp.asarray(panels.T, dtype), (end - start)[:, None]
+    positive = width > 0.0
+    t, slope = jnp.where(graded[:, None], t**8, t), jnp.where(graded[:, None], 8.0 * t**7, 1.0)
+    log_width = jnp.where(positive, jnp.log(jnp.where(positive, width, 1.0)), -jnp.inf)
+    level = start[:, None] + jnp.where(positive, width, 0.5 - start[:, None]) * t
+    return level, log_width + jnp.log(slope) + jnp.asarray(panels.LOG_WEIGHTS, dtype)
+
+
+def _matched_samples(p: Points, q: Points) -> Coupling:
+    """The merged levels of both samples: on each of the n + m pieces both quantile functions are constant."""
+    order_p, order_q = jnp.argsort(p.x), jnp.argsort(q.x)
+    cdf_p = jnp.cumsum(jnp.exp(p.log_w)[order_p]).at[-1].set(1.0)
+    cdf_q = jnp.cumsum(jnp.exp(q.log_w)[order_q]).at[-1].set(1.0)
+    levels = jnp.sort(jnp.concatenate([cdf_p, cdf_q]))
+    width = jnp.diff(levels, prepend=0.0)
+    middle = levels - 0.5 * width
+    x = p.x[order_p][jnp.clip(jnp.searchsorted(cdf_p, middle), 0, p.x.size - 1)]
+    y = q.x[order_q][jnp.clip(jnp.searchsorted(cdf_q, middle), 0, q.x.size - 1)]
+    return Coupling(x, y, jnp.where(width > 0.0, jnp.log(jnp.where(width > 0.0, width, 1.0)), -jnp.inf))

@@ -1,0 +1,195 @@
+"""Composite Gauss-Kronrod rules on panels that follow the mass: where the nodes of every 1-D integral come from.
+
+Between two knots a panel is linear; at an end of the support it is graded, x = low + h t^m, for densities with a
+power or a logarithm there; beyond the last knot on an infinite side it is x = e + s (t^-4 − 1)/4, which turns any
+power tail into a smooth integrand. Knots on smooth stretches carry no gradient: there the integral does not depend
+on them, and ∂/∂θ of the sum at fixed nodes is the quadrature of the derivative. Kinks and ends of supports do move
+with θ, so their knots, and the nodes between them, do too.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from divjax.discretize.families import Profile, knots
+
+ORDER = 15  # nodes of a panel
+TAIL = 4  # x grows like t^-TAIL on a tail panel
+
+# Gauss-Kronrod (7, 15), Kronrod (1965): abscissae in (0, 1], weights of both rules on [-1, 1].
+_X = (0.9914553711208126, 0.9491079123427585, 0.8648644233597691, 0.7415311855993944,
+      0.5860872354676911, 0.4058451513773972, 0.2077849550078985, 0.0)  # fmt: skip
+_WK = (0.02293532201052922, 0.06309209262997855, 0.1047900103222502, 0.1406532597155259,
+       0.1690047266392679, 0.1903505780647854, 0.2044329400752989, 0.2094821410847278)  # fmt: skip
+_WG = (0.0, 0.1294849661688697, 0.0, 0.2797053914892767, 0.0, 0.3818300505051189, 0.0, 0.4179591836734694)
+
+T = 0.5 * (1.0 + np.array([-x for x in _X] + list(_X[-2::-1])))  # nodes on (0, 1)
+LOG_WEIGHTS = np.log(0.5 * np.array(_WK + _WK[-2::-1]))
+with np.errstate(divide="ignore"):
+    LOG_GAUSS_WEIGHTS = np.log(0.5 * np.array(_WG + _WG[-2::-1]))  # the embedded rule; −inf where it has no node
+
+
+_SMOOTH = np.zeros(1, bool)
+
+
+class Grid(NamedTuple):
+    """P panels in ascending order: maps from t in (0, 1) to x. A tail panel's width is the scale it starts on."""
+
+    left: Float[Array, " P"]
+    right: Float[Array, " P"]
+    graded_left: Bool[Array, " P"]  # this end is an end of a support
+    graded_right: Bool[Array, " P"]
+    tail: Int[Array, " P"]  # −1 and +1: goes to −inf, to +inf; 0: finite
+    order: Float[Array, " P"]  # steepness of the grading
+
+
+class Placed(NamedTuple):
+    """Nodes [P, 15] of a rule, with Σ exp(log_w) h(x) ≈ ∫ h."""
+
+    x: Float[Array, "P 15"]
+    log_w: Float[Array, "P 15"]
+
+
+def lay(*profiles: Profile, points: Float[Array, " m"] | None = None) -> Grid:
+    """Panels for the mass of all profiles, with further knots at ``points``."""
+    smooth = jnp.concatenate([jnp.ravel(knots(shape)) for shape in profiles])
+    kinks = jnp.concatenate([shape.kinks for shape in profiles] + ([] if points is None else [points]))
+    edges = jnp.concatenate([shape.edges for shape in profiles])
+    ends, is_edge = _sorted_knots(jax.lax.stop_gradient(smooth), kinks, edges)
+    left, right, graded_left, graded_right = ends[:-1], ends[1:], is_edge[:-1], is_edge[1:]
+    tail = np.zeros(left.shape, np.int8)
+    if any(shape.low is None for shape in profiles):
+        left = jnp.append(ends[:1] - _outer_scale(profiles, -1), left)
+        right, tail = jnp.append(ends[:1], right), np.append(np.int8(-1), tail)
+        graded_left, graded_right = (_append(_SMOOTH, graded) for graded in (graded_left, graded_right))
+    if any(shape.high is None for shape in profiles):
+        right = jnp.append(right, ends[-1:] + _outer_scale(profiles, 1))
+        left, tail = jnp.append(left, ends[-1:]), np.append(tail, np.int8(1))
+        graded_left, graded_right = (_append(graded, _SMOOTH) for graded in (graded_left, graded_right))
+    orders = [jnp.asarray(shape.order, left.dtype) for shape in profiles]
+    order = jax.lax.stop_gradient(jnp.broadcast_to(jnp.max(jnp.stack(orders)), left.shape))
+    return Grid(left, right, graded_left, graded_right, tail, order)
+
+
+def _append(*flags):
+    """Flags known while tracing stay so: grids without ends of supports need no grading."""
+    numpy = all(isinstance(flag, np.ndarray) for flag in flags)
+    return (np if numpy else jnp).append(*flags)
+
+
+def _sorted_knots(smooth, kinks, edges):
+    if not edges.size and not kinks.size:
+        return jnp.sort(smooth), np.zeros(smooth.shape, bool)
+    ends = jnp.concatenate([smooth, kinks, edges])
+    ascending = jnp.argsort(jax.lax.stop_gradient(ends))
+    return ends[ascending], ascending >= smooth.size + kinks.size
+
+
+def _outer_scale(profiles, side):
+    """How far the outermost knot is from its own centre: the scale on which the tail panel starts."""
+    centers = jnp.concatenate([shape.center for shape in profiles])
+    reaches = jnp.concatenate([shape.scale * max(shape.reach[-1], 1.0) for shape in profiles])
+    return jax.lax.stop_gradient(reaches[jnp.argmax(side * centers + reaches)])
+
+
+def place(rows: Grid, t: Array, complement: Array) -> tuple[Array, Array]:
+    """x(t) and log dx/dt on panels that broadcast against t; complement = 1 − t, so that neither end is rounded."""
+    width = rows.right - rows.left
+    log_width = jnp.where(width > 0.0, jnp.log(jnp.where(width > 0.0, width, 1.0)), -jnp.inf)
+    x, log_dx = rows.left + width * t, log_width + jnp.zeros_like(t)
+    if not isinstance(rows.graded_left, np.ndarray):
+        x, log_dx = _graded(rows, width, log_width, t, complement, (x, log_dx))
+    for side, far, near in ((-1, t, rows.right), (1, complement, rows.left)):
+        stretched = near + side * width * (far**-TAIL - 1.0) / TAIL
+        x = jnp.where(rows.tail == side, stretched, x)
+        log_dx = jnp.where(rows.tail == side, log_width - (TAIL + 1) * jnp.log(far), log_dx)
+    return x, log_dx
+
+
+def _graded(rows, width, log_width, t, complement, linear):
+    """x − left = h t^m, or its mirror image, or h t^m / (t^m + (1−t)^m) between two ends."""
+    m, log_t, log_c = rows.order, jnp.log(t), jnp.log(complement)
+    log_m = jnp.log(m)
+    from_left = rows.left + width * jnp.exp(m * log_t), log_m + (m - 1.0) * log_t
+    from_right = rows.right - width * jnp.exp(m * log_c), log_m + (m - 1.0) * log_c
+    # With r = (c/t)^m: x = left + h / (1 + r), dx/dt = h m r / (1 + r)² / (t c).
+    log_r = m * (log_c - log_t)
+    log_both = log_m - jax.nn.softplus(log_r) - jax.nn.softplus(-log_r) - log_t - log_c
+    from_both = jnp.where(log_r > 0.0, rows.left + width * jax.nn.sigmoid(-log_r),
+                          rows.right - width * jax.nn.sigmoid(log_r)), log_both  # fmt: skip
+    conditions = [rows.graded_left & rows.graded_right, rows.graded_left, rows.graded_right]
+    x = jnp.select(conditions, [from_both[0], from_left[0], from_right[0]], linear[0])
+    log_slope = jnp.select(conditions, [from_both[1], from_left[1], from_right[1]], jnp.zeros_like(log_both))
+    return x, log_width + log_slope
+
+
+def nodes(grid: Grid, num: int = 1) -> Placed:
+    """The 15 Gauss-Kronrod nodes of every panel, or of each of ``num`` equal stretches of t on it."""
+    dtype = grid.left.dtype
+    t = (np.arange(num)[:, None] + T) / num
+    rows = Grid(*(field[:, None, None] for field in grid))
+    x, log_dx = place(rows, jnp.asarray(t, dtype), jnp.asarray(t[::-1, ::-1], dtype))
+    log_w = log_dx + jnp.asarray(LOG_WEIGHTS - np.log(num), dtype)
+    return Placed(x.reshape(-1, ORDER), log_w.reshape(-1, ORDER))
+
+
+def split(grid: Grid, placed: Placed, gap: Callable[[Array], Array], values: Array, num: int) -> Placed:
+    """The same rule with its panels cut where ``gap`` changes sign, at the first ``num`` such points.
+
+    For integrands with a kink at gap(x) = 0, such as |p − q|. ``values`` = gap(placed.x). The stretches that are cut
+    lose their weight; 2 num panels for their pieces are appended. Roots are found in the coordinate of the panel.
+    """
+    dtype, stretches = placed.x.dtype, placed.x.shape[0]
+    per_panel = stretches // grid.left.shape[0]
+    values = jax.lax.stop_gradient(values).ravel()
+    changes = (values[1:] > 0.0) != (values[:-1] > 0.0)
+    index = jnp.nonzero(changes, size=num, fill_value=values.size)[0]
+    found, index = index < values.size, jnp.minimum(index, values.size - 2)
+    # One coordinate for the line: the number of the stretch + t. Neighbouring nodes may lie on two of them.
+    position = jnp.asarray(np.arange(stretches)[:, None] + T, dtype).ravel()
+    gap_at = lambda s: gap(_at(grid, s / per_panel)[0])  # noqa: E731
+    roots = _roots(gap_at, position[index], position[index + 1], values[index], values[index + 1])
+    roots = jnp.where(found, roots, stretches)
+    cut = jnp.minimum(jnp.floor(roots), stretches - 1)
+    before = jnp.maximum(cut, jnp.append(jnp.zeros(1, dtype), roots[:-1]))  # the last end before the root
+    is_last = found & (jnp.append(cut[1:], stretches) != cut) | (found & ~jnp.append(found[1:], False))
+    after = jnp.where(is_last, cut + 1.0, roots)  # and after it; nothing where another root follows
+    low, high = jnp.concatenate([before, roots]), jnp.concatenate([roots, after])
+    length = jnp.where(jnp.tile(found, 2), high - low, 0.0)[:, None]
+    low = jnp.where(jnp.tile(found, 2), low, 0.5 * per_panel)[:, None]  # a place without overflow for what has weight 0
+    x, log_dx = _at(grid, (low + length * jnp.asarray(T, dtype)) / per_panel)
+    log_length = jnp.where(length > 0.0, jnp.log(jnp.where(length > 0.0, length, 1.0) / per_panel), -jnp.inf)
+    log_w = log_dx + log_length + jnp.asarray(LOG_WEIGHTS, dtype)
+    is_cut = jnp.zeros(stretches, bool).at[jnp.where(found, cut, stretches).astype(int)].set(True, mode="drop")
+    kept = jnp.where(is_cut[:, None], -jnp.inf, placed.log_w)
+    return Placed(jnp.concatenate([placed.x, x]), jnp.concatenate([kept, log_w]))
+
+
+def _at(grid, position):
+    """x and log dx/dt at position = panel + t."""
+    panel = jnp.clip(jnp.floor(position), 0, grid.left.shape[0] - 1)
+    rows = Grid(*(jnp.asarray(field)[panel.astype(int)] for field in grid))
+    tiny = jnp.finfo(position.dtype).eps
+    t = jnp.clip(position - panel, tiny, 1.0 - tiny)
+    return place(rows, t, 1.0 - t)
+
+
+def _roots(gap, low, high, at_low, at_high):
+    """Zeros of gap between points with values of opposite sign: the Illinois variant of regula falsi."""
+
+    def narrow(_, bracket):
+        low, high, at_low, at_high = bracket
+        slope = at_high - at_low
+        share = jnp.clip(-at_low / jnp.where(slope == 0.0, 1.0, slope), 0.01, 0.99)
+        middle = low + share * (high - low)
+        value = gap(middle)
+        same = (value > 0.0) == (at_low > 0.0)
+        return (jnp.where(same, middle, low), jnp.where(same, high, middle),
+                jnp.where(same, value, 0.5 * at_low), jnp.where(same, 0.5 * at_high, value))  # fmt: skip
+
+    low, high, at_low, at_high = jax.lax.fori_loop(0, 12, narrow, (low, high, at_low, at_high))
+    return jax.lax.stop_gradient(jnp.where(jnp.abs(at_low) < jnp.abs(at_high), low, high))

@@ -1,0 +1,78 @@
+"""Quadrature in one dimension: two distributions in, nodes that follow the mass of both out."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from divjax import numerics as nu
+from divjax.discretize import panels
+from divjax.discretize.families import Profile, profile
+from divjax.measures import Panels
+
+
+def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Panels:
+    """Nodes for every ∫ h(p(x), q(x)) dx on the line, from the distributions alone: no grid to choose.
+
+    p, q: unbatched one-dimensional distrax or TFP distributions, mixtures too; build them from parameter arrays
+    inside the function that is vmapped or differentiated. The panels of the rule follow the components' centres and
+    scales, the kinks and the ends of the supports of both, as they move with the parameters.
+
+    crossings: how many points with p = q become ends of panels (for total_variation, whose integrand has its kinks
+    there); 0 saves 15 to 30 % where no integrand has kinks. refine: every panel is cut into so many; by default 1 in
+    float32 and 2 in float64, for errors at the level of rounding and near 1e-10.
+
+    Returns ``Panels(log_p, log_q, log_w)``, [n] each: feed it to any divergence as ``kl(*nodes)``. Raises ValueError
+    for batched or multivariate distributions, TypeError for one whose mass it cannot locate.
+    """
+    shape_p, shape_q = (univariate(dist, name) for dist, name in ((p, "p"), (q, "q")))
+    grid = panels.lay(shape_p, shape_q)
+    placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
+
+    def log_densities(x):
+        return log_density(p, shape_p, x), log_density(q, shape_q, x)
+
+    if crossings:
+        x = jax.lax.stop_gradient(placed.x)
+        placed = panels.split(grid, placed, lambda x: _gap(*log_densities(x)), _gap(*log_densities(x)), crossings)
+    log_p, log_q = log_densities(placed.x)
+    return Panels(log_p.ravel(), log_q.ravel(), placed.log_w.ravel())
+
+
+def _gap(log_p, log_q):
+    return nu.finite(jnp.clip(nu.log_ratio(log_p, log_q), -1.0, 1.0))
+
+
+def default_refine(dtype: jnp.dtype) -> int:
+    """Stretches per panel that take smooth integrands to rounding in float32, to 1e-10 in float64."""
+    return 2 if dtype == jnp.float64 else 1
+
+
+def univariate(dist: Any, name: str = "the distribution") -> Profile:
+    """The profile of one unbatched distribution on the line; ValueError where it is not that."""
+    event, batch = tuple(dist.event_shape), tuple(dist.batch_shape)
+    if event != ():
+        raise ValueError(
+            f"Expected {name} to be one-dimensional with event_shape (); got event_shape {event}. "
+            "Use dj.monte_carlo, or marginals, in more dimensions."
+        )
+    if batch != ():
+        raise ValueError(
+            f"Expected {name} to be unbatched; got batch_shape {batch}. Use jax.vmap over its parameters and build "
+            "the distribution inside the mapped function."
+        )
+    return profile(dist)
+
+
+def log_density(dist: Any, shape: Profile, x: Array) -> Array:
+    """log p(x), −inf outside the support, where a log_prob may be NaN or have a NaN gradient."""
+    if shape.low is None and shape.high is None:
+        return dist.log_prob(x)
+    low = -jnp.inf if shape.low is None else jax.lax.stop_gradient(shape.low)
+    high = jnp.inf if shape.high is None else jax.lax.stop_gradient(shape.high)
+    inside = (x >= low) & (x <= high)
+    # A node that rounding puts on an end of the support is moved one step inside: log 0 times 0 is NaN.
+    x = jnp.where(x <= low, jnp.nextafter(jnp.asarray(low, x.dtype), jnp.asarray(jnp.inf, x.dtype)), x)
+    x = jnp.where(x >= high, jnp.nextafter(jnp.asarray(high, x.dtype), jnp.asarray(-jnp.inf, x.dtype)), x)
+    return jnp.where(inside, dist.log_prob(jnp.where(inside, x, shape.center[0])), -jnp.inf)

@@ -1,0 +1,249 @@
+"""The f-divergences: ∫ q f(p/q) with f convex and f(1) = f'(1) = 0, on (log p, log q), never on the ratio.
+
+Every one has the leaf signature ``div(log_p, log_q, log_w=0.0, *, params) -> scalar`` in nats: log-densities [n] at
+shared nodes and log-weights of the nodes ([n] or scalar), Σ exp(log_w) h(x_i) ≈ ∫ h. Terms are non-negative one by
+one, so a value is never negative, p ≈ q costs no digits beyond those of the log-densities, and log-ratios of ±1e4 are
+fine in float32. A node where p = q = 0, or whose weight is 0, adds 0. Values may be +inf; value and gradient are
+never NaN: an infinite term has gradient 0.
+
+A term T(p, q) is 1-homogeneous, hence T = ∂T/∂log p + ∂T/∂log q (Euler). The two partial derivatives are written by
+hand: they are simpler than T, share its exponentials, and can be differentiated again.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from divjax import numerics as nu
+
+Term = Callable[..., Array]
+LogDensity = Float[Array, " n"]
+Scalar = Float[Array, ""]
+
+
+def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) -> Term:
+    """T(log_p, log_q, log_w, *params) with hand-written derivatives in the first two; a weight multiplies T."""
+
+    @jax.custom_jvp
+    def term(log_p, log_q, log_w, *params):
+        d = nu.log_ratio(log_p, log_q)
+        return value(log_p + log_w, log_q + log_w, d, *params)
+
+    @term.defjvp
+    def jvp(primals, tangents):
+        log_p, log_q, log_w, *params = primals
+        dlog_p, dlog_q, dlog_w, *dparams = tangents
+        d = nu.log_ratio(log_p, log_q)
+        d = jnp.where(jnp.isfinite(d), d, 0.0)
+        by_p, by_q = partials(log_p + log_w, log_q + log_w, d, *params)
+        out = term(*primals)
+        tangent = by_p * dlog_p + by_q * dlog_q + (by_p + by_q) * dlog_w
+        if params:
+            weighted = (log_p + log_w, log_q + log_w, d)
+            tangent = tangent + jax.jvp(lambda *ps: value(*weighted, *ps), tuple(params), tuple(dparams))[1]
+        return out, tangent
+
+    return term
+
+
+def _total(term: Term, log_p: Array, log_q: Array, log_w: ArrayLike, *params: ArrayLike) -> Scalar:
+    log_p, log_q, log_w, *params = nu.promote(log_p, log_q, log_w, *params)
+    return jnp.sum(term(log_p, log_q, jnp.broadcast_to(log_w, jnp.broadcast_shapes(log_p.shape, log_q.shape)), *params))
+
+
+def _kl_value(a, b, d):
+    """p log(p/q) − p + q for p = e^a, q = e^b, d = a − b."""
+    p, q = jnp.exp(a), jnp.exp(b)
+    near = jnp.abs(d) < 0.5
+    far = jnp.where(d == jnp.inf, jnp.where(a > -jnp.inf, jnp.inf, 0.0), p * (nu.finite(d) - 1.0) + q)
+    return jnp.where(near, p * nu.exp_excess(-jnp.where(near, d, 0.0)), far)
+
+
+def _swap(term):
+    return lambda a, b, d, *params: term(b, a, -d, *params)
+
+
+def _swap_partials(partials):
+    return lambda a, b, d, *params: partials(b, a, -d, *params)[::-1]
+
+
+def _kl_partials(a, b, d):
+    p = jnp.exp(a)
+    return p * d, jnp.exp(b) - p
+
+
+_kl = _with_partials(_kl_value, _kl_partials)
+_reverse_kl = _with_partials(_swap(_kl_value), _swap_partials(_kl_partials))
+
+
+def kl(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Kullback-Leibler divergence KL(p‖q) = ∫ p log(p/q) ≥ 0 (Kullback, Leibler 1951).
+
+    p is the target (the data), q the model: minimising it is maximum likelihood. +inf where q = 0 < p.
+    """
+    return _total(_kl, log_p, log_q, log_w)
+
+
+def reverse_kl(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Reverse Kullback-Leibler divergence KL(q‖p) = ∫ q log(q/p) ≥ 0. +inf where p = 0 < q."""
+    return _total(_reverse_kl, log_p, log_q, log_w)
+
+
+def _jeffreys_value(a, b, d):
+    one_sided = jnp.isinf(d) & (jnp.maximum(a, b) > -jnp.inf)
+    return jnp.where(one_sided, jnp.inf, nu.difference(a, b, nu.finite(d)) * nu.finite(d))
+
+
+def _jeffreys_partials(a, b, d):
+    p, q = jnp.exp(a), jnp.exp(b)
+    return p * d + p - q, q - p - q * d
+
+
+_jeffreys = _with_partials(_jeffreys_value, _jeffreys_partials)
+
+
+def jeffreys(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Jeffreys divergence KL(p‖q) + KL(q‖p) = ∫ (p − q) log(p/q) ≥ 0 (Jeffreys 1946). Symmetric."""
+    return _total(_jeffreys, log_p, log_q, log_w)
+
+
+def _log_ratios_to_mixture(d, weight):
+    """log(p/m) and log(q/m) for m = w p + (1−w) q, from the smaller of the two exponentials."""
+    decay = jnp.expm1(-jnp.abs(d))
+    nearest = -jnp.log1p(jnp.where(d >= 0.0, 1.0 - weight, weight) * decay)
+    return jnp.where(d >= 0.0, nearest, nearest + d), jnp.where(d >= 0.0, nearest - d, nearest)
+
+
+def _js_value(a, b, d, weight):
+    u, v = _log_ratios_to_mixture(d, weight)
+    log_m = jnp.where(d >= 0.0, a - u, b - v)
+    u, v = jnp.where(a == -jnp.inf, -jnp.inf, u), jnp.where(b == -jnp.inf, -jnp.inf, v)
+    p_part = jnp.where(weight > 0.0, weight * _kl_value(a, log_m, u), 0.0)
+    q_part = jnp.where(weight < 1.0, (1.0 - weight) * _kl_value(b, log_m, v), 0.0)
+    return p_part + q_part
+
+
+def _js_partials(a, b, d, weight):
+    u, v = _log_ratios_to_mixture(d, weight)
+    return weight * jnp.exp(a) * u, (1.0 - weight) * jnp.exp(b) * v
+
+
+_jensen_shannon = _with_partials(_js_value, _js_partials)
+
+
+def jensen_shannon(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, weight: ArrayLike = 0.5) -> Scalar:
+    """Jensen-Shannon divergence w KL(p‖m) + (1−w) KL(q‖m), m = w p + (1−w) q (Lin 1991; weight: Huszár 2015).
+
+    In [0, −w log w − (1−w) log(1−w)], at most log 2, finite for any supports. weight in [0, 1]; symmetric at ½.
+    The value divided by w tends to KL(p‖q) as w → 0, divided by 1−w to KL(q‖p) as w → 1.
+    """
+    return _total(_jensen_shannon, log_p, log_q, log_w, weight)
+
+
+def _hellinger_value(a, b, d):
+    root = nu.difference(0.5 * a, 0.5 * b, 0.5 * d)
+    return 0.5 * root * root
+
+
+def _hellinger_partials(a, b, d):
+    geometric = jnp.exp(0.5 * (a + b))
+    return 0.5 * (jnp.exp(a) - geometric), 0.5 * (jnp.exp(b) - geometric)
+
+
+_squared_hellinger = _with_partials(_hellinger_value, _hellinger_partials)
+
+
+def squared_hellinger(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Squared Hellinger distance 1 − ∫ √(p q) = ½ ∫ (√p − √q)², in [0, 1] (Hellinger 1909). Its root is a metric."""
+    return _total(_squared_hellinger, log_p, log_q, log_w)
+
+
+def _pearson_value(a, b, d):
+    near = jnp.abs(d) < 0.5
+    root = jnp.expm1(jnp.where(near, d, 0.0))
+    one_sided = (d == jnp.inf) & (a > -jnp.inf)
+    far = jnp.exp(a + nu.finite(d)) - 2.0 * jnp.exp(a) + jnp.exp(b)
+    return jnp.where(near, jnp.exp(b) * root * root, jnp.where(one_sided, jnp.inf, far))
+
+
+def _pearson_partials(a, b, d):
+    p, squares = jnp.exp(a), nu.bounded_exp(a + d)
+    return 2.0 * (squares - p), jnp.exp(b) - squares
+
+
+_pearson_chi2 = _with_partials(_pearson_value, _pearson_partials)
+_neyman_chi2 = _with_partials(_swap(_pearson_value), _swap_partials(_pearson_partials))
+
+
+def pearson_chi2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Pearson χ² divergence ∫ (p − q)² / q ≥ 0 (Pearson 1900). +inf where q = 0 < p, or where it exceeds the dtype.
+
+    To fit with it from far away, minimise ``renyi(alpha=2)`` = log(1 + χ²) instead: same optimum, no overflow.
+    """
+    return _total(_pearson_chi2, log_p, log_q, log_w)
+
+
+def neyman_chi2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Neyman χ² divergence ∫ (p − q)² / p ≥ 0 (Neyman 1949): Pearson's with p and q exchanged."""
+    return _total(_neyman_chi2, log_p, log_q, log_w)
+
+
+def _triangular_value(a, b, d):
+    return nu.difference(a, b, d) * jnp.tanh(0.5 * d)
+
+
+def _triangular_partials(a, b, d):
+    slope = jnp.tanh(0.5 * d)
+    return jnp.exp(a) * slope * (2.0 - slope), -jnp.exp(b) * slope * (2.0 + slope)
+
+
+_triangular = _with_partials(_triangular_value, _triangular_partials)
+
+
+def triangular(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Triangular discrimination ∫ (p − q)² / (p + q), in [0, 2] (Le Cam 1986; Topsøe 2000). Symmetric."""
+    return _total(_triangular, log_p, log_q, log_w)
+
+
+def _tv_value(a, b, d):
+    return 0.5 * jnp.abs(nu.difference(a, b, d))
+
+
+def _tv_partials(a, b, d):
+    return 0.5 * jnp.sign(d) * jnp.exp(a), -0.5 * jnp.sign(d) * jnp.exp(b)
+
+
+_total_variation = _with_partials(_tv_value, _tv_partials)
+
+
+def total_variation(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Total variation distance ½ ∫ |p − q|, in [0, 1]. A metric. Its gradient at p = q is taken as 0."""
+    return _total(_total_variation, log_p, log_q, log_w)
+
+
+def f_divergence(
+    log_p: LogDensity,
+    log_q: LogDensity,
+    log_w: ArrayLike = 0.0,
+    *,
+    f: Callable[[Array], Array],
+    slope: ArrayLike = jnp.inf,
+) -> Scalar:
+    """∫ q f(p/q) for a convex f of one's own with f(1) = 0 (Csiszár 1963; Ali, Silvey 1966).
+
+    f maps arrays elementwise and must be finite on (0, ∞). f(t) − f'(1) (t − 1) is what is summed: the same
+    divergence, with non-negative terms. ``slope`` = lim f(t)/t as t → ∞ is the price of p where q = 0.
+    """
+    log_p, log_q, log_w, slope = nu.promote(log_p, log_q, log_w, slope)
+    d = nu.log_ratio(log_p, log_q)
+    one = jnp.ones_like(d)
+    tilt = jax.jvp(f, (one,), (one,))[1]
+    bound = jnp.log(jnp.finfo(d.dtype).max) / 4
+    below = jnp.exp(jnp.clip(d, -bound, 0.0))  # p/q where p ≤ q: q f(p/q)
+    above = jnp.exp(jnp.clip(d, 0.0, bound))  # p/q where p > q: p f(t)/t, which does not overflow
+    low = jnp.exp(log_q + log_w) * (f(below) - tilt * (below - 1.0))
+    high = jnp.exp(log_p + log_w) * (f(above) / above - tilt * (1.0 - 1.0 / above))
+    alone = jnp.where(log_p + log_w > -jnp.inf, jnp.exp(log_p + log_w) * slope, 0.0)
+    return jnp.sum(jnp.where(d <= 0.0, low, jnp.where(d == jnp.inf, alone, high)))

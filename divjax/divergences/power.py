@@ -1,0 +1,208 @@
+"""Divergences of powers of the densities: Minka's alpha, Rényi, Tsallis, and the density-power (beta, gamma) family.
+
+Leaf signature, shapes and guarantees as in ``divjax.divergences.f``. The order (alpha, beta, gamma) is traceable, so
+that ``jax.vmap`` over it is one program, and its limits are smooth: alpha → 0 and 1 and beta, gamma → 0 are the
+Kullback-Leibler divergences, in value and in derivative.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from divjax import numerics as nu
+from divjax.divergences.f import LogDensity, Scalar, _total, _with_partials, squared_hellinger
+
+
+def _alpha_value(a, b, d, alpha):
+    # T_alpha(p, q) = T_{1−alpha}(q, p): work on the side where 1 − order is at least ½ and divides nothing away.
+    swap = alpha > 0.5
+    order = jnp.where(swap, 1.0 - alpha, alpha)
+    log_q, log_p = jnp.where(swap, a, b), jnp.where(swap, b, a)
+    d = jnp.where(swap, -d, d)
+    near = jnp.abs(d) * jnp.maximum(1.0, jnp.abs(order)) < 0.5
+    series = jnp.exp(log_q) * nu.power_excess(order, jnp.where(near, d, 0.0))
+    return jnp.where(near, series, _alpha_far(log_p, log_q, d, order))
+
+
+def _alpha_far(log_p, log_q, d, order):
+    """[p − q − q (e^(order d) − 1)/order] / (1 − order), its middle term without overflow and with its limits."""
+    p, q = jnp.exp(log_p), jnp.exp(log_q)
+    only_p, only_q = (d == jnp.inf) & (log_p > -jnp.inf), (d == -jnp.inf) & (log_q > -jnp.inf)
+    d = nu.finite(d)
+    small = jnp.abs(order * d) < 1.0
+    safe_order = jnp.where(small, 1.0, order)
+    slope = q * d * nu.exp_slope(jnp.where(small, order * d, 0.0))
+    power = (jnp.exp(log_q + jnp.where(small, 0.0, order * d)) - q) / safe_order
+    value = (p - q - jnp.where(small, slope, power)) / (1.0 - order)
+    # Where only p is positive: p / (1 − order), order ≤ ½. Where only q is: q / order, infinite for order ≤ 0.
+    positive = order > 0.0
+    alone_q = jnp.where(positive, q / jnp.where(positive, order, 1.0), jnp.inf)
+    return jnp.where(only_p, p / (1.0 - order), jnp.where(only_q, alone_q, value))
+
+
+def _alpha_partials(a, b, d, alpha):
+    # (p − M)/(1−alpha) and (q − M)/alpha with M = p^alpha q^(1−alpha).
+    return -_power_gap(a, -d, 1.0 - alpha), -_power_gap(b, d, alpha)
+
+
+def _power_gap(log_q, d, order):
+    """q (e^(order d) − 1) / order, smooth through order = 0, saturating instead of overflowing."""
+    small = jnp.abs(order * d) < 1.0
+    safe_order = jnp.where(small, 1.0, order)
+    slope = jnp.exp(log_q) * d * nu.exp_slope(jnp.where(small, order * d, 0.0))
+    power = (nu.bounded_exp(log_q + jnp.where(small, 0.0, order * d)) - jnp.exp(log_q)) / safe_order
+    return jnp.where(small, slope, power)
+
+
+_alpha = _with_partials(_alpha_value, _alpha_partials)
+
+
+def alpha_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
+    """(1 − ∫ p^α q^(1−α)) / (α (1−α)) ≥ 0, any real α (Minka 2005; Amari's with another parameter).
+
+    α → 1 is kl, α → 0 reverse_kl, ½ is 4 squared_hellinger, 2 is pearson_chi2 / 2, −1 neyman_chi2 / 2.
+    +inf where q = 0 < p for α ≥ 1, where p = 0 < q for α ≤ 0.
+    """
+    return _total(_alpha, log_p, log_q, log_w, alpha)
+
+
+def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
+    """Tsallis relative entropy (∫ p^α q^(1−α) − 1) / (α − 1), which is α times alpha_divergence (Tsallis 1998).
+
+    ≥ 0 for α ≥ 0, the domain; α → 1 is kl, α = 0 gives 0 where the supports agree.
+    """
+    return alpha * alpha_divergence(log_p, log_q, log_w, alpha=alpha)
+
+
+def _log_affinity(log_p, log_q, log_w, alpha):
+    """log ∫ p^α q^(1−α) in log space, for what alpha_divergence cannot hold."""
+    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    powers = nu.finite(alpha * log_p) + nu.finite((1.0 - alpha) * log_q)
+    p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
+    powers = jnp.where((p_zero & (alpha > 0.0)) | (q_zero & (alpha < 1.0)), -jnp.inf, powers)
+    powers = jnp.where((~p_zero & q_zero & (alpha > 1.0)) | (p_zero & ~q_zero & (alpha < 0.0)), jnp.inf, powers)
+    return nu.logsumexp(powers + log_w)
+
+
+def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
+    """Rényi divergence log ∫ p^α q^(1−α) / (α − 1) (Rényi 1961; van Erven, Harremoës 2014).
+
+    ≥ 0 for α ≥ 0, the domain; α → 1 is kl, 2 is log(1 + pearson_chi2), α = ½ is 2 bhattacharyya. Computed from
+    alpha_divergence near p = q and α = 1, where the logarithm cancels, and in log space where that one overflows.
+    """
+    (alpha,) = nu.promote(alpha)
+    divergence = alpha_divergence(log_p, log_q, log_w, alpha=alpha)
+    excess = alpha * (1.0 - alpha) * divergence  # 1 − ∫ p^α q^(1−α)
+    near = (jnp.abs(excess) < 0.5) & jnp.isfinite(divergence) | (jnp.abs(alpha - 1.0) < 1e-6)
+    from_divergence = alpha * divergence * nu.log1p_slope(jnp.where(near, excess, 0.0))
+    in_logs = _log_affinity(log_p, log_q, log_w, alpha) / jnp.where(near, 1.0, alpha - 1.0)
+    return jnp.where(near, from_divergence, in_logs)
+
+
+def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Bhattacharyya distance −log ∫ √(p q) ≥ 0 (Bhattacharyya 1943). +inf for disjoint supports."""
+    distance = squared_hellinger(log_p, log_q, log_w)
+    near = distance < 0.5
+    affinity = _log_affinity(log_p, log_q, log_w, 0.5)
+    return jnp.where(near, distance * nu.log1p_slope(jnp.where(near, distance, 0.0)), -affinity)
+
+
+def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """The α in [0, 1] that maximises −log ∫ p^α q^(1−α), by bisection on the derivative (the log is convex in α)."""
+    log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+    slope = jax.grad(lambda alpha: _log_affinity(log_p, log_q, log_w, alpha))
+    bits = jnp.finfo(log_p.dtype).nmant + 2
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        rising = slope(middle) > 0.0
+        return jnp.where(rising, low, middle), jnp.where(rising, middle, high)
+
+    zero = jnp.zeros((), log_p.dtype)
+    low, high = jax.lax.fori_loop(0, bits, halve, (zero, zero + 1.0))
+    return jax.lax.stop_gradient(0.5 * (low + high))
+
+
+def chernoff(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Chernoff information max over α in [0, 1] of −log ∫ p^α q^(1−α) ≥ 0 (Chernoff 1952). Symmetric.
+
+    The gradient is that at the optimal exponent held fixed (envelope theorem). +inf for disjoint supports.
+    """
+    alpha = chernoff_exponent(*(jax.lax.stop_gradient(x) for x in (log_p, log_q)), log_w)
+    return (1.0 - alpha) * renyi(log_p, log_q, log_w, alpha=alpha)
+
+
+def _beta_terms(log_p, log_q, log_w, beta):
+    """q^(1+β) − (1 + 1/β) p q^β + p^(1+β)/β = (1+β) q^(1+β) S(1+β, log p/q), weighted."""
+    d = nu.log_ratio(log_p, log_q)
+    near = jnp.abs(d) * (1.0 + beta) < 0.5
+    series = (1.0 + beta) * nu.power_excess(1.0 + beta, jnp.where(near, d, 0.0))
+    near_term = jnp.exp(nu.finite((1.0 + beta) * log_q) + log_w) * series
+    near_term = jnp.where(log_q == -jnp.inf, 0.0, near_term)
+    return jnp.where(near, near_term, _beta_far(log_p, log_q, log_w, d, beta))
+
+
+def _beta_far(log_p, log_q, log_w, d, beta):
+    p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
+    log_p, log_q = nu.finite(log_p), nu.finite(log_q)
+    d = jnp.where(p_zero | q_zero, 0.0, d)
+    small = jnp.abs(beta * d) < 1.0
+    safe_beta = jnp.where(small, 1.0, beta)
+    q_power = jnp.where(q_zero, 0.0, jnp.exp((1.0 + beta) * log_q + log_w))
+    cross = jnp.where(p_zero | q_zero, 0.0, jnp.exp(log_p + beta * log_q + log_w))
+    p_power = jnp.where(p_zero, 0.0, jnp.exp((1.0 + beta) * log_p + log_w))
+    slope = jnp.where(small, cross * d * nu.exp_slope(jnp.where(small, beta * d, 0.0)), (p_power - cross) / safe_beta)
+    positive = beta > 0.0
+    alone_p = jnp.where(positive, p_power / jnp.where(positive, beta, 1.0), jnp.inf)
+    return jnp.where(q_zero & ~p_zero & (log_w > -jnp.inf), alone_p, q_power - cross + slope)
+
+
+def beta_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, beta: ArrayLike) -> Scalar:
+    """Density-power divergence ∫ q^(1+β) − (1+1/β) p q^β + p^(1+β)/β ≥ 0, β ≥ 0 (Basu et al. 1998).
+
+    β → 0 is kl, β = 1 is l2; in between efficiency is traded for robustness against outliers in p.
+    """
+    log_p, log_q, log_w, beta = nu.promote(log_p, log_q, log_w, beta)
+    return jnp.sum(_beta_terms(log_p, log_q, log_w, beta))
+
+
+def gamma_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, gamma: ArrayLike) -> Scalar:
+    """log∫p^(1+γ) / (γ(1+γ)) − log∫p q^γ / γ + log∫q^(1+γ) / (1+γ) ≥ 0, γ ≥ 0 (Fujisawa, Eguchi 2008).
+
+    γ → 0 is kl. Unchanged when p or q is multiplied by a constant. Computed as −log(1 − γ D/(1+γ)) / γ with D the
+    beta-divergence of the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
+    """
+    log_p, log_q, log_w, gamma = nu.promote(log_p, log_q, log_w, gamma)
+    log_p = log_p - nu.logsumexp((1.0 + gamma) * log_p + log_w) / (1.0 + gamma)
+    log_q = log_q - nu.logsumexp((1.0 + gamma) * log_q + log_w) / (1.0 + gamma)
+    distance = jnp.sum(_beta_terms(log_p, log_q, log_w, gamma))
+    gap = gamma / (1.0 + gamma) * distance  # 1 − ∫ p q^γ of the normalised densities
+    near = gap < 0.5
+    from_distance = distance / (1.0 + gamma) * nu.log1p_slope(jnp.where(near, gap, 0.0))
+    in_logs = -nu.logsumexp(log_p + nu.finite(gamma * log_q) + log_w) / jnp.where(near, 1.0, gamma)
+    return jnp.where(near, from_distance, in_logs)
+
+
+def _squared_gap(log_p, log_q, log_w):
+    root = nu.difference(log_p + 0.5 * log_w, log_q + 0.5 * log_w, nu.log_ratio(log_p, log_q))
+    return jnp.sum(root * root)
+
+
+def l2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Squared L2 distance of the densities ∫ (p − q)² ≥ 0. In units of density; the root is a metric."""
+    return _squared_gap(*nu.promote(log_p, log_q, log_w))
+
+
+def cauchy_schwarz(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+    """Cauchy-Schwarz divergence −log (∫ p q / √(∫ p² ∫ q²)) ≥ 0 (Príncipe 2000). +inf for disjoint supports.
+
+    Computed as −log(1 − ½ ‖p/‖p‖ − q/‖q‖‖²), so that nothing cancels near p = q.
+    """
+    log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+    log_p = log_p - 0.5 * nu.logsumexp(2.0 * log_p + log_w)
+    log_q = log_q - 0.5 * nu.logsumexp(2.0 * log_q + log_w)
+    gap = 0.5 * _squared_gap(log_p, log_q, log_w)
+    near = gap < 0.5
+    in_logs = -nu.logsumexp(log_p + log_q + log_w)
+    return jnp.where(near, gap * nu.log1p_slope(jnp.where(near, gap, 0.0)), in_logs)
