@@ -90,13 +90,14 @@ def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, 2 is log(1 + pearson_chi2), α = ½ is 2 bhattacharyya. Computed from
     alpha_divergence near p = q and α = 1, where the logarithm cancels, and in log space where that one overflows.
     """
-    (alpha,) = nu.promote(alpha)
-    divergence = alpha_divergence(log_p, log_q, log_w, alpha=alpha)
+    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    log_affinity = _log_affinity(log_p, log_q, log_w, alpha)
+    near = (jnp.abs(log_affinity) < 0.5) | (jnp.abs(alpha - 1.0) < 1e-6)
+    # Where the other branch is taken alpha_divergence may overflow, and its derivatives with it: it gets p = q there.
+    divergence = alpha_divergence(log_p, jnp.where(near, log_q, log_p), log_w, alpha=alpha)
     excess = alpha * (1.0 - alpha) * divergence  # 1 − ∫ p^α q^(1−α)
-    near = (jnp.abs(excess) < 0.5) & jnp.isfinite(divergence) | (jnp.abs(alpha - 1.0) < 1e-6)
-    from_divergence = alpha * divergence * nu.log1p_slope(jnp.where(near, excess, 0.0))
-    in_logs = _log_affinity(log_p, log_q, log_w, alpha) / jnp.where(near, 1.0, alpha - 1.0)
-    return jnp.where(near, from_divergence, in_logs)
+    from_divergence = alpha * divergence * nu.log1p_slope(excess)
+    return jnp.where(near, from_divergence, log_affinity / jnp.where(near, 1.0, alpha - 1.0))
 
 
 def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
