@@ -21,6 +21,7 @@ class FitState(NamedTuple):
     grad: PyTree
     grad_norm: Float[Array, ""]
     lowest: tuple[Scalar, Scalar]  # value and gradient norm, each the lowest so far
+    anchor: PyTree  # the parameters when they last moved beyond rounding
     idle: Int[Array, ""]  # steps in a row that led nowhere
     steps: Int[Array, ""]
     status: Int[Array, ""]  # NOT_CONVERGED while it runs
@@ -48,22 +49,28 @@ def fit(
 ) -> Iteration:
     """Minimise ``loss(params, case)`` over params with an optax optimiser, for any case.
 
-    Returns an ``Iteration``: ``run(fit(...), case)`` is one fit, ``jax.vmap`` over cases is many in one program. Its
-    result is a ``FitResult``, whose status is
+    Returns an ``Iteration``: ``run(fit(...), case)`` is one fit, ``jax.vmap`` over cases is many in one
+    program. Its result is a ``FitResult``, whose status is
 
     * OK: the largest absolute entry of the gradient is at most ``tol``;
-    * NON_FINITE: the value or the gradient became NaN or infinite. Stopped at once, at the last finite parameters;
-    * STALLED: ``patience`` steps in a row led nowhere, the gradient being above ``tol`` (in float32, often its
-      rounding error);
+    * NON_FINITE: the value, the gradient or a parameter became NaN or infinite: stopped at once, and the last
+      finite step is kept (where the start itself is not finite, the start);
+    * STALLED: ``patience`` steps in a row led nowhere, with the gradient above ``tol``: in float32 often all
+      that is left of it is rounding;
     * NOT_CONVERGED: ``max_steps`` reached.
 
-    A step leads nowhere if it moves no parameter by more than its rounding, abs(Δ) ≤ eps·abs(params). That is the whole
-    rule for an optimiser like Adam, which on a plateau moves on although neither value nor gradient shows it, and whose
-    value may rise for a while. An optimiser that looks at the loss itself, a line search or ``newton``, promises more:
-    its step leads nowhere also if neither the value nor the gradient norm is a new low. Such an optimiser is known by a
-    state with the fields ``value`` and ``grad``, which hold those at the parameters it moved to (optax's convention;
-    it must be the last of its chain); they are used as they are, so nothing is evaluated twice. If that state has the
-    field ``exhausted`` too, as that of ``newton``, the fit stalls when it says so, without further patience.
+    A step leads nowhere if the parameters stay where they were when they last moved beyond rounding: each within
+    eps·abs of that. A drift of one unit in the last place per step gets away from there, going to and fro does not.
+    That is the whole rule for an optimiser like Adam, which on a plateau moves on although neither value nor
+    gradient shows it, and whose value may rise for a while. (One that holds still for n steps on purpose, as
+    ``optax.MultiSteps`` does to accumulate gradients, needs patience > n.)
+
+    An optimiser that looks at the loss itself, a line search or ``newton``, promises more: its step leads
+    nowhere also if neither the value nor the gradient norm is a new low. It is known by a state with the
+    fields ``value`` and ``grad``: those at the parameters it moved to, by optax's convention. They are used
+    as they are, so nothing is evaluated twice; such an optimiser must be the last of its chain. If that state
+    has a field ``exhausted`` too, as that of ``newton``, the fit stalls when it is set, without further
+    patience.
 
     Args:
       loss: ``loss(params, case)`` -> scalar, or (scalar, aux). Deterministic; randomness comes from the case.
@@ -86,6 +93,7 @@ def fit(
             grad=grad,
             grad_norm=_max_norm(grad),
             lowest=(value, _max_norm(grad)),
+            anchor=params,
             idle=jnp.zeros((), jnp.int32),
             steps=jnp.zeros((), jnp.int32),
             status=jnp.zeros((), jnp.int32),
@@ -96,16 +104,15 @@ def fit(
     def step(state: FitState, case: PyTree) -> FitState:
         moved = _step(lambda p: _value_and_aux(loss, p, case)[0], optimizer, state, tol, patience)
         stay = done(state)
-        # Also pins the dtypes: what an optimiser returns may be weakly typed or promoted.
-        return jax.tree.map(lambda old, new: jnp.where(stay, old, jnp.asarray(new, old.dtype)), state, moved)
+        return jax.tree.map(lambda old, new: jnp.where(stay, old, _strong(new, old.dtype)), state, moved)
 
     def done(state: FitState) -> Array:
         return (state.status != status.NOT_CONVERGED) | (state.steps >= max_steps)
 
     def result(state: FitState, case: PyTree) -> FitResult:
-        _, aux = _value_and_aux(
-            loss, state.params, case
-        )  # once, at the end, rather than carried through the loop
+        aux = jax.eval_shape(lambda p: _value_and_aux(loss, p, case)[1], state.params)
+        if jax.tree.leaves(aux):  # evaluated once, at the end, rather than carried through the loop
+            _, aux = _value_and_aux(loss, state.params, case)
         return FitResult(state.params, state.value, aux, state.steps, state.grad_norm, state.status)
 
     return Iteration(begin, step, done, result)
@@ -128,28 +135,27 @@ def _step(
     grad_norm = _max_norm(grad)
 
     low_value, low_norm = state.lowest
-    nowhere = _unmoved(state.params, params)
-    if search is not None:
-        nowhere |= (value >= low_value) & (grad_norm >= low_norm)
-    idle = jnp.where(nowhere, state.idle + 1, 0)
+    still = _within_rounding(state.anchor, params)
+    anchor = jax.tree.map(lambda old, new: jnp.where(still, old, new), state.anchor, params)
+    no_low = (value >= low_value) & (grad_norm >= low_norm)
+    idle = jnp.where(still | (no_low if search is not None else False), state.idle + 1, 0)
     idle = jnp.where(getattr(search, "exhausted", False), patience, idle)
+    lowest = (jnp.minimum(value, low_value), jnp.minimum(grad_norm, low_norm))
     moved = FitState(
-        params, inner, value, grad, grad_norm, (jnp.minimum(value, low_value), jnp.minimum(grad_norm, low_norm)),
-        idle, state.steps + 1, state.status,
-    )  # fmt: skip
+        params, inner, value, grad, grad_norm, lowest, anchor, idle, state.steps + 1, state.status
+    )
     kept = jax.tree.map(lambda old, new: jnp.where(finite, new, old), state, moved)
     return kept._replace(steps=moved.steps, status=_verdict(grad_norm, idle, finite, tol, patience))
 
 
 def _verdict(grad_norm: Scalar, idle: Scalar, finite: Array, tol: float, patience: int) -> Int[Array, ""]:
     stalled = jnp.where(idle >= patience, status.STALLED, status.NOT_CONVERGED)
-    return jnp.where(finite, jnp.where(grad_norm <= tol, status.OK, stalled), status.NON_FINITE).astype(
-        jnp.int32
-    )
+    bits = jnp.where(finite, jnp.where(grad_norm <= tol, status.OK, stalled), status.NON_FINITE)
+    return bits.astype(jnp.int32)
 
 
 def _line_search(state: PyTree, params: PyTree) -> Any:
-    """The one part of an optimiser's state that holds value and gradient at the parameters it moved to, or None."""
+    """The part of an optimiser's state that holds value and gradient where it moved to; None without one."""
 
     def measures(node: Any) -> bool:
         return {"value", "grad"} <= set(getattr(node, "_fields", ()))
@@ -162,28 +168,23 @@ def _line_search(state: PyTree, params: PyTree) -> Any:
 def _value_and_aux(loss: Callable, params: PyTree, case: PyTree) -> tuple[Scalar, PyTree]:
     out = loss(params, case)
     value, aux = out if type(out) is tuple and len(out) == 2 else (out, ())
-    if not hasattr(value, "shape") or value.shape != ():
-        raise TypeError(
-            f"Expected a scalar or (scalar, aux) from loss; got {jax.tree.map(jnp.shape, out)}. Sum or average it."
-        )
+    if (shape := jnp.shape(value)) != ():
+        raise TypeError(f"Expected a scalar or (scalar, aux) from loss; got shape {shape}. Average it, say.")
     return value, aux
 
 
 def _as_parameter(leaf: Any) -> Array:
     dtype = jnp.result_type(leaf)
     if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(
-            f"Expected floating-point parameters from init; got dtype {dtype}. Use 0.0 rather than 0."
-        )
+        raise TypeError(f"Expected floating-point parameters from init; got {dtype}. Write 0.0 for 0.")
     return jnp.asarray(leaf, dtype)
 
 
-def _strong(leaf: Array) -> Array:
-    return (
-        jnp.asarray(leaf, jnp.result_type(leaf))
-        if not jnp.issubdtype(leaf.dtype, jax.dtypes.extended)
-        else leaf
-    )
+def _strong(leaf: Any, dtype: Any = None) -> Array:
+    """Of that dtype, not weakly typed: what optimisers return may be promoted, a loop's state must not be."""
+    dtype = jnp.result_type(leaf) if dtype is None else dtype
+    is_key = jnp.issubdtype(dtype, jax.dtypes.extended)
+    return leaf if is_key else jnp.asarray(leaf, dtype)
 
 
 def _max_norm(tree: PyTree) -> Scalar:
@@ -194,10 +195,8 @@ def _finite(tree: PyTree) -> Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-def _unmoved(old: PyTree, new: PyTree) -> Array:
-    """Whether no parameter moved by more than its rounding."""
-
-    def still(a: Array, b: Array) -> Array:
+def _within_rounding(old: PyTree, new: PyTree) -> Array:
+    def near(a: Array, b: Array) -> Array:
         return jnp.all(jnp.abs(b - a) <= jnp.finfo(a.dtype).eps * jnp.abs(a))
 
-    return jnp.all(jnp.stack(jax.tree.leaves(jax.tree.map(still, old, new))))
+    return jnp.all(jnp.stack(jax.tree.leaves(jax.tree.map(near, old, new))))

@@ -26,28 +26,33 @@ class NewtonState(NamedTuple):
 def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientTransformationExtraArgs:
     r"""Minimise by second-order steps, each kept in a box along the eigenvectors of the Hessian.
 
-    With gradient g and Hessian H = Σ λᵢ vᵢvᵢᵀ the model g·s + ½ sᵀHs is separable in sᵢ = vᵢ·s, so its minimum over the
-    box abs(sᵢ) ≤ r has a closed form: the Newton step sᵢ = −gᵢ/λᵢ where λᵢ > 0 and it fits, else the far wall
-    sᵢ = −sign(gᵢ) r. Negative curvature is thereby a direction to leave along, at full length: a saddle or a maximum
-    is never approached from nearby (from exactly on it, with gᵢ = 0, it is not left).
+    With gradient g and Hessian H = Σ λᵢ vᵢvᵢᵀ the model g·s + ½ sᵀHs is separable in sᵢ = vᵢ·s, so its
+    minimum over the box abs(sᵢ) ≤ r has a closed form: the Newton step sᵢ = −(vᵢ·g)/λᵢ where λᵢ > 0 and it
+    fits, else the wall, sᵢ = ∓r. Negative curvature is thereby a direction to leave along, at full length: a
+    saddle or a maximum does not attract, even if the slope along that direction is exactly zero.
 
-    A trial is accepted if the loss falls by a fair part of what the model predicts. Where the prediction is below the
-    rounding of the loss, the loss cannot judge, and a falling gradient norm decides. A rejected trial shrinks r and
-    moves nothing, so the loss never rises beyond rounding; near a minimum convergence is quadratic.
+    A trial is accepted if the loss falls by a fair part of what the model predicts. Where the prediction is
+    below the rounding of the loss, the loss cannot judge, and a falling gradient norm decides. A rejected
+    trial shrinks r and moves nothing, so the loss never rises beyond rounding; near a minimum convergence is
+    quadratic.
 
-    Each update evaluates (value, gradient, Hessian) once, at the trial point, and the state keeps those of the point
-    that stands. The first update has nothing to go by: it stays, and measures. ``optax.value_and_grad_from_state`` and
-    ``divjax.fit`` read value and gradient off the state instead of evaluating them again.
+    Each update evaluates (value, gradient, Hessian) once, at the trial point, and the state keeps those of
+    the point that stands. The first update has nothing to go by: it stays, and measures.
+    ``optax.value_and_grad_from_state`` and ``divjax.fit`` read value and gradient off the state rather than
+    evaluate them again.
 
-    Use as ``optax.lbfgs``: ``update(grad, state, params, value=, grad=, value_fn=)``. It must be the last of a chain,
-    and params must be those its own updates led to. The Hessian takes n forward sweeps over the gradient and
-    O(n³) for its eigenvectors: n up to a few dozen.
+    Use as ``optax.lbfgs``: ``update(grad, state, params, value=, grad=, value_fn=)``. It must be the last of
+    a chain, and params must be those that its own updates led to. The Hessian takes n forward sweeps over the
+    gradient, and O(n³) for its eigenvectors: n up to a few dozen.
 
     Args:
       max_step: the largest radius r, in units of the parameters. Traceable.
       first_step: the radius at the start. Traceable.
 
-    Source: Conn, Gould, Toint, Trust-Region Methods (2000), ch. 6-7, with the box in place of the ball.
+    Raises:
+      ValueError: ``update`` is called without params.
+
+    Source: Conn, Gould, Toint, Trust-Region Methods (2000), ch. 6-7, with a box in place of the ball.
     """
 
     def init(params: PyTree) -> NewtonState:
@@ -70,7 +75,9 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
     ) -> tuple[PyTree, NewtonState]:
         del updates, unused  # value and gradient are in the state, with the Hessian that belongs to them
         if params is None:
-            raise ValueError(optax._src.base.NO_PARAMS_MSG)
+            raise ValueError(
+                "Expected params in update; got None. Call update(grad, state, params, value_fn=...)."
+            )
         here, unravel = ravel_pytree(params)
         grad, _ = ravel_pytree(state.grad)
         rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(state.value)
@@ -80,7 +87,7 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
         there = here + step
         trial = _measure(lambda x: value_fn(unravel(x)), there)
         accept, ratio = _judge(state.value, grad, trial, predicted, rounding)
-        accept = _finite(trial) & (accept | fresh)
+        accept = jnp.all(jnp.isfinite(ravel_pytree(trial)[0])) & (accept | fresh)
         radius = _next_radius(state.radius, jnp.max(jnp.abs(step)), ratio, max_step)
         tiny = radius <= jnp.finfo(here.dtype).eps * jnp.max(jnp.abs(here))
         new = NewtonState(
@@ -104,10 +111,6 @@ def _measure(
     return value, grad, 0.5 * (hessian + hessian.T)
 
 
-def _finite(tree: PyTree) -> Bool[Array, ""]:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
-
-
 def _box_step(
     grad: Float[Array, " n"], hessian: Float[Array, "n n"], radius: Scalar, rounding: Scalar
 ) -> tuple[Float[Array, " n"], Scalar]:
@@ -115,8 +118,8 @@ def _box_step(
     curvature, axes = _eigh(hessian)
     slope = axes.T @ grad
     inside = curvature * radius > jnp.abs(slope)
-    wall = -jnp.sign(slope) * radius
-    # Along a flat axis slope and curvature are rounding: the wall promises nothing, and would be a random walk.
+    wall = jnp.where(slope > 0, -radius, radius)
+    # Along a flat axis slope and curvature are rounding: going to the wall would be a random walk.
     worth = jnp.abs(slope) * radius - 0.5 * curvature * radius**2 > rounding
     along = jnp.where(inside, -slope / jnp.where(inside, curvature, 1.0), jnp.where(worth, wall, 0.0))
     predicted = -jnp.sum(slope * along + 0.5 * curvature * along**2)
@@ -142,11 +145,12 @@ def _next_radius(radius: Scalar, length: Scalar, ratio: Scalar, max_step: float)
 
 
 def _eigh(h: Float[Array, "n n"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
-    """Eigenvalues and eigenvectors (columns) of a symmetric matrix; closed form up to 2×2, where LAPACK is slow."""
+    """Eigenvalues and eigenvectors (columns) of a symmetric matrix; closed form up to 2×2."""
     if h.shape[0] == 1:
         return h[0], jnp.ones_like(h)
     if h.shape[0] > 2:
         return jnp.linalg.eigh(h)
+    # Vectorised by vmap, which LAPACK is not.
     mean, half = 0.5 * (h[0, 0] + h[1, 1]), 0.5 * (h[0, 0] - h[1, 1])
     radius = jnp.hypot(half, h[0, 1])
     angle = 0.5 * jnp.arctan2(h[0, 1], half)
