@@ -32,7 +32,7 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
     saddle or a maximum does not attract, even if the slope along that direction is exactly zero.
 
     A trial is accepted if the loss falls by a fair part of what the model predicts. Where the prediction is
-    below the rounding of the loss, the loss cannot judge, and a falling gradient norm decides. A rejected
+    below the rounding of the loss, the loss cannot judge, and the gradients at both ends decide. A rejected
     trial shrinks r and moves nothing, so the loss never rises beyond rounding; near a minimum convergence is
     quadratic.
 
@@ -86,7 +86,7 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
 
         there = here + step
         trial = _measure(lambda x: value_fn(unravel(x)), there)
-        accept, ratio = _judge(state.value, grad, trial, predicted, rounding)
+        accept, ratio = _judge(state.value, grad, trial, step, predicted, rounding)
         accept = jnp.all(jnp.isfinite(ravel_pytree(trial)[0])) & (accept | fresh)
         radius = _next_radius(state.radius, jnp.max(jnp.abs(step)), ratio, max_step)
         tiny = radius <= jnp.finfo(here.dtype).eps * jnp.max(jnp.abs(here))
@@ -127,15 +127,27 @@ def _box_step(
 
 
 def _judge(
-    value: Scalar, grad: Float[Array, " n"], trial: tuple, predicted: Scalar, rounding: Scalar
+    value: Scalar,
+    grad: Float[Array, " n"],
+    trial: tuple,
+    step: Float[Array, " n"],
+    predicted: Scalar,
+    rounding: Scalar,
 ) -> tuple[Bool[Array, ""], Scalar]:
     """Take the trial? And how far to trust the model: fall of the loss / predicted fall."""
+    expected = jnp.where(predicted > 0, predicted, 1.0)
     fall = value - trial[0]
-    ratio = fall / jnp.where(predicted > 0, predicted, 1.0)
-    flatter = jnp.sum(trial[1] ** 2) < jnp.sum(grad**2)
+    ratio = fall / expected
+    flatter = jnp.sum(trial[1] ** 2) / jnp.sum(grad**2)
     unseen = predicted <= rounding  # the loss, as rounded, cannot show a fall this small
-    accept = jnp.where(unseen, flatter & (fall >= -rounding), ratio > 0.05)
-    return accept, jnp.where(unseen, jnp.where(accept, 0.5, 0.0), ratio)
+    by_slope = unseen & (flatter < 1) & (fall >= -rounding)
+    # The rounding of a loss near 0 is that of the terms it sums, taken to be of order 1. Below it two
+    # gradients tell the fall better than two values: by the trapezoidal rule, −½(g + g')·s.
+    noise = ROUNDING * jnp.finfo(step.dtype).eps * jnp.maximum(jnp.abs(value), 1.0)
+    trapezoid = -0.5 * jnp.sum((grad + trial[1]) * step) / expected
+    by_slope |= (predicted <= noise) & (jnp.abs(fall) <= noise) & (flatter < 0.25) & (trapezoid > 0.25)
+    accept = by_slope | (~unseen & (ratio > 0.05))
+    return accept, jnp.where(by_slope, jnp.maximum(ratio, 0.5), jnp.where(unseen, 0.0, ratio))
 
 
 def _next_radius(radius: Scalar, length: Scalar, ratio: Scalar, max_step: float) -> Scalar:
