@@ -59,8 +59,8 @@ def fit(
       that is left of it is rounding;
     * NOT_CONVERGED: ``max_steps`` reached.
 
-    A step leads nowhere if the parameters stay where they were when they last moved beyond rounding: each within
-    eps·abs of that. A drift of one unit in the last place per step gets away from there, going to and fro does not.
+    A step leads nowhere if the parameters stay where they were when they last moved beyond rounding, each
+    within eps·abs of that. A drift of one unit in the last place per step gets away, to and fro does not.
     That is the whole rule for an optimiser like Adam, which on a plateau moves on although neither value nor
     gradient shows it, and whose value may rise for a while. (One that holds still for n steps on purpose, as
     ``optax.MultiSteps`` does to accumulate gradients, needs patience > n.)
