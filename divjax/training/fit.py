@@ -1,0 +1,202 @@
+"""A fit: a loss and an optimiser make an iteration."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, PyTree, Scalar
+
+from divjax import status
+from divjax.iteration import Iteration
+
+
+class FitState(NamedTuple):
+    """Where a fit stands. ``value`` and ``grad`` are those at ``params``."""
+
+    params: PyTree
+    optimizer: PyTree  # the optimiser's own state
+    value: Float[Array, ""]
+    grad: PyTree
+    grad_norm: Float[Array, ""]
+    lowest: tuple[Scalar, Scalar]  # value and gradient norm, each the lowest so far
+    anchor: PyTree  # the parameters when they last moved beyond rounding
+    idle: Int[Array, ""]  # steps in a row that led nowhere
+    steps: Int[Array, ""]
+    status: Int[Array, ""]  # NOT_CONVERGED while it runs
+
+
+class FitResult(NamedTuple):
+    """What a fit ends with. ``value``, ``aux`` and ``grad_norm`` are those at ``params``."""
+
+    params: PyTree
+    value: Float[Array, ""]  # the loss
+    aux: PyTree  # what the loss returned beside it; () if nothing
+    steps: Int[Array, ""]  # optimiser steps taken
+    grad_norm: Float[Array, ""]  # the largest absolute entry of the gradient
+    status: Int[Array, ""]  # bits of divjax.status
+
+
+def fit(
+    loss: Callable[[PyTree, PyTree], Any],
+    init: PyTree | Callable[[PyTree], PyTree],
+    optimizer: optax.GradientTransformation,
+    *,
+    max_steps: int = 1000,
+    tol: float = 1e-6,
+    patience: int = 10,
+) -> Iteration:
+    """Minimise ``loss(params, case)`` over params with an optax optimiser, for any case.
+
+    Returns an ``Iteration``: ``run(fit(...), case)`` is one fit, ``jax.vmap`` over cases is many in one
+    program. Its result is a ``FitResult``, whose status is
+
+    * OK: the largest absolute entry of the gradient is at most ``tol``;
+    * NON_FINITE: the value, the gradient or a parameter became NaN or infinite: stopped at once, and the last
+      finite step is kept (where the start itself is not finite, the start);
+    * STALLED: ``patience`` steps in a row led nowhere, with the gradient above ``tol``: in float32 often all
+      that is left of it is rounding;
+    * NOT_CONVERGED: ``max_steps`` reached.
+
+    A step leads nowhere if the parameters stay where they were when they last moved beyond rounding, each
+    within eps·abs of that. A drift of one unit in the last place per step gets away, to and fro does not.
+    That is the whole rule for an optimiser like Adam, which on a plateau moves on although neither value nor
+    gradient shows it, and whose value may rise for a while. (One that holds still for n steps on purpose, as
+    ``optax.MultiSteps`` does to accumulate gradients, needs patience > n.)
+
+    An optimiser that looks at the loss itself, a line search or ``newton``, promises more: its step leads
+    nowhere also if neither the value nor the gradient norm is a new low. It is known by a state with the
+    fields ``value`` and ``grad``: those at the parameters it moved to, by optax's convention. They are used
+    as they are, so nothing is evaluated twice; such an optimiser must be the last of its chain. If that state
+    has a field ``exhausted`` too, as that of ``newton``, the fit stalls when it is set, without further
+    patience.
+
+    Args:
+      loss: ``loss(params, case)`` -> scalar, or (scalar, aux). Deterministic; randomness comes from the case.
+      init: the parameters to start from, a pytree of floating-point arrays; or a function from case to them.
+      optimizer: any ``optax.GradientTransformation``, with or without extra arguments.
+      max_steps, tol, patience: see above. Traceable.
+
+    Raises:
+      TypeError: a parameter is not of a floating-point dtype, or the loss is not a scalar.
+    """
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def begin(case: PyTree) -> FitState:
+        params = jax.tree.map(_as_parameter, init(case) if callable(init) else init)
+        value, grad = jax.value_and_grad(lambda p: _value_and_aux(loss, p, case)[0])(params)
+        state = FitState(
+            params=params,
+            optimizer=optimizer.init(params),
+            value=value,
+            grad=grad,
+            grad_norm=_max_norm(grad),
+            lowest=(value, _max_norm(grad)),
+            anchor=params,
+            idle=jnp.zeros((), jnp.int32),
+            steps=jnp.zeros((), jnp.int32),
+            status=jnp.zeros((), jnp.int32),
+        )
+        judged = _verdict(state.grad_norm, state.idle, _finite((value, grad)), tol, patience)
+        return jax.tree.map(_strong, state._replace(status=judged))
+
+    def step(state: FitState, case: PyTree) -> FitState:
+        moved = _step(lambda p: _value_and_aux(loss, p, case)[0], optimizer, state, tol, patience)
+        stay = done(state)
+        return jax.tree.map(lambda old, new: jnp.where(stay, old, _strong(new, old.dtype)), state, moved)
+
+    def done(state: FitState) -> Array:
+        return (state.status != status.NOT_CONVERGED) | (state.steps >= max_steps)
+
+    def result(state: FitState, case: PyTree) -> FitResult:
+        aux = jax.eval_shape(lambda p: _value_and_aux(loss, p, case)[1], state.params)
+        if jax.tree.leaves(aux):  # evaluated once, at the end, rather than carried through the loop
+            _, aux = _value_and_aux(loss, state.params, case)
+        return FitResult(state.params, state.value, aux, state.steps, state.grad_norm, state.status)
+
+    return Iteration(begin, step, done, result)
+
+
+def _step(
+    value_fn: Callable,
+    optimizer: optax.GradientTransformationExtraArgs,
+    state: FitState,
+    tol: float,
+    patience: int,
+) -> FitState:
+    updates, inner = optimizer.update(
+        state.grad, state.optimizer, state.params, value=state.value, grad=state.grad, value_fn=value_fn
+    )
+    params = optax.apply_updates(state.params, updates)
+    search = _line_search(inner, params)
+    value, grad = (search.value, search.grad) if search is not None else jax.value_and_grad(value_fn)(params)
+    finite = _finite((value, grad, params))
+    grad_norm = _max_norm(grad)
+
+    low_value, low_norm = state.lowest
+    still = _within_rounding(state.anchor, params)
+    anchor = jax.tree.map(lambda old, new: jnp.where(still, old, new), state.anchor, params)
+    no_low = (value >= low_value) & (grad_norm >= low_norm)
+    idle = jnp.where(still | (no_low if search is not None else False), state.idle + 1, 0)
+    idle = jnp.where(getattr(search, "exhausted", False), patience, idle)
+    lowest = (jnp.minimum(value, low_value), jnp.minimum(grad_norm, low_norm))
+    moved = FitState(
+        params, inner, value, grad, grad_norm, lowest, anchor, idle, state.steps + 1, state.status
+    )
+    kept = jax.tree.map(lambda old, new: jnp.where(finite, new, old), state, moved)
+    return kept._replace(steps=moved.steps, status=_verdict(grad_norm, idle, finite, tol, patience))
+
+
+def _verdict(grad_norm: Scalar, idle: Scalar, finite: Array, tol: float, patience: int) -> Int[Array, ""]:
+    stalled = jnp.where(idle >= patience, status.STALLED, status.NOT_CONVERGED)
+    bits = jnp.where(finite, jnp.where(grad_norm <= tol, status.OK, stalled), status.NON_FINITE)
+    return bits.astype(jnp.int32)
+
+
+def _line_search(state: PyTree, params: PyTree) -> Any:
+    """The part of an optimiser's state that holds value and gradient where it moved to; None without one."""
+
+    def measures(node: Any) -> bool:
+        return {"value", "grad"} <= set(getattr(node, "_fields", ()))
+
+    found = [node for node in jax.tree.leaves(state, is_leaf=measures) if measures(node)]
+    found = [node for node in found if jax.tree.structure(node.grad) == jax.tree.structure(params)]
+    return found[0] if len(found) == 1 else None
+
+
+def _value_and_aux(loss: Callable, params: PyTree, case: PyTree) -> tuple[Scalar, PyTree]:
+    out = loss(params, case)
+    value, aux = out if type(out) is tuple and len(out) == 2 else (out, ())
+    if (shape := jnp.shape(value)) != ():
+        raise TypeError(f"Expected a scalar or (scalar, aux) from loss; got shape {shape}. Average it, say.")
+    return value, aux
+
+
+def _as_parameter(leaf: Any) -> Array:
+    dtype = jnp.result_type(leaf)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"Expected floating-point parameters from init; got {dtype}. Write 0.0 for 0.")
+    return jnp.asarray(leaf, dtype)
+
+
+def _strong(leaf: Any, dtype: Any = None) -> Array:
+    """Of that dtype, not weakly typed: what optimisers return may be promoted, a loop's state must not be."""
+    dtype = jnp.result_type(leaf) if dtype is None else dtype
+    is_key = jnp.issubdtype(dtype, jax.dtypes.extended)
+    return leaf if is_key else jnp.asarray(leaf, dtype)
+
+
+def _max_norm(tree: PyTree) -> Scalar:
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)]))
+
+
+def _finite(tree: PyTree) -> Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+def _within_rounding(old: PyTree, new: PyTree) -> Array:
+    def near(a: Array, b: Array) -> Array:
+        return jnp.all(jnp.abs(b - a) <= jnp.finfo(a.dtype).eps * jnp.abs(a))
+
+    return jnp.all(jnp.stack(jax.tree.leaves(jax.tree.map(near, old, new))))
