@@ -1,7 +1,10 @@
 """Differentiable divergences in JAX. Discretise once, measure with any of them."""
 
+from divjax import diagnostics as diagnostics
 from divjax import discretize as discretize
 from divjax import divergences as divergences
+from divjax import models as models
+from divjax import targets as targets
 from divjax.discretize import cdfs as cdfs
 from divjax.discretize import coupling as coupling
 from divjax.discretize import quadrature as quadrature
@@ -41,5 +44,8 @@ from divjax.measures import Panels as Panels
 from divjax.measures import Points as Points
 from divjax.measures import Scores as Scores
 from divjax.status import explain as explain
+from divjax.training import FitResult as FitResult
+from divjax.training import fit as fit
+from divjax.training import newton as newton
 
 __version__ = "0.1.0"

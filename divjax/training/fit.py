@@ -141,9 +141,7 @@ def _step(
     idle = jnp.where(still | (no_low if search is not None else False), state.idle + 1, 0)
     idle = jnp.where(getattr(search, "exhausted", False), patience, idle)
     lowest = (jnp.minimum(value, low_value), jnp.minimum(grad_norm, low_norm))
-    moved = FitState(
-        params, inner, value, grad, grad_norm, lowest, anchor, idle, state.steps + 1, state.status
-    )
+    moved = FitState(params, inner, value, grad, grad_norm, lowest, anchor, idle, state.steps + 1, state.status)
     kept = jax.tree.map(lambda old, new: jnp.where(finite, new, old), state, moved)
     return kept._replace(steps=moved.steps, status=_verdict(grad_norm, idle, finite, tol, patience))
 

@@ -75,9 +75,7 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
     ) -> tuple[PyTree, NewtonState]:
         del updates, unused  # value and gradient are in the state, with the Hessian that belongs to them
         if params is None:
-            raise ValueError(
-                "Expected params in update; got None. Call update(grad, state, params, value_fn=...)."
-            )
+            raise ValueError("Expected params in update; got None. Call update(grad, state, params, value_fn=...).")
         here, unravel = ravel_pytree(params)
         grad, _ = ravel_pytree(state.grad)
         rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(state.value)
@@ -102,9 +100,7 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _measure(
-    value_fn: Callable, x: Float[Array, " n"]
-) -> tuple[Scalar, Float[Array, " n"], Float[Array, "n n"]]:
+def _measure(value_fn: Callable, x: Float[Array, " n"]) -> tuple[Scalar, Float[Array, " n"], Float[Array, "n n"]]:
     """Value, gradient and Hessian at x by one linearisation of the gradient, pushed along each axis."""
     (value, grad), push = jax.linearize(jax.value_and_grad(value_fn), x)
     hessian = jax.vmap(lambda axis: push(axis)[1])(jnp.eye(x.size, dtype=x.dtype))

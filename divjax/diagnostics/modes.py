@@ -1,0 +1,56 @@
+"""Which modes of the data does a model serve?"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int
+
+from divjax.diagnostics.realism import densest_point, region_level
+from divjax.discretize.marginals import tails
+from divjax.discretize.quadrature import univariate
+
+COVERS, AVERAGES = -2, -1  # basins; k ≥ 0: collapsed onto mode k
+
+
+def mode_mass(q: Any, modes: Float[Array, " k"]) -> Float[Array, " k"]:
+    """The mass of q nearest to each of the given modes of p, [k], summing to one.
+
+    On the line the cells end midway between neighbours. Two modes at the same place share what is nearest to both:
+    the part below goes to the first, the part above to the second.
+    """
+    univariate(q, "q")
+    modes = jnp.asarray(modes)
+    order = jnp.argsort(modes)
+    ordered = modes[order]
+    below, above = tails(q, 0.5 * (ordered[1:] + ordered[:-1]))
+    below, above = jnp.concatenate([jnp.zeros(1), below]), jnp.concatenate([above, jnp.zeros(1)])
+    # P(a < X ≤ b) from the smaller tails: F(b) − F(a) = S(a) − S(b).
+    upper = jnp.concatenate([below[1:], jnp.ones(1)])
+    lower = jnp.concatenate([jnp.ones(1), above[:-1]])
+    cells = jnp.where(below < 0.5, upper - below, lower - above)
+    return jnp.zeros_like(cells).at[order].set(cells)
+
+
+def basin(p: Any, q: Any, modes: Float[Array, " k"], *, mass: ArrayLike = 0.99, missed: ArrayLike = 0.1,
+          level: ArrayLike | None = None) -> Int[Array, ""]:  # fmt: skip
+    """What kind of fit q is to p, as an int:
+
+    * k ≥ 0, collapsed onto mode k: some mode has less than ``missed`` times its share of p; k is q's heaviest;
+    * −1, averages: q serves every mode, but is densest at a point outside the smallest region holding ``mass`` of p,
+      where there are no data: the post's maximum-likelihood fit;
+    * −2, covers: q serves every mode, and is densest where the data are.
+    """
+    share, wanted = mode_mass(q, modes), mode_mass(p, modes)
+    collapsed = jnp.any(share < missed * wanted)
+    level = region_level(p, mass=mass) if level is None else level
+    averages = p.log_prob(densest_point(q)) < level
+    label = jnp.where(collapsed, jnp.argmax(share), jnp.where(averages, AVERAGES, COVERS))
+    return label.astype(jnp.int32)
+
+
+def basin_name(label: int) -> str:
+    """A basin in words, e.g. ``"collapsed onto mode 1"``."""
+    label = int(label)
+    if label < COVERS:
+        raise ValueError(f"Expected a basin label ≥ {COVERS}; got {label}.")
+    return {COVERS: "covers", AVERAGES: "averages"}.get(label, f"collapsed onto mode {label}")

@@ -1,0 +1,23 @@
+"""The Gaussian on the line: the under-specified model of the blog post."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+
+def normal(params: dict[str, Array]) -> distrax.Normal:
+    """N(loc, exp(log_scale)²) from ``{"loc": (), "log_scale": ()}``: every real parameter is a Gaussian."""
+    return distrax.Normal(params["loc"], jnp.exp(params["log_scale"]))
+
+
+def random_normal(
+    key: PRNGKeyArray, *, low: ArrayLike, high: ArrayLike, narrow: ArrayLike, wide: ArrayLike
+) -> dict[str, Float[Array, ""]]:
+    """A random start: loc uniform on [low, high], log_scale uniform on [log narrow, log wide].
+
+    Which optimum a fit ends in depends on where it starts, so a sweep over seeds must cover locations and scales.
+    """
+    loc, share = jax.random.uniform(key, (2,), jnp.result_type(float))
+    log_narrow, log_wide = jnp.log(narrow), jnp.log(wide)
+    return {"loc": low + (high - low) * loc, "log_scale": log_narrow + (log_wide - log_narrow) * share}
