@@ -66,6 +66,8 @@ def plain(value: Any) -> Any:
             return {key: plain(item) for key, item in value.items()}
         case list() | tuple():
             return [plain(item) for item in value]
+        case np.ndarray() | np.generic() | jax.Array() if value.dtype.kind in "biuf" and value.ndim == 0:
+            return value.item()
         case np.ndarray() | np.generic() | jax.Array() if value.dtype.kind in "biufc":
             array = np.ascontiguousarray(value)
             little = array.astype(array.dtype.newbyteorder("<"), copy=False)

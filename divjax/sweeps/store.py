@@ -1,10 +1,11 @@
 """A sweep on disk: zarr v3, one run chunk to one zarr chunk, written before it is marked as done."""
 
-import contextlib
+import errno
 import hashlib
 import json
 import os
 import shutil
+import uuid
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +59,7 @@ def in_store(
     Raises:
         FileExistsError: the store is of another sweep.
     """
+    import xarray
     import zarr
 
     path = Path(path)
@@ -77,7 +79,7 @@ def in_store(
         marks[iteration, block] = True  # last: a mark promises that the data are there
 
     def finish():
-        return opened(path)[list(table.variables)]
+        return xarray.open_zarr(path)[list(table.variables)]
 
     return Sink(marks[...], write, finish)
 
@@ -119,17 +121,18 @@ def differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[
 def create(path: Path, table: Table, mine: Found) -> None:
     """The store without values: built beside ``path`` and renamed, so that it is never there in part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.draft")
     try:
         write_skeleton(draft, table, mine)
-        draft.rename(path)  # replaces an empty directory, and nothing else
+        os.rename(draft, path)  # replaces an empty directory, and nothing else
     except OSError as error:
+        if not draft.exists() or error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
         raise FileExistsError(
-            f"Expected to create {path}; got {error}. Choose a path that is absent or empty."
+            f"Expected {path} to be absent or empty; got something that came meanwhile. Choose another path."
         ) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(draft)
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_skeleton(path: Path, table: Table, mine: Found) -> None:
@@ -158,12 +161,6 @@ def write_skeleton(path: Path, table: Table, mine: Found) -> None:
     ledger = root.create_group(LEDGER, attributes={**mine._asdict(), "chunk": list(mine.chunk)})
     blocks = (table.blocks[0], int(np.prod(table.blocks[1:])))
     ledger.create_array("done", shape=blocks, chunks=(1, 1), dtype=bool, fill_value=False)
-
-
-def opened(path: Path) -> Any:
-    import xarray
-
-    return xarray.open_zarr(path)
 
 
 def digest(text: str) -> str | None:

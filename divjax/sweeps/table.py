@@ -97,7 +97,10 @@ def coordinates(
                 name = f"{column}.{path}" if path else column
                 if name == axis.dim and leaf.ndim > 1:
                     name = f"{name}.value"
-                labelled[name] = ((axis.dim, *_trailing(name, leaf.ndim - 1, dims)), leaf)
+                labelled[name] = (
+                    (axis.dim, *_trailing(name, leaf.ndim - 1, dims)),
+                    leaf.astype(stored_dtype(leaf.dtype)),
+                )
     return labelled
 
 
