@@ -1,0 +1,161 @@
+"""The sweep engine: an iteration over labelled cases, one program per iteration, chunk by chunk."""
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from divjax.iteration import Iteration, run
+from divjax.sweeps.cases import Cases, canonical, chunk_shape, indices, regions, take
+from divjax.sweeps.configuration import attributes, configuration
+from divjax.sweeps.store import in_store, peek
+from divjax.sweeps.table import Sink, Table, describe, in_memory, named_leaves, stored_dtype
+
+if TYPE_CHECKING:
+    import xarray
+
+CHUNK_SIZE = 4096  # lanes: enough to fill a CPU's vector units and amortise a dispatch, small in memory
+Like = jax.ShapeDtypeStruct
+COMPILERS = 2  # threads: XLA compiles without the interpreter's lock
+NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one
+
+
+class Program(NamedTuple):
+    """One iteration over chunks of a fixed number of cases. Another engine replaces ``program`` alone."""
+
+    result: dict[str, jax.ShapeDtypeStruct]  # of one case
+    text: Callable[[], str]  # what will run, as text: equal texts give equal results
+    compile: Callable[[], Callable[[PyTree], PyTree]]  # -> (chunk of cases -> result arrays, not waited for)
+
+
+def sweep(
+    iterations: dict[str, Iteration],
+    cases: Cases,
+    *,
+    store: str | PathLike | None = None,
+    chunk_size: int | None = None,
+    progress: bool | Callable[[int, int], Any] = False,
+    dims: dict[str, tuple[str, ...]] | None = None,
+    dim: str = "divergence",
+    config: dict[str, Any] | None = None,
+) -> "xarray.Dataset":
+    """Every iteration over every case: a Dataset with the dimensions (``dim``, the cases', the result's own).
+
+    Results are named by their path in what ``Iteration.result`` returns: ``theta``, ``params.loc``; a bare
+    array is ``value``. Where an iteration lacks a result that another has, NaN stands (-1 in integers, 0 or
+    False without a sign). Every program is compiled once; a chunk that does not fill it is padded, and the
+    padding dropped.
+
+    Args:
+        iterations: by name; the names label ``dim``.
+        cases: from ``product`` or ``zipped``. An iteration gets a dict of unbatched arrays.
+        store: a directory for zarr v3, written chunk by chunk; read it with plain ``xarray.open_zarr``. What
+            an interrupted sweep of the same configuration left there is kept, and only the rest is run; a
+            finished one is returned as it is. Nothing that is already there is ever overwritten.
+        chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
+        progress: True for a bar of fits on stderr (silent where that is no terminal), or a function of (done,
+            total).
+        dims: names for the trailing dimensions of results and of vector-valued axes:
+            ``{"mode_mass": ("mode",)}``.
+        dim: the name of the iterations' dimension.
+        config: settings that the cases do not show (tolerances, weights); part of the fingerprint, kept in
+            the attributes. Numbers, strings, arrays, lists and dicts.
+
+    Raises:
+        ValueError: nothing to run, names that clash, one result with two dtypes or shapes.
+        FileExistsError: ``store`` holds something else. Raised before anything is computed.
+    """
+    if not iterations:
+        raise ValueError("Expected at least one iteration; got none. Pass sweep({name: iteration}, cases).")
+    found = None if store is None else peek(store)
+    cases = canonical(cases)
+    chunk = chunk_shape(cases.shape, CHUNK_SIZE if chunk_size is None else chunk_size)
+    if found is not None and len(found.chunk) == len(chunk):
+        chunk = found.chunk
+    programs = [program(iteration, cases, math.prod(chunk)) for iteration in iterations.values()]
+    results = dict(zip(iterations, (each.result for each in programs), strict=True))
+    table = describe(cases, chunk, results, dim, dims or {})
+    setting = configuration(table, results, config)
+    table = table._replace(attributes=attributes(setting))
+    if store is None:
+        sink = in_memory(table)
+    else:
+        sink = in_store(store, table, found, setting, [each.text() for each in programs])
+    with reporter(progress, len(iterations) * cases.size) as report:
+        fill(table, cases, programs, sink, report)
+    return sink.finish()
+
+
+def program(iteration: Iteration, cases: Cases, num: int) -> Program:
+    """``num`` cases at once: jit(vmap(run)), traced here, compiled when asked."""
+    chunk = jax.tree.map(lambda leaf: Like((num, *leaf.shape[1:]), leaf.dtype), take(cases, NONE))
+    traced = jax.jit(jax.vmap(partial(run, iteration))).trace(chunk)
+    lowered = traced.lower()
+    result = {name: Like(leaf.shape[1:], leaf.dtype) for name, leaf in named_leaves(traced.out_info).items()}
+    return Program(result, lowered.as_text, lowered.compile)
+
+
+def fill(
+    table: Table, cases: Cases, programs: list[Program], sink: Sink, report: Callable[[int], Any]
+) -> None:
+    """Runs what the sink does not have. While a chunk is computed, the one before is written and the next
+    programs are compiled."""
+    boxes = list(regions(cases.shape, table.chunk))
+    shapes = [tuple(part.stop - part.start for part in box) for box in boxes]
+    counts = np.array([math.prod(shape) for shape in shapes])
+    report(int((sink.done * counts).sum()))
+
+    def settle(iteration, block, arrays):
+        values = {name: on_host(leaf, counts[block]) for name, leaf in named_leaves(arrays).items()}
+        values = {name: value.reshape(shapes[block] + value.shape[1:]) for name, value in values.items()}
+        sink.write(iteration, block, boxes[block], values)
+        report(int(counts[block]))
+
+    pool = ThreadPoolExecutor(COMPILERS)
+    try:
+        todo = np.argwhere(~sink.done).tolist()
+        compiled = {i: pool.submit(programs[i].compile) for i in dict.fromkeys(i for i, _ in todo)}
+        launched = None
+        for i, block in todo:
+            chunk = take(cases, indices(boxes[block], cases.shape, math.prod(table.chunk)))
+            arrays = compiled[i].result()(chunk)
+            if launched:
+                settle(*launched)
+            launched = (i, block, arrays)
+        if launched:
+            settle(*launched)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def on_host(leaf: jax.Array, num: int) -> np.ndarray:
+    """The first ``num`` rows, without the padding, as they are stored."""
+    return np.asarray(leaf)[:num].astype(stored_dtype(leaf.dtype), copy=False)
+
+
+@contextmanager
+def reporter(progress: Callable[[int, int], Any] | object, total: int) -> Iterator[Callable[[int], Any]]:
+    """A function of the number of newly finished fits: a bar, the user's own, or nothing."""
+    if not progress:
+        yield lambda count: None
+    elif callable(progress):
+        done = 0
+
+        def report(count):
+            nonlocal done
+            done += count
+            progress(done, total)
+
+        yield report
+    else:
+        from tqdm import tqdm
+
+        with tqdm(total=total, unit="fit", disable=None) as bar:
+            yield bar.update
