@@ -35,6 +35,8 @@ from divjax.divergences import transport_cost as transport_cost
 from divjax.divergences import triangular as triangular
 from divjax.divergences import tsallis as tsallis
 from divjax.divergences import wasserstein as wasserstein
+from divjax.estimate import Estimate as Estimate
+from divjax.estimate import estimate as estimate
 from divjax.iteration import Iteration as Iteration
 from divjax.iteration import run as run
 from divjax.measures import Cdfs as Cdfs
@@ -44,6 +46,9 @@ from divjax.measures import Panels as Panels
 from divjax.measures import Points as Points
 from divjax.measures import Scores as Scores
 from divjax.status import explain as explain
+from divjax.sweeps import product as product
+from divjax.sweeps import sweep as sweep
+from divjax.sweeps import zipped as zipped
 from divjax.training import FitResult as FitResult
 from divjax.training import fit as fit
 from divjax.training import newton as newton

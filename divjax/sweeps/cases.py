@@ -124,9 +124,7 @@ def chunk_shape(shape: tuple[int, ...], num: int) -> tuple[int, ...]:
 def regions(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
     """The boxes that tile the grid, in flat order; those at the end of the cut axis may be smaller."""
     for block in np.ndindex(*grid(shape, chunk)):
-        yield tuple(
-            slice(b * c, min((b + 1) * c, length)) for b, c, length in zip(block, chunk, shape, strict=True)
-        )
+        yield tuple(slice(b * c, min((b + 1) * c, length)) for b, c, length in zip(block, chunk, shape, strict=True))
 
 
 def grid(shape: tuple[int, ...], chunk: tuple[int, ...]) -> tuple[int, ...]:

@@ -102,9 +102,7 @@ def program(iteration: Iteration, cases: Cases, num: int) -> Program:
     return Program(result, lowered.as_text, lowered.compile)
 
 
-def fill(
-    table: Table, cases: Cases, programs: list[Program], sink: Sink, report: Callable[[int], Any]
-) -> None:
+def fill(table: Table, cases: Cases, programs: list[Program], sink: Sink, report: Callable[[int], Any]) -> None:
     """Runs what the sink does not have. While a chunk is computed, the one before is written and the next
     programs are compiled."""
     boxes = list(regions(cases.shape, table.chunk))

@@ -141,9 +141,7 @@ def write_skeleton(path: Path, table: Table, mine: Found) -> None:
 
     names = np.array(table.names, dtype=object)  # strings of any length: the kind that zarr v3 specifies
     coords = {**labels(table), table.dim: names}
-    xarray.Dataset(coords=coords, attrs=table.attributes).to_zarr(
-        path, mode="w-", zarr_format=3, consolidated=False
-    )
+    xarray.Dataset(coords=coords, attrs=table.attributes).to_zarr(path, mode="w-", zarr_format=3, consolidated=False)
     root = zarr.open_group(path, mode="r+")
     for name, variable in table.variables.items():
         root.create_array(

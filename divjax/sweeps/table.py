@@ -83,9 +83,7 @@ def describe(
     return table
 
 
-def coordinates(
-    cases: Cases, dims: dict[str, tuple[str, ...]]
-) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+def coordinates(cases: Cases, dims: dict[str, tuple[str, ...]]) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Coordinates by name: 1-D axes index their dimension; columns and leaves lie along it.
 
     An axis of vectors cannot carry the name of its own dimension: it becomes ``name.value``.
@@ -142,9 +140,7 @@ def check_names(table: Table, dims: Iterable[str]) -> None:
     for name, names, shape in leaves:
         for dim, length in zip(names, shape, strict=True):
             if lengths.setdefault(dim, length) != length:
-                raise ValueError(
-                    f"Expected length {lengths[dim]} along {dim!r}; got {length} in {name!r}. Rename it."
-                )
+                raise ValueError(f"Expected length {lengths[dim]} along {dim!r}; got {length} in {name!r}. Rename it.")
 
 
 def stored_dtype(dtype: Any) -> np.dtype:
@@ -192,7 +188,6 @@ def _trailing(name: str, ndim: int, dims: dict[str, tuple[str, ...]]) -> tuple[s
     trailing = tuple(dims.get(name, (f"{name}_{k}" for k in range(ndim))))
     if len(trailing) != ndim:
         raise ValueError(
-            f"Expected {ndim} names for the dimensions of {name!r}; got {trailing}. "
-            "Name each axis of one case's value."
+            f"Expected {ndim} names for the dimensions of {name!r}; got {trailing}. Name each axis of one case's value."
         )
     return trailing

@@ -49,9 +49,7 @@ def test_a_run_chunk_is_a_stored_chunk(finished):
 
 def test_a_finished_sweep_is_returned_without_running_or_writing(finished, memory):
     before, calls = contents(finished), []
-    again = sweep(
-        BOTH, CASES, store=finished, progress=lambda *c: calls.append(c), **OPTIONS | {"chunk_size": 2}
-    )
+    again = sweep(BOTH, CASES, store=finished, progress=lambda *c: calls.append(c), **OPTIONS | {"chunk_size": 2})
     xarray.testing.assert_identical(again.load(), memory)
     assert calls == [(30, 30)]
     assert contents(finished) == before
@@ -116,9 +114,7 @@ def test_an_interrupted_sweep_is_completed_and_only_what_is_missing_is_run(tmp_p
     np.testing.assert_array_equal(part.steps.values[0][~there[0]], -1)
     before, calls = contents(path), []
     # Another chunk size would give other programs: the store keeps its own.
-    table = sweep(
-        BOTH, CASES, store=path, progress=lambda *c: calls.append(c[0]), **OPTIONS | {"chunk_size": 15}
-    )
+    table = sweep(BOTH, CASES, store=path, progress=lambda *c: calls.append(c[0]), **OPTIONS | {"chunk_size": 15})
     assert calls == [c for c in (0, 6, 12, 15, 21, 27, 30) if c >= stop]
     xarray.testing.assert_identical(table.load(), memory)
     after = contents(path)

@@ -72,9 +72,7 @@ def test_the_state_is_fit_for_a_loop_and_a_step_after_the_end_changes_nothing(na
 
 
 def test_python_scalars_make_parameters():
-    result = run(
-        fit(lambda p, case: (p["a"] - 1.0) ** 2 + p["b"] ** 2, {"a": 0.0, "b": np.float32(2)}, newton())
-    )
+    result = run(fit(lambda p, case: (p["a"] - 1.0) ** 2 + p["b"] ** 2, {"a": 0.0, "b": np.float32(2)}, newton()))
     assert result.params["a"].dtype == jnp.float32
     assert result.aux == ()
     np.testing.assert_allclose([result.params["a"], result.params["b"]], [1.0, 0.0], atol=1e-6)
@@ -89,9 +87,7 @@ def test_the_aux_keeps_its_structure():
 
 def test_parameters_may_be_called_value_and_grad():
     params = {"value": jnp.asarray(0.5), "grad": jnp.asarray([1.0, 2.0])}
-    result = run(
-        fit(lambda p, case: p["value"] ** 2 + jnp.sum(p["grad"] ** 2), params, optax.adam(0.1), tol=1e-3)
-    )
+    result = run(fit(lambda p, case: p["value"] ** 2 + jnp.sum(p["grad"] ** 2), params, optax.adam(0.1), tol=1e-3))
     assert int(result.status) == status.OK
 
 

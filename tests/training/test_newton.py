@@ -82,9 +82,7 @@ def cases():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_gaussian_fits_reach_the_known_minima_in_few_steps(name):
-    iteration = fit(
-        lambda params, case: LOSSES[name](params, case["separation"]), lambda case: case["start"], newton()
-    )
+    iteration = fit(lambda params, case: LOSSES[name](params, case["separation"]), lambda case: case["start"], newton())
     result = jax.jit(jax.vmap(lambda case: run(iteration, case)))(cases())
     mu, sigma = np.asarray(result.params["loc"]), np.exp(np.asarray(result.params["log_scale"]))
     for block, d in enumerate(SEPARATIONS):
@@ -121,9 +119,7 @@ def test_rosenbrock_from_many_starts():
 def test_a_quadratic_takes_one_measurement_and_one_step():
     a = np.random.default_rng(0).normal(size=(5, 5))
     a, b = (a @ a.T + np.eye(5)).astype(np.float32), np.arange(5, dtype=np.float32)
-    result = solve(
-        lambda x: 0.5 * x @ a @ x - b @ x, jnp.zeros(5), newton(max_step=100.0, first_step=100.0), tol=1e-5
-    )
+    result = solve(lambda x: 0.5 * x @ a @ x - b @ x, jnp.zeros(5), newton(max_step=100.0, first_step=100.0), tol=1e-5)
     np.testing.assert_allclose(result.params, np.linalg.solve(a, b), rtol=1e-4)
     assert int(result.steps) == 2
 
@@ -147,9 +143,7 @@ def test_a_flat_direction_is_left_alone():
 
 
 def test_a_nan_trial_is_a_rejected_trial():
-    result = solve(
-        lambda x: jnp.log(x[0]) ** 2 + x[1] ** 2, [5.0, 1.0], newton(max_step=10.0, first_step=10.0)
-    )
+    result = solve(lambda x: jnp.log(x[0]) ** 2 + x[1] ** 2, [5.0, 1.0], newton(max_step=10.0, first_step=10.0))
     np.testing.assert_allclose(result.params, [1.0, 0.0], atol=1e-6)
     assert int(result.status) == status.OK
 
@@ -231,12 +225,8 @@ def test_params_are_required():
 @pytest.mark.parametrize("num", [1, 2, 3])
 def test_eigenvectors(num):
     h = jax.random.normal(jax.random.key(num), (50, num, num))
-    h = jnp.concatenate(
-        [h + jnp.swapaxes(h, 1, 2), jnp.zeros((1, num, num)), jnp.diag(jnp.arange(num) * 1.0)[None]]
-    )
+    h = jnp.concatenate([h + jnp.swapaxes(h, 1, 2), jnp.zeros((1, num, num)), jnp.diag(jnp.arange(num) * 1.0)[None]])
     values, vectors = jax.jit(jax.vmap(_eigh))(h)
     np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(h), atol=1e-5)
     np.testing.assert_allclose(np.einsum("bij,bj,bkj->bik", vectors, values, vectors), h, atol=1e-5)
-    np.testing.assert_allclose(
-        np.einsum("bij,bik->bjk", vectors, vectors), np.eye(num)[None].repeat(52, 0), atol=1e-5
-    )
+    np.testing.assert_allclose(np.einsum("bij,bik->bjk", vectors, vectors), np.eye(num)[None].repeat(52, 0), atol=1e-5)
