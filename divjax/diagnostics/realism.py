@@ -11,7 +11,7 @@ from divjax.discretize import panels
 from divjax.discretize.families import profile
 from divjax.discretize.quadrature import default_refine, log_density, univariate
 
-CROSSINGS = 16  # ends of intervals that a region may have
+CROSSINGS = 8  # ends of intervals that a region may have
 
 
 def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
@@ -44,7 +44,7 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
         return level + jnp.clip(step, -0.5, 0.5), level, at_level
 
     start = guess - 0.05
-    level, _, _ = jax.lax.fori_loop(0, 8, secant, (guess, start, missing(start)))
+    level, _, _ = jax.lax.fori_loop(0, 6, secant, (guess, start, missing(start)))
     return jax.lax.stop_gradient(level)
 
 

@@ -32,7 +32,7 @@ class Program(NamedTuple):
 
     result: dict[str, jax.ShapeDtypeStruct]  # of one case
     text: Callable[[], str]  # what will run, as text: equal texts give equal results
-    compile: Callable[[], Callable[[PyTree], PyTree]]  # -> (chunk of cases -> result arrays, not waited for)
+    compile: Callable[[], Callable[[PyTree], dict[str, jax.Array]]]  # -> (chunk of cases -> results, not waited for)
 
 
 def sweep(
@@ -45,6 +45,7 @@ def sweep(
     dims: dict[str, tuple[str, ...]] | None = None,
     dim: str = "divergence",
     config: dict[str, Any] | None = None,
+    derive: Callable[[PyTree, PyTree], PyTree] | None = None,
 ) -> "xarray.Dataset":
     """Every iteration over every case: a Dataset with the dimensions (``dim``, the cases', the result's own).
 
@@ -68,6 +69,9 @@ def sweep(
         config: settings that the cases do not show (tolerances, weights); part of the fingerprint, kept in
             the attributes. Numbers, strings, arrays, lists and dicts.
 
+        derive: ``(result, case) -> further results``, a dict, for what all iterations have in common, such as
+            diagnostics: one program for all of them, where in every ``Iteration.result`` it would be compiled anew.
+
     Raises:
         ValueError: nothing to run, names that clash, one result with two dtypes or shapes.
         FileExistsError: ``store`` holds something else. Raised before anything is computed.
@@ -79,7 +83,8 @@ def sweep(
     chunk = chunk_shape(cases.shape, CHUNK_SIZE if chunk_size is None else chunk_size)
     if found is not None and len(found.chunk) == len(chunk):
         chunk = found.chunk
-    programs = [program(iteration, cases, math.prod(chunk)) for iteration in iterations.values()]
+    further = None if derive is None else jax.jit(jax.vmap(derive))
+    programs = [program(iteration, cases, math.prod(chunk), further) for iteration in iterations.values()]
     results = dict(zip(iterations, (each.result for each in programs), strict=True))
     table = describe(cases, chunk, results, dim, dims or {})
     setting = configuration(table, results, config)
@@ -93,13 +98,33 @@ def sweep(
     return sink.finish()
 
 
-def program(iteration: Iteration, cases: Cases, num: int) -> Program:
-    """``num`` cases at once: jit(vmap(run)), traced here, compiled when asked."""
+def program(iteration: Iteration, cases: Cases, num: int, derive: Callable | None = None) -> Program:
+    """``num`` cases at once: jit(vmap(run)), traced here, compiled when asked; then ``derive``, jitted by its owner."""
     chunk = jax.tree.map(lambda leaf: Like((num, *leaf.shape[1:]), leaf.dtype), take(cases, NONE))
     traced = jax.jit(jax.vmap(partial(run, iteration))).trace(chunk)
     lowered = traced.lower()
-    result = {name: Like(leaf.shape[1:], leaf.dtype) for name, leaf in named_leaves(traced.out_info).items()}
-    return Program(result, lowered.as_text, lowered.compile)
+    leaves = named_leaves(traced.out_info)
+    more = {} if derive is None else named_leaves(jax.eval_shape(derive, traced.out_info, chunk))
+    if both := leaves.keys() & more.keys():
+        raise ValueError(
+            f"Expected new names from derive; got {sorted(both)}, which the iterations return. Rename them."
+        )
+    result = {name: Like(leaf.shape[1:], leaf.dtype) for name, leaf in (leaves | more).items()}
+
+    def text():
+        derived = "" if derive is None else derive.lower(traced.out_info, chunk).as_text()
+        return lowered.as_text() + derived
+
+    def compile_all():
+        compiled = lowered.compile()
+
+        def run_chunk(chunk):
+            result = compiled(chunk)
+            return named_leaves(result) | ({} if derive is None else named_leaves(derive(result, chunk)))
+
+        return run_chunk
+
+    return Program(result, text, compile_all)
 
 
 def fill(table: Table, cases: Cases, programs: list[Program], sink: Sink, report: Callable[[int], Any]) -> None:
@@ -111,7 +136,7 @@ def fill(table: Table, cases: Cases, programs: list[Program], sink: Sink, report
     report(int((sink.done * counts).sum()))
 
     def settle(iteration, block, arrays):
-        values = {name: on_host(leaf, counts[block]) for name, leaf in named_leaves(arrays).items()}
+        values = {name: on_host(leaf, counts[block]) for name, leaf in arrays.items()}
         values = {name: value.reshape(shapes[block] + value.shape[1:]) for name, value in values.items()}
         sink.write(iteration, block, boxes[block], values)
         report(int(counts[block]))

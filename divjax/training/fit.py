@@ -52,7 +52,9 @@ def fit(
     Returns an ``Iteration``: ``run(fit(...), case)`` is one fit, ``jax.vmap`` over cases is many in one
     program. Its result is a ``FitResult``, whose status is
 
-    * OK: the largest absolute entry of the gradient is at most ``tol``;
+    * OK: the largest absolute entry of the gradient is at most ``tol``; or, with ``newton``, rounding stopped it
+      where all curvatures are positive and the Newton step, its own estimate of the distance that is left, is
+      below √eps of the parameters: a gradient that is a sum of large terms may never round to ``tol``;
     * NON_FINITE: the value, the gradient or a parameter became NaN or infinite: stopped at once, and the last
       finite step is kept (where the start itself is not finite, the start);
     * STALLED: ``patience`` steps in a row led nowhere, with the gradient above ``tol``: in float32 often all
@@ -70,7 +72,7 @@ def fit(
     fields ``value`` and ``grad``: those at the parameters it moved to, by optax's convention. They are used
     as they are, so nothing is evaluated twice; such an optimiser must be the last of its chain. If that state
     has a field ``exhausted`` too, as that of ``newton``, the fit stalls when it is set, without further
-    patience.
+    patience; and its first update, which measures the start, is relied on to do so.
 
     Args:
       loss: ``loss(params, case)`` -> scalar, or (scalar, aux). Deterministic; randomness comes from the case.
@@ -85,10 +87,18 @@ def fit(
 
     def begin(case: PyTree) -> FitState:
         params = jax.tree.map(_as_parameter, init(case) if callable(init) else init)
-        value, grad = jax.value_and_grad(lambda p: _value_and_aux(loss, p, case)[0])(params)
+        inner = optimizer.init(params)
+        search = _line_search(inner, params)
+        if hasattr(search, "exhausted"):  # its first update measures the start
+            value, grad = search.value, jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), params)
+            judged = jnp.full((), status.NOT_CONVERGED, jnp.int32)
+        else:
+            value, grad = jax.value_and_grad(lambda p: _value_and_aux(loss, p, case)[0])(params)
+            at_optimum = _max_norm(grad) <= tol
+            judged = _verdict(at_optimum, jnp.zeros((), jnp.int32), _finite((value, grad)), patience)
         state = FitState(
             params=params,
-            optimizer=optimizer.init(params),
+            optimizer=inner,
             value=value,
             grad=grad,
             grad_norm=_max_norm(grad),
@@ -96,10 +106,9 @@ def fit(
             anchor=params,
             idle=jnp.zeros((), jnp.int32),
             steps=jnp.zeros((), jnp.int32),
-            status=jnp.zeros((), jnp.int32),
+            status=judged,
         )
-        judged = _verdict(state.grad_norm, state.idle, _finite((value, grad)), tol, patience)
-        return jax.tree.map(_strong, state._replace(status=judged))
+        return jax.tree.map(_strong, state)
 
     def step(state: FitState, case: PyTree) -> FitState:
         moved = _step(lambda p: _value_and_aux(loss, p, case)[0], optimizer, state, tol, patience)
@@ -143,12 +152,13 @@ def _step(
     lowest = (jnp.minimum(value, low_value), jnp.minimum(grad_norm, low_norm))
     moved = FitState(params, inner, value, grad, grad_norm, lowest, anchor, idle, state.steps + 1, state.status)
     kept = jax.tree.map(lambda old, new: jnp.where(finite, new, old), state, moved)
-    return kept._replace(steps=moved.steps, status=_verdict(grad_norm, idle, finite, tol, patience))
+    at_optimum = (grad_norm <= tol) | getattr(search, "settled", False)
+    return kept._replace(steps=moved.steps, status=_verdict(at_optimum, idle, finite, patience))
 
 
-def _verdict(grad_norm: Scalar, idle: Scalar, finite: Array, tol: float, patience: int) -> Int[Array, ""]:
+def _verdict(at_optimum: Array, idle: Array, finite: Array, patience: int) -> Int[Array, ""]:
     stalled = jnp.where(idle >= patience, status.STALLED, status.NOT_CONVERGED)
-    bits = jnp.where(finite, jnp.where(grad_norm <= tol, status.OK, stalled), status.NON_FINITE)
+    bits = jnp.where(finite, jnp.where(at_optimum, status.OK, stalled), status.NON_FINITE)
     return bits.astype(jnp.int32)
 
 

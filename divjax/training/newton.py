@@ -21,6 +21,7 @@ class NewtonState(NamedTuple):
     hessian: Float[Array, "n n"]  # its Hessian over the ravelled parameters
     radius: Scalar  # the longest step trusted along any axis of the Hessian
     exhausted: Bool[Array, ""]  # no step improves any more: what is left is rounding
+    settled: Bool[Array, ""]  # and what is left is little: a minimum is within √eps
 
 
 def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientTransformationExtraArgs:
@@ -62,7 +63,8 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
             grad=jax.tree.map(jnp.zeros_like, params),
             hessian=jnp.zeros((flat.size, flat.size), flat.dtype),
             radius=jnp.minimum(first_step, max_step).astype(flat.dtype),
-            exhausted=jnp.asarray(False),  # noqa: FBT003
+            exhausted=jnp.zeros((), bool),
+            settled=jnp.zeros((), bool),
         )
 
     def update(
@@ -80,7 +82,7 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
         grad, _ = ravel_pytree(state.grad)
         rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(state.value)
         fresh = jnp.isinf(state.value)
-        step, predicted = _box_step(grad, state.hessian, state.radius, rounding)
+        step, predicted, distance = _box_step(grad, state.hessian, state.radius, rounding)
 
         there = here + step
         trial = _measure(lambda x: value_fn(unravel(x)), there)
@@ -88,12 +90,15 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
         accept = jnp.all(jnp.isfinite(ravel_pytree(trial)[0])) & (accept | fresh)
         radius = _next_radius(state.radius, jnp.max(jnp.abs(step)), ratio, max_step)
         tiny = radius <= jnp.finfo(here.dtype).eps * jnp.max(jnp.abs(here))
+        exhausted = ~accept & (fresh | tiny | (predicted <= rounding))
+        near = distance <= jnp.sqrt(jnp.finfo(here.dtype).eps) * jnp.maximum(1.0, jnp.max(jnp.abs(here)))
         new = NewtonState(
             value=jnp.where(accept, trial[0], state.value).astype(state.value.dtype),
             grad=unravel(jnp.where(accept, trial[1], grad)),
             hessian=jnp.where(accept, trial[2], state.hessian),
             radius=jnp.where(fresh, state.radius, radius),
-            exhausted=~accept & (fresh | tiny | (predicted <= rounding)),
+            exhausted=exhausted,
+            settled=exhausted & near & ~fresh,
         )
         return unravel(jnp.where(accept, there - here, 0.0)), new
 
@@ -109,8 +114,9 @@ def _measure(value_fn: Callable, x: Float[Array, " n"]) -> tuple[Scalar, Float[A
 
 def _box_step(
     grad: Float[Array, " n"], hessian: Float[Array, "n n"], radius: Scalar, rounding: Scalar
-) -> tuple[Float[Array, " n"], Scalar]:
-    """The minimiser of g·s + ½ sᵀHs over abs(vᵢ·s) ≤ radius, and the fall it predicts."""
+) -> tuple[Float[Array, " n"], Scalar, Scalar]:
+    """The minimiser of g·s + ½ sᵀHs over abs(vᵢ·s) ≤ radius, the fall it predicts, and the way to the minimum: the
+    longest component of the Newton step, inf where a curvature is not positive."""
     curvature, axes = _eigh(hessian)
     slope = axes.T @ grad
     inside = curvature * radius > jnp.abs(slope)
@@ -119,7 +125,9 @@ def _box_step(
     worth = jnp.abs(slope) * radius - 0.5 * curvature * radius**2 > rounding
     along = jnp.where(inside, -slope / jnp.where(inside, curvature, 1.0), jnp.where(worth, wall, 0.0))
     predicted = -jnp.sum(slope * along + 0.5 * curvature * along**2)
-    return axes @ along, predicted
+    convex = curvature > 0.0
+    distance = jnp.max(jnp.where(convex, jnp.abs(slope) / jnp.where(convex, curvature, 1.0), jnp.inf))
+    return axes @ along, predicted, distance
 
 
 def _judge(
@@ -158,9 +166,14 @@ def _eigh(h: Float[Array, "n n"]) -> tuple[Float[Array, " n"], Float[Array, "n n
         return h[0], jnp.ones_like(h)
     if h.shape[0] > 2:
         return jnp.linalg.eigh(h)
-    # Vectorised by vmap, which LAPACK is not.
-    mean, half = 0.5 * (h[0, 0] + h[1, 1]), 0.5 * (h[0, 0] - h[1, 1])
-    radius = jnp.hypot(half, h[0, 1])
-    angle = 0.5 * jnp.arctan2(h[0, 1], half)
-    c, s = jnp.cos(angle), jnp.sin(angle)
-    return jnp.stack([mean + radius, mean - radius]), jnp.stack([jnp.stack([c, -s]), jnp.stack([s, c])])
+    # Vectorised by vmap, which LAPACK is not; square roots alone, which compile in a third of the time of angles.
+    mean, half, off = 0.5 * (h[0, 0] + h[1, 1]), 0.5 * (h[0, 0] - h[1, 1]), h[0, 1]
+    largest = jnp.maximum(jnp.abs(half), jnp.abs(off))
+    scale = jnp.where(largest > 0.0, largest, 1.0)
+    radius = jnp.where(largest > 0.0, scale * jnp.sqrt((half / scale) ** 2 + (off / scale) ** 2), 0.0)
+    # cos and sin of half the angle of (half, off): the larger of the two by a sum, the other one by division.
+    large = jnp.sqrt(jnp.where(radius > 0.0, 0.5 * (1.0 + jnp.abs(half) / jnp.where(radius > 0.0, radius, 1.0)), 1.0))
+    small = jnp.where(radius > 0.0, 0.5 * off / jnp.where(radius > 0.0, radius * large, 1.0), 0.0)
+    first = jnp.where(half >= 0.0, jnp.stack([large, small]), jnp.stack([small, large]))
+    second = jnp.stack([-first[1], first[0]])
+    return jnp.stack([mean + radius, mean - radius]), jnp.stack([first, second], axis=1)

@@ -1,0 +1,1 @@
+"""Studies: whole experiments, from a question to a table."""
