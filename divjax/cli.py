@@ -1,0 +1,131 @@
+"""The command line. It reads what is asked, refuses what is wrong in one line, and leaves the work to the library."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from divjax import inputs
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Out = Annotated[Path, typer.Option(help="Folder for the results and the figures.")]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: errors that a user can mend are one line on stderr and exit code 2."""
+    usage_error = typer.BadParameter.__mro__[2]  # click's own, wherever typer keeps it
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except usage_error as error:
+        code = _refuse(error.format_message())
+    except (ValueError, OSError) as error:
+        code = _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted: what was finished is kept; the same command goes on from there.", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def _refuse(message):
+    print("divjax: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Differentiable divergences: sweeps of fits, and fits to your own sample."""
+    if version:
+        from importlib.metadata import version as installed
+
+        print(installed("divjax"))
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+    else:
+        return
+    raise typer.Exit
+
+
+@app.command("sweep")
+def sweep_command(
+    *,
+    separations: Annotated[str, typer.Option(help="START:STOP:COUNT or a list: distances of the modes.")] = "0:16:33",
+    seeds: Annotated[int, typer.Option(help="Random starts per case.")] = 64,
+    divergences: Annotated[str, typer.Option(help="Names from the catalogue, separated by commas.")] = "",
+    weights: Annotated[str, typer.Option(help="Weights of the two modes.")] = ".5,.5",
+    scales: Annotated[str, typer.Option(help="Standard deviations of the two modes.")] = "1,1",
+    out: Out = Path("runs/demo"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Fit a Gaussian to a two-mode target under every divergence, across seeds and mode separations.
+
+    Writes OUT/sweep.zarr (read it with xarray.open_zarr) and the figures, and prints the optima at the largest
+    separation. What is in OUT already is kept: a finished sweep of the same settings is read, not run again.
+    """
+    distances = inputs.grid(separations, "separations")
+    if seeds < 1:
+        raise ValueError(f"Expected --seeds of at least 1; got {seeds}.")
+    pair, spread = inputs.weights(weights), inputs.scales(scales)
+    started = time.perf_counter()
+    from divjax import catalog, report
+    from divjax.studies import two_modes
+
+    chosen = inputs.names(divergences, "divergences") if divergences else list(two_modes.DIVERGENCES)
+    for name in chosen:
+        catalog.lookup(name)
+    _folder(out)
+    fits = two_modes.run_sweep(
+        distances, seeds, chosen, weights=pair, scales=spread, store=out / "sweep.zarr", progress=not quiet
+    ).load()
+    print(report.two_modes(fits, pair, spread))
+    from divjax import plots
+
+    figures = plots.of_sweep(fits, weights=pair, scales=spread)
+    for name, figure in figures.items():
+        plots.save(figure, out / f"{name}.png")
+    took = time.perf_counter() - started
+    print(f"{took:.0f} s. In {out}: sweep.zarr, {', '.join(f'{name}.png' for name in figures)}.")
+
+
+@app.command("fit")
+def fit_command(
+    data: Annotated[Path, typer.Argument(help="A .csv or .npy file.")],
+    *,
+    column: Annotated[str | None, typer.Option(help="The column to fit, where there are several.")] = None,
+    divergences: Annotated[str, typer.Option(help="kl (maximum likelihood), wasserstein_<order>, energy, cramer.")] = (
+        "kl,wasserstein_2,energy"
+    ),
+    out: Annotated[Path | None, typer.Option(help="Folder for the figure; none is drawn without.")] = None,
+) -> None:
+    """Fit a Gaussian to your own one-dimensional sample, by maximum likelihood and by sample discrepancies."""
+    name, x = inputs.read_column(data, column)
+    chosen = inputs.names(divergences, "divergences")
+    from divjax import report
+    from divjax.studies import sample
+
+    fits = sample.fit_sample(x, chosen)
+    print(report.sample(fits, f"{name} of {data.name}", x.size))
+    if out is not None:
+        from divjax import plots
+
+        _folder(out)
+        picture = out / f"fit_{data.stem}_{_file_name(name)}.png"
+        gaussians = {key: (found.loc, found.scale) for key, found in fits.items()}
+        plots.save(plots.sample_fits(x, gaussians, label=name), picture)
+        print(f"Drawn: {picture}")
+
+
+def _folder(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"Expected --out to be a folder; got {str(path)!r}, which is a file. Name another.")
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _file_name(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
