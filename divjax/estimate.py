@@ -34,7 +34,7 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes | Panels, **params: 
     √(n/(n−1) Σ (∂D/∂log w_i − mean)²).
 
     status: MASS_MISSED where the nodes miss more than 10⁻³ of p or q (quadrature), LOW_ESS below 10 effective nodes,
-    NON_FINITE for a value that is not finite. jit, vmap and grad as usual.
+    NON_FINITE for a value that is not finite (its stderr is inf). jit, vmap and grad as usual.
     """
     value = divergence(*nodes, **params)
     ess = jnp.minimum(_kish(nodes.log_p + nodes.log_w), _kish(nodes.log_q + nodes.log_w))
@@ -44,6 +44,7 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes | Panels, **params: 
     else:
         stderr = _jackknife(divergence, nodes, params)
         bits = jnp.where(ess < _MIN_ESS, status.LOW_ESS, status.OK)
+    stderr = jnp.where(jnp.isfinite(value), stderr, jnp.inf)
     bits = bits | jnp.where(jnp.isfinite(value), status.OK, status.NON_FINITE)
     return Estimate(value, stderr, ess, bits.astype(jnp.int32))
 

@@ -148,14 +148,21 @@ def test_a_nan_trial_is_a_rejected_trial():
     assert int(result.status) == status.OK
 
 
-def test_at_the_rounding_of_the_gradient_it_stalls_at_once():
+def test_where_rounding_stops_it_within_reach_of_a_minimum_it_has_converged():
     def loss(x):
         return 0.3 * rosenbrock(x) + 7.0 + jnp.sin(0.1 * x[0])
 
     result = solve(loss, [-1.2, 1.0], tol=0.0)
-    assert int(result.status) == status.STALLED
+    assert int(result.status) == status.OK
     assert int(result.steps) <= 35
-    assert float(result.grad_norm) < 2e-5
+    assert 0.0 < float(result.grad_norm) < 2e-5
+
+
+def test_on_a_plateau_below_the_rounding_of_the_loss_it_stalls():
+    # A bump 1e-6 high on 100: float32 cannot see it, although the gradient is not zero and the minimum is far.
+    result = solve(lambda x: 100.0 + 1e-6 * jnp.sum(jnp.cos(x)), [1.0, 1.5], tol=1e-9)
+    assert int(result.status) == status.STALLED
+    assert float(result.grad_norm) > 1e-9
 
 
 def trajectory(loss, start, num):
@@ -196,7 +203,7 @@ def test_one_evaluation_a_step():
 
     result = run(fit(loss, jnp.asarray([-1.2, 1.0]), newton()))
     jax.effects_barrier()
-    assert len(calls) == int(result.steps) + 1  # and one to begin with
+    assert len(calls) == int(result.steps)  # the first measures the start
 
 
 def test_trees_and_dtypes_are_kept_and_the_radius_may_be_traced():

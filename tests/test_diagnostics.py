@@ -1,0 +1,115 @@
+"""Regions, realism and modes against scipy: bracketed roots of the density and differences of its cdf."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import optimize, stats
+
+from divjax import diagnostics, targets
+
+# separation, weights, scales, then the Gaussian's loc and scale
+CASES = {
+    "post": (16.0, (0.5, 0.5), (1.0, 1.0), 8.0, 65**0.5),
+    "collapsed": (16.0, (0.5, 0.5), (1.0, 1.0), 0.0, 1.0),
+    "between": (6.0, (0.5, 0.5), (1.0, 1.0), 3.0, 3.16),
+    "merged": (1.0, (0.5, 0.5), (1.0, 1.0), 0.5, 1.1),
+    "one mode": (0.0, (0.5, 0.5), (1.0, 1.0), 0.0, 1.0),
+    "narrow": (10.0, (0.9, 0.1), (1.0, 0.1), 2.0, 3.0),
+    "unequal": (4.5, (0.7, 0.3), (1.0, 0.5), 2.0, 2.0),
+    "negative": (-5.0, (0.4, 0.6), (1.0, 2.0), -3.0, 1.0),
+}
+
+
+@jax.jit
+def diagnose(separation, weights, scales, loc, scale):
+    p, q = targets.two_modes(separation, weights=weights, scales=scales), distrax.Normal(loc, scale)
+    modes = jnp.stack([jnp.zeros_like(separation), separation])
+    return (diagnostics.region_level(p), diagnostics.unrealistic_rate(p, q), diagnostics.mode_mass(q, modes),
+            diagnostics.basin(p, q, modes))  # fmt: skip
+
+
+def reference_rate(separation, weights, scales, loc, scale, mass=0.99):
+    """The level by root finding on the exact mass of the region, the rate by differences of the model's cdf."""
+    parts = list(zip(weights, (0.0, separation), scales, strict=True))
+    x = np.linspace(min(0, separation) - 12 * max(scales), max(0, separation) + 12 * max(scales), 200_001)
+
+    def density(x):
+        return sum(w * stats.norm.pdf(x, m, s) for w, m, s in parts)
+
+    def region(level):
+        change = np.flatnonzero(np.diff(np.sign(density(x) - level)))
+        ends = [optimize.brentq(lambda y: density(y) - level, x[i], x[i + 1], xtol=1e-13) for i in change]
+        return list(zip(ends[::2], ends[1::2], strict=True))
+
+    def excess(log_level):
+        intervals = region(np.exp(log_level))
+        return (
+            sum(w * (stats.norm.cdf(b, m, s) - stats.norm.cdf(a, m, s)) for w, m, s in parts for a, b in intervals)
+            - mass
+        )
+
+    log_level = optimize.brentq(excess, -12.0, np.log(density(x).max() * 0.999))
+    inside = sum(stats.norm.cdf(b, loc, scale) - stats.norm.cdf(a, loc, scale) for a, b in region(np.exp(log_level)))
+    return log_level, 1.0 - inside
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_level_and_rate_against_root_finding(name):
+    level, rate, _, _ = diagnose(*(jnp.asarray(value) for value in CASES[name]))
+    expected_level, expected_rate = reference_rate(*CASES[name])
+    np.testing.assert_allclose(level, expected_level, atol=2e-5)
+    np.testing.assert_allclose(rate, expected_rate, atol=2e-6)
+
+
+def test_the_post():
+    _, rate, masses, basin = diagnose(*(jnp.asarray(value) for value in CASES["post"]))
+    np.testing.assert_allclose(rate, 0.6885, atol=1e-4)
+    np.testing.assert_allclose(masses, [0.5, 0.5], atol=1e-6)
+    assert diagnostics.basin_name(basin) == "averages"
+
+
+def test_a_perfect_model_has_the_rate_of_the_data():
+    p = targets.two_modes(3.0)
+    np.testing.assert_allclose(diagnostics.unrealistic_rate(p, p), 0.01, atol=1e-5)
+    np.testing.assert_allclose(diagnostics.unrealistic_rate(p, p, mass=0.9), 0.1, atol=1e-5)
+
+
+def test_mode_mass_against_the_cdf_in_the_order_of_the_modes():
+    masses = diagnostics.mode_mass(distrax.Normal(1.0, 2.0), jnp.asarray([5.0, -1.0, 0.5]))
+    cuts = [-np.inf, -0.25, 2.75, np.inf]
+    expected = np.diff(stats.norm.cdf(cuts, 1.0, 2.0))[[2, 0, 1]]
+    np.testing.assert_allclose(masses, expected, rtol=1e-6)
+
+
+def test_mode_mass_keeps_its_digits_in_both_tails():
+    masses = diagnostics.mode_mass(distrax.Normal(0.0, 1.0), jnp.asarray([0.0, 16.0]))
+    np.testing.assert_allclose(masses[1], stats.norm.sf(8.0), rtol=1e-4)
+    masses = diagnostics.mode_mass(distrax.Normal(0.0, 1.0), jnp.asarray([-16.0, 0.0]))
+    np.testing.assert_allclose(masses[0], stats.norm.sf(8.0), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("loc", "scale", "label"),
+    [(8.0, 8.06, "averages"), (0.0, 1.0, "collapsed onto mode 0"), (16.0, 1.0, "collapsed onto mode 1")],
+)
+def test_basins_of_the_post(loc, scale, label):
+    basin = diagnose(jnp.asarray(16.0), jnp.full(2, 0.5), jnp.ones(2), jnp.asarray(loc), jnp.asarray(scale))[-1]
+    assert diagnostics.basin_name(basin) == label
+
+
+def test_basins_of_what_serves_the_data():
+    covers = diagnose(jnp.asarray(2.0), jnp.full(2, 0.5), jnp.ones(2), jnp.asarray(1.0), jnp.asarray(1.41))[-1]
+    assert diagnostics.basin_name(covers) == "covers"
+    # One component carries nearly all the data: serving it is no collapse.
+    rare = diagnose(jnp.asarray(8.0), jnp.asarray([1.0, 0.0]), jnp.ones(2), jnp.asarray(0.0), jnp.asarray(1.0))[-1]
+    assert diagnostics.basin_name(rare) == "covers"
+
+
+def test_batched_models_are_refused():
+    p = targets.two_modes(3.0)
+    with pytest.raises(ValueError, match=r"jax\.vmap"):
+        diagnostics.unrealistic_rate(p, distrax.Normal(jnp.zeros(3), 1.0))
+    with pytest.raises(ValueError, match="basin label"):
+        diagnostics.basin_name(-3)
