@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from divjax.discretize import panels
+from divjax.discretize.compiled import compiled
 from divjax.discretize.families import Profile
 from divjax.discretize.marginals import has_quantile, quantile, tails
 from divjax.discretize.quadrature import default_refine, log_density, univariate
@@ -41,6 +42,7 @@ def _steps(points: Points, x: Array) -> tuple[Array, Array]:
     return below[index], above[index]
 
 
+@compiled
 def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cdfs:
     """Nodes for every ∫ h(P(x) − Q(x)) dx: what ``energy`` and ``cramer`` are measured on.
 
@@ -82,6 +84,7 @@ def _two_samples(p: Points, q: Points) -> Cdfs:
     return Cdfs(cumulative[0, :-1], cumulative[1, :-1], log_w)
 
 
+@compiled
 def coupling(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Coupling:
     """Nodes for every ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du: what ``wasserstein`` is measured on.
 

@@ -97,8 +97,8 @@ def _is_affine(bijector):
 def _ends(bijector, low=-math.inf, high=math.inf):
     """Both ends of the image of (low, high), None where infinite."""
     images = [_image(bijector, end) for end in (low, high)]
-    if images[0] == math.inf or images[1] == -math.inf:  # a decreasing map
-        images = images[::-1]
+    if any(isinstance(end, float) and end == wrong for end, wrong in zip(images, (math.inf, -math.inf), strict=True)):
+        images = images[::-1]  # a decreasing map
     return tuple(None if isinstance(end, float) else end for end in images)
 
 

@@ -8,10 +8,12 @@ from jaxtyping import Array
 
 from divjax import numerics as nu
 from divjax.discretize import panels
+from divjax.discretize.compiled import compiled
 from divjax.discretize.families import Profile, profile
 from divjax.measures import Panels
 
 
+@compiled
 def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Panels:
     """Nodes for every ∫ h(p(x), q(x)) dx on the line, from the distributions alone: no grid to choose.
 
