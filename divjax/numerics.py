@@ -80,11 +80,20 @@ def power_excess(a: Array, d: Array) -> Array:
 
 
 def logsumexp(x: Array) -> Float[Array, ""]:
-    """log Σ e^x over all entries: −inf for nothing but −inf, with zero gradient there; +inf for a +inf."""
+    """log Σ e^x over all entries: −inf for nothing but −inf, +inf for a +inf, with zero gradient at both."""
+    infinite = jnp.any(x == jnp.inf)
+    x = jnp.where(infinite, 0.0, x)
     top = jax.lax.stop_gradient(jnp.max(x))
-    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    top = jnp.where(top == -jnp.inf, 0.0, top)
     total = jnp.sum(jnp.exp(x - top))
-    return jnp.where(total > 0.0, jnp.log(jnp.where(total > 0.0, total, 1.0)) + top, -jnp.inf)
+    empty = total == 0.0
+    finite_sum = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1.0, total)) + top)
+    return jnp.where(infinite, jnp.inf, finite_sum)
+
+
+def log_power(log_x: Array, order: ArrayLike) -> Array:
+    """log x^order = order · log x, −inf for x = 0 whatever the order, with derivative 0 in the order there."""
+    return jnp.where(log_x == -jnp.inf, -jnp.inf, order * finite(log_x))
 
 
 def safe_root(x: Array, order: ArrayLike = 2.0) -> Array:

@@ -41,7 +41,9 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
         out = term(*primals)
         tangent = by_p * dlog_p + by_q * dlog_q + (by_p + by_q) * dlog_w
         if params:
-            weighted = (log_p + log_w, log_q + log_w, d)
+            # A term that is infinite has derivative 0: it is differentiated at p = q = 1 instead.
+            is_finite = jnp.isfinite(out)
+            weighted = tuple(jnp.where(is_finite, x, 0.0) for x in (log_p + log_w, log_q + log_w, d))
             tangent = tangent + jax.jvp(lambda *ps: value(*weighted, *ps), tuple(params), tuple(dparams))[1]
         return out, tangent
 
@@ -245,5 +247,8 @@ def f_divergence(
     above = jnp.exp(jnp.clip(d, 0.0, bound))  # p/q where p > q: p f(t)/t, which does not overflow
     low = jnp.exp(log_q + log_w) * (f(below) - tilt * (below - 1.0))
     high = jnp.exp(log_p + log_w) * (f(above) / above - tilt * (1.0 - 1.0 / above))
-    alone = jnp.where(log_p + log_w > -jnp.inf, jnp.exp(log_p + log_w) * slope, 0.0)
+    # p · slope where q = 0; an infinite slope is a constant there, so that it is not multiplied by a gradient of 0.
+    priced, is_finite = (d == jnp.inf) & (log_p + log_w > -jnp.inf), jnp.isfinite(slope)
+    alone = jnp.exp(log_p + log_w) * jnp.where(is_finite, slope, 0.0)
+    alone = jnp.where(priced, jnp.where(is_finite, alone, slope), 0.0)
     return jnp.sum(jnp.where(d <= 0.0, low, jnp.where(d == jnp.inf, alone, high)))
