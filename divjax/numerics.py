@@ -53,18 +53,25 @@ def exp_excess(t: Array) -> Array:
 
 def exp_slope(t: Array) -> Array:
     """(e^t − 1) / t, which is 1 at 0."""
-    safe = jnp.where(t == 0.0, 1.0, t)
-    # At 0 the value and the first derivative come from 1 + t/2: a sweep over alpha may stop exactly there.
-    return jnp.where(t == 0.0, 1.0 + 0.5 * t, jnp.expm1(safe) / safe)
+    # By its series 1 + t/2 (1 + t/3 (…)) for |t| < 1: the derivatives of the quotient cancel there.
+    small = jnp.abs(t) < 1.0
+    safe, x = jnp.where(small, 1.0, t), jnp.where(small, t, 0.0)
+    series = jnp.ones_like(t)
+    for k in range(_terms(t.dtype, 1.0), 1, -1):
+        series = 1.0 + x / k * series
+    return jnp.where(small, series, jnp.expm1(safe) / safe)
 
 
 def log1p_slope(z: Array) -> Array:
     """−log(1 − z) / z, which is 1 at 0. For z < 1."""
-    small = jnp.abs(z) < 1e-3
-    safe = jnp.where(small, 0.5, z)
-    return jnp.where(
-        small, 1.0 + z * (1 / 2 + z * (1 / 3 + z * (1 / 4 + z * (1 / 5 + z / 6)))), -jnp.log1p(-safe) / safe
-    )
+    # By its series Σ z^k / (k + 1) for |z| < 0.1: the derivatives of the quotient cancel there.
+    small = jnp.abs(z) < 0.1
+    # Rounding, or masses that are not one, may bring z to 1 and beyond.
+    safe, x = jnp.where(small, 0.5, jnp.minimum(z, 1.0 - jnp.finfo(z.dtype).eps)), jnp.where(small, z, 0.0)
+    series = jnp.zeros_like(z)
+    for k in range(2 - math.ceil(math.log10(jnp.finfo(z.dtype).eps)), 0, -1):
+        series = 1.0 / k + x * series
+    return jnp.where(small, series, -jnp.log1p(-safe) / safe)
 
 
 def power_excess(a: Array, d: Array) -> Array:
