@@ -36,9 +36,11 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
         log_p, log_q, log_w, *params = primals
         dlog_p, dlog_q, dlog_w, *dparams = tangents
         d = nu.log_ratio(log_p, log_q)
-        d = jnp.where(jnp.isfinite(d), d, 0.0)
-        by_p, by_q = partials(log_p + log_w, log_q + log_w, d, *params)
+        # Where one density is 0 the log-ratio is held so far out that its exponentials are 0 and its products finite.
+        far = jnp.sqrt(jnp.finfo(d.dtype).max)
+        by_p, by_q = partials(log_p + log_w, log_q + log_w, jnp.clip(d, -far, far), *params)
         out = term(*primals)
+        by_p, by_q = (jnp.where(jnp.isinf(out), 0.0, by) for by in (by_p, by_q))
         tangent = by_p * dlog_p + by_q * dlog_q + (by_p + by_q) * dlog_w
         if params:
             # A term that is infinite has derivative 0: it is differentiated at p = q = 1 instead.
