@@ -53,18 +53,25 @@ def exp_excess(t: Array) -> Array:
 
 def exp_slope(t: Array) -> Array:
     """(e^t − 1) / t, which is 1 at 0."""
-    safe = jnp.where(t == 0.0, 1.0, t)
-    # At 0 the value and the first derivative come from 1 + t/2: a sweep over alpha may stop exactly there.
-    return jnp.where(t == 0.0, 1.0 + 0.5 * t, jnp.expm1(safe) / safe)
+    # By its series 1 + t/2 (1 + t/3 (…)) for |t| < 1: the derivatives of the quotient cancel there.
+    small = jnp.abs(t) < 1.0
+    safe, x = jnp.where(small, 1.0, t), jnp.where(small, t, 0.0)
+    series = jnp.ones_like(t)
+    for k in range(_terms(t.dtype, 1.0), 1, -1):
+        series = 1.0 + x / k * series
+    return jnp.where(small, series, jnp.expm1(safe) / safe)
 
 
 def log1p_slope(z: Array) -> Array:
     """−log(1 − z) / z, which is 1 at 0. For z < 1."""
-    small = jnp.abs(z) < 1e-3
-    safe = jnp.where(small, 0.5, z)
-    return jnp.where(
-        small, 1.0 + z * (1 / 2 + z * (1 / 3 + z * (1 / 4 + z * (1 / 5 + z / 6)))), -jnp.log1p(-safe) / safe
-    )
+    # By its series Σ z^k / (k + 1) for |z| < 0.1: the derivatives of the quotient cancel there.
+    small = jnp.abs(z) < 0.1
+    # Rounding, or masses that are not one, may bring z to 1 and beyond.
+    safe, x = jnp.where(small, 0.5, jnp.minimum(z, 1.0 - jnp.finfo(z.dtype).eps)), jnp.where(small, z, 0.0)
+    series = jnp.zeros_like(z)
+    for k in range(2 - math.ceil(math.log10(jnp.finfo(z.dtype).eps)), 0, -1):
+        series = 1.0 / k + x * series
+    return jnp.where(small, series, -jnp.log1p(-safe) / safe)
 
 
 def power_excess(a: Array, d: Array) -> Array:
@@ -80,11 +87,20 @@ def power_excess(a: Array, d: Array) -> Array:
 
 
 def logsumexp(x: Array) -> Float[Array, ""]:
-    """log Σ e^x over all entries: −inf for nothing but −inf, with zero gradient there; +inf for a +inf."""
+    """log Σ e^x over all entries: −inf for nothing but −inf, +inf for a +inf, with zero gradient at both."""
+    infinite = jnp.any(x == jnp.inf)
+    x = jnp.where(infinite, 0.0, x)
     top = jax.lax.stop_gradient(jnp.max(x))
-    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    top = jnp.where(top == -jnp.inf, 0.0, top)
     total = jnp.sum(jnp.exp(x - top))
-    return jnp.where(total > 0.0, jnp.log(jnp.where(total > 0.0, total, 1.0)) + top, -jnp.inf)
+    empty = total == 0.0
+    finite_sum = jnp.where(empty, -jnp.inf, jnp.log(jnp.where(empty, 1.0, total)) + top)
+    return jnp.where(infinite, jnp.inf, finite_sum)
+
+
+def log_power(log_x: Array, order: ArrayLike) -> Array:
+    """log x^order = order · log x, −inf for x = 0 whatever the order, with derivative 0 in the order there."""
+    return jnp.where(log_x == -jnp.inf, -jnp.inf, order * finite(log_x))
 
 
 def safe_root(x: Array, order: ArrayLike = 2.0) -> Array:

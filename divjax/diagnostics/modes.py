@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from divjax.diagnostics.realism import densest_point, region_level
+from divjax.diagnostics.realism import unrealistic_rate
 from divjax.discretize.marginals import tails
 from divjax.discretize.quadrature import univariate
 
@@ -31,20 +31,28 @@ def mode_mass(q: Any, modes: Float[Array, " k"]) -> Float[Array, " k"]:
     return jnp.zeros_like(cells).at[order].set(cells)
 
 
-def basin(p: Any, q: Any, modes: Float[Array, " k"], *, mass: ArrayLike = 0.99, missed: ArrayLike = 0.1,
-          level: ArrayLike | None = None) -> Int[Array, ""]:  # fmt: skip
+def basin(
+    p: Any,
+    q: Any,
+    modes: Float[Array, " k"],
+    *,
+    missed: ArrayLike = 0.1,
+    unrealistic: ArrayLike = 0.1,
+    rate: ArrayLike | None = None,
+) -> Int[Array, ""]:
     """What kind of fit q is to p, as an int:
 
     * k ≥ 0, collapsed onto mode k: some mode has less than ``missed`` times its share of p; k is q's heaviest;
-    * −1, averages: q serves every mode, but is densest at a point outside the smallest region holding ``mass`` of p,
-      where there are no data: the post's maximum-likelihood fit;
-    * −2, covers: q serves every mode, and is densest where the data are.
+    * −1, averages: q serves every mode, but more than ``unrealistic`` of its mass lies where the data are not: the
+      post's maximum-likelihood fit;
+    * −2, covers: q serves every mode, and its samples look like data.
+
+    ``rate``: ``unrealistic_rate(p, q)``, if known.
     """
     share, wanted = mode_mass(q, modes), mode_mass(p, modes)
+    rate = unrealistic_rate(p, q) if rate is None else rate
     collapsed = jnp.any(share < missed * wanted)
-    level = region_level(p, mass=mass) if level is None else level
-    averages = p.log_prob(densest_point(q)) < level
-    label = jnp.where(collapsed, jnp.argmax(share), jnp.where(averages, AVERAGES, COVERS))
+    label = jnp.where(collapsed, jnp.argmax(share), jnp.where(rate > unrealistic, AVERAGES, COVERS))
     return label.astype(jnp.int32)
 
 

@@ -8,7 +8,6 @@ from jaxtyping import Array, ArrayLike, Float
 
 from divjax import numerics as nu
 from divjax.discretize import panels
-from divjax.discretize.families import profile
 from divjax.discretize.quadrature import default_refine, log_density, univariate
 
 CROSSINGS = 8  # ends of intervals that a region may have
@@ -66,11 +65,3 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
     log_mass = log_density(q, shape_q, cut.x) + cut.log_w
     outside = jnp.where(gap(cut.x) < 0.0, log_mass, -jnp.inf)
     return jnp.clip(jnp.exp(nu.logsumexp(outside) - nu.logsumexp(log_mass)), 0.0, 1.0)
-
-
-def densest_point(q: Any) -> Float[Array, ""]:
-    """A point where the density of q is highest, to the spacing of the nodes; the mode for a Gaussian."""
-    shape = profile(q)
-    placed = panels.nodes(panels.lay(shape))
-    candidates = jnp.concatenate([placed.x.ravel(), shape.center])
-    return candidates[jnp.argmax(log_density(q, shape, candidates))]

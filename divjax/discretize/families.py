@@ -97,8 +97,10 @@ def _is_affine(bijector):
 def _ends(bijector, low=-math.inf, high=math.inf):
     """Both ends of the image of (low, high), None where infinite."""
     images = [_image(bijector, end) for end in (low, high)]
-    if any(isinstance(end, float) and end == wrong for end, wrong in zip(images, (math.inf, -math.inf), strict=True)):
-        images = images[::-1]  # a decreasing map
+    # An end that is an array may be traced: it is finite, and not compared.
+    at_infinity = [end if isinstance(end, float) else 0.0 for end in images]
+    if at_infinity[0] == math.inf or at_infinity[1] == -math.inf:  # a decreasing map
+        images = images[::-1]
     return tuple(None if isinstance(end, float) else end for end in images)
 
 

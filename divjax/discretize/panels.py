@@ -84,9 +84,12 @@ def _append(*flags):
 def _sorted_knots(smooth, kinks, edges):
     if not edges.size and not kinks.size:
         return jnp.sort(smooth), np.zeros(smooth.shape, bool)
-    ends = jnp.concatenate([smooth, kinks, edges])
+    ends = jnp.concatenate([edges, kinks, smooth])
     ascending = jnp.argsort(jax.lax.stop_gradient(ends))
-    return ends[ascending], ascending >= smooth.size + kinks.size
+    values = jax.lax.stop_gradient(ends)[ascending]
+    # Knots at one place move together, as the first of them does: else the panels on both sides would part.
+    ascending = ascending[jnp.searchsorted(values, values)]
+    return ends[ascending], ascending < edges.size
 
 
 def _outer_scale(profiles, side):

@@ -70,11 +70,23 @@ def univariate(dist: Any, name: str = "the distribution") -> Profile:
 def log_density(dist: Any, shape: Profile, x: Array) -> Array:
     """log p(x), −inf outside the support, where a log_prob may be NaN or have a NaN gradient."""
     if shape.low is None and shape.high is None:
-        return dist.log_prob(x)
+        return _underflown(dist, x, shape.center[0])
     low = -jnp.inf if shape.low is None else jax.lax.stop_gradient(shape.low)
     high = jnp.inf if shape.high is None else jax.lax.stop_gradient(shape.high)
     inside = (x >= low) & (x <= high)
     # A node that rounding puts on an end of the support is moved one step inside: log 0 times 0 is NaN.
-    x = jnp.where(x <= low, jnp.nextafter(jnp.asarray(low, x.dtype), jnp.asarray(jnp.inf, x.dtype)), x)
-    x = jnp.where(x >= high, jnp.nextafter(jnp.asarray(high, x.dtype), jnp.asarray(-jnp.inf, x.dtype)), x)
-    return jnp.where(inside, dist.log_prob(jnp.where(inside, x, shape.center[0])), -jnp.inf)
+    x = jnp.where(x <= low, _step(low, 1.0, x.dtype), x)
+    x = jnp.where(x >= high, _step(high, -1.0, x.dtype), x)
+    return jnp.where(inside, _underflown(dist, jnp.where(inside, x, shape.center[0]), shape.center[0]), -jnp.inf)
+
+
+def _step(end, sign, dtype):
+    """The next number after an end of the support; past 0 a normal one, since others count as 0."""
+    end, tiny = jnp.asarray(end, dtype), jnp.finfo(dtype).tiny
+    return jnp.where(end == 0.0, sign * tiny, jnp.nextafter(end, jnp.asarray(sign * jnp.inf, dtype)))
+
+
+def _underflown(dist, x, center):
+    """log p(x), a constant where it is −inf: its derivative may be infinite there."""
+    empty = jax.lax.stop_gradient(dist.log_prob(x)) == -jnp.inf
+    return jnp.where(empty, -jnp.inf, dist.log_prob(jnp.where(empty, center, x)))

@@ -36,12 +36,16 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
         log_p, log_q, log_w, *params = primals
         dlog_p, dlog_q, dlog_w, *dparams = tangents
         d = nu.log_ratio(log_p, log_q)
-        d = jnp.where(jnp.isfinite(d), d, 0.0)
-        by_p, by_q = partials(log_p + log_w, log_q + log_w, d, *params)
+        # Where one density is 0 the log-ratio is held so far out that its exponentials are 0 and its products finite.
+        far = jnp.sqrt(jnp.finfo(d.dtype).max)
+        by_p, by_q = partials(log_p + log_w, log_q + log_w, jnp.clip(d, -far, far), *params)
         out = term(*primals)
+        by_p, by_q = (jnp.where(jnp.isinf(out), 0.0, by) for by in (by_p, by_q))
         tangent = by_p * dlog_p + by_q * dlog_q + (by_p + by_q) * dlog_w
         if params:
-            weighted = (log_p + log_w, log_q + log_w, d)
+            # A term that is infinite has derivative 0: it is differentiated at p = q = 1 instead.
+            is_finite = jnp.isfinite(out)
+            weighted = tuple(jnp.where(is_finite, x, 0.0) for x in (log_p + log_w, log_q + log_w, d))
             tangent = tangent + jax.jvp(lambda *ps: value(*weighted, *ps), tuple(params), tuple(dparams))[1]
         return out, tangent
 
@@ -245,5 +249,8 @@ def f_divergence(
     above = jnp.exp(jnp.clip(d, 0.0, bound))  # p/q where p > q: p f(t)/t, which does not overflow
     low = jnp.exp(log_q + log_w) * (f(below) - tilt * (below - 1.0))
     high = jnp.exp(log_p + log_w) * (f(above) / above - tilt * (1.0 - 1.0 / above))
-    alone = jnp.where(log_p + log_w > -jnp.inf, jnp.exp(log_p + log_w) * slope, 0.0)
+    # p · slope where q = 0; an infinite slope is a constant there, so that it is not multiplied by a gradient of 0.
+    priced, is_finite = (d == jnp.inf) & (log_p + log_w > -jnp.inf), jnp.isfinite(slope)
+    alone = jnp.exp(log_p + log_w) * jnp.where(is_finite, slope, 0.0)
+    alone = jnp.where(priced, jnp.where(is_finite, alone, slope), 0.0)
     return jnp.sum(jnp.where(d <= 0.0, low, jnp.where(d == jnp.inf, alone, high)))

@@ -69,19 +69,26 @@ def alpha_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.
 def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
     """Tsallis relative entropy (∫ p^α q^(1−α) − 1) / (α − 1), which is α times alpha_divergence (Tsallis 1998).
 
-    ≥ 0 for α ≥ 0, the domain; α → 1 is kl, α = 0 gives 0 where the supports agree.
+    ≥ 0 for α ≥ 0, the domain; α → 1 is kl, α = 0 gives ∫ q over p = 0, which is 0 where the supports agree.
     """
-    return alpha * alpha_divergence(log_p, log_q, log_w, alpha=alpha)
+    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    divergence = alpha_divergence(log_p, log_q, log_w, alpha=alpha)
+    is_finite = jnp.isfinite(divergence)
+    # At α = 0 what is left of an infinite α-divergence is the mass of q where p = 0.
+    outside = jnp.sum(jnp.where(log_p == -jnp.inf, jnp.exp(log_q + log_w), 0.0))
+    infinite = jnp.where(alpha == 0.0, outside, jnp.inf)
+    return jnp.where(is_finite, alpha * jnp.where(is_finite, divergence, 0.0), infinite)
 
 
 def _log_affinity(log_p, log_q, log_w, alpha):
     """log ∫ p^α q^(1−α) in log space, for what alpha_divergence cannot hold."""
     log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
-    powers = nu.finite(alpha * log_p) + nu.finite((1.0 - alpha) * log_q)
+    powers = alpha * nu.finite(log_p) + (1.0 - alpha) * nu.finite(log_q)
     p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
-    powers = jnp.where((p_zero & (alpha > 0.0)) | (q_zero & (alpha < 1.0)), -jnp.inf, powers)
+    powers = jnp.where((p_zero & (alpha >= 0.0)) | (q_zero & (alpha <= 1.0)), -jnp.inf, powers)
     powers = jnp.where((~p_zero & q_zero & (alpha > 1.0)) | (p_zero & ~q_zero & (alpha < 0.0)), jnp.inf, powers)
-    return nu.logsumexp(powers + log_w)
+    powers = jnp.where(p_zero & q_zero, -jnp.inf, powers)
+    return nu.logsumexp(jnp.where(log_w == -jnp.inf, -jnp.inf, powers + log_w))
 
 
 def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
@@ -92,12 +99,18 @@ def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha
     """
     log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
     log_affinity = _log_affinity(log_p, log_q, log_w, alpha)
-    near = (jnp.abs(log_affinity) < 0.5) | (jnp.abs(alpha - 1.0) < 1e-6)
+    near = (jnp.abs(log_affinity) < 0.5) | (alpha == 1.0)
     # Where the other branch is taken alpha_divergence may overflow, and its derivatives with it: it gets p = q there.
-    divergence = alpha_divergence(log_p, jnp.where(near, log_q, log_p), log_w, alpha=alpha)
-    excess = alpha * (1.0 - alpha) * divergence  # 1 − ∫ p^α q^(1−α)
-    from_divergence = alpha * divergence * nu.log1p_slope(excess)
-    return jnp.where(near, from_divergence, log_affinity / jnp.where(near, 1.0, alpha - 1.0))
+    tsallis_gap = tsallis(log_p, jnp.where(near, log_q, log_p), log_w, alpha=alpha)
+    from_tsallis = _infinite_or(tsallis_gap, lambda gap: gap * nu.log1p_slope((1.0 - alpha) * gap))
+    from_affinity = _infinite_or(log_affinity, lambda log_affinity: log_affinity / jnp.where(near, 1.0, alpha - 1.0))
+    return jnp.where(near, from_tsallis, from_affinity)
+
+
+def _infinite_or(x, function):
+    """function(x) for finite x; +inf, a constant, where x is infinite."""
+    infinite = jnp.isinf(x)
+    return jnp.where(infinite, jnp.inf, function(jnp.where(infinite, 0.0, x)))
 
 
 def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -122,7 +135,9 @@ def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0
 
     zero = jnp.zeros((), log_p.dtype)
     low, high = jax.lax.fori_loop(0, bits, halve, (zero, zero + 1.0))
-    return jax.lax.stop_gradient(0.5 * (low + high))
+    # Strictly inside, where (1 − α) renyi is −log ∫ p^α q^(1−α) even if kl is infinite.
+    eps = jnp.finfo(log_p.dtype).eps
+    return jax.lax.stop_gradient(jnp.clip(0.5 * (low + high), eps, 1.0 - eps))
 
 
 def chernoff(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -136,12 +151,16 @@ def chernoff(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Sc
 
 def _beta_terms(log_p, log_q, log_w, beta):
     """q^(1+β) − (1 + 1/β) p q^β + p^(1+β)/β = (1+β) q^(1+β) S(1+β, log p/q), weighted."""
+    # A term that exceeds the dtype is infinite, a constant; the margin leaves room for a division by beta.
+    top = nu.log_power(jnp.maximum(log_p, log_q), 1.0 + beta) + log_w
+    overflow = top > jnp.log(jnp.finfo(log_p.dtype).max) - 12.0
+    log_p, log_q = (jnp.where(overflow, 0.0, x) for x in (log_p, log_q))
+    log_w = jnp.where(overflow, 0.0, log_w)
     d = nu.log_ratio(log_p, log_q)
     near = jnp.abs(d) * (1.0 + beta) < 0.5
     series = (1.0 + beta) * nu.power_excess(1.0 + beta, jnp.where(near, d, 0.0))
-    near_term = jnp.exp(nu.finite((1.0 + beta) * log_q) + log_w) * series
-    near_term = jnp.where(log_q == -jnp.inf, 0.0, near_term)
-    return jnp.where(near, near_term, _beta_far(log_p, log_q, log_w, d, beta))
+    near_term = jnp.exp(nu.log_power(log_q, 1.0 + beta) + log_w) * series
+    return jnp.where(overflow, jnp.inf, jnp.where(near, near_term, _beta_far(log_p, log_q, log_w, d, beta)))
 
 
 def _beta_far(log_p, log_q, log_w, d, beta):
@@ -175,19 +194,25 @@ def gamma_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.
     beta-divergence of the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
     """
     log_p, log_q, log_w, gamma = nu.promote(log_p, log_q, log_w, gamma)
-    log_p = log_p - nu.logsumexp((1.0 + gamma) * log_p + log_w) / (1.0 + gamma)
-    log_q = log_q - nu.logsumexp((1.0 + gamma) * log_q + log_w) / (1.0 + gamma)
+    log_p, log_q = (x - nu.finite(nu.logsumexp(nu.log_power(x, 1.0 + gamma) + log_w)) / (1.0 + gamma)
+                    for x in (log_p, log_q))  # fmt: skip
     distance = jnp.sum(_beta_terms(log_p, log_q, log_w, gamma))
-    gap = gamma / (1.0 + gamma) * distance  # 1 − ∫ p q^γ of the normalised densities
+    gap = gamma / (1.0 + gamma) * nu.finite(distance)  # 1 − ∫ p q^γ of the normalised densities
     near = gap < 0.5
-    from_distance = distance / (1.0 + gamma) * nu.log1p_slope(jnp.where(near, gap, 0.0))
-    in_logs = -nu.logsumexp(log_p + nu.finite(gamma * log_q) + log_w) / jnp.where(near, 1.0, gamma)
+    slope = nu.log1p_slope(jnp.where(near, gap, 0.0))
+    from_distance = _infinite_or(distance, lambda distance: distance / (1.0 + gamma) * slope)
+    log_cross = nu.logsumexp(log_p + nu.log_power(log_q, gamma) + log_w)
+    in_logs = _infinite_or(log_cross, lambda log_cross: -log_cross / jnp.where(near, 1.0, gamma))
     return jnp.where(near, from_distance, in_logs)
 
 
 def _squared_gap(log_p, log_q, log_w):
-    root = nu.difference(log_p + 0.5 * log_w, log_q + 0.5 * log_w, nu.log_ratio(log_p, log_q))
-    return jnp.sum(root * root)
+    log_p, log_q = log_p + 0.5 * log_w, log_q + 0.5 * log_w
+    # A square that exceeds the dtype is infinite, a constant.
+    overflow = jnp.maximum(log_p, log_q) > 0.5 * jnp.log(jnp.finfo(log_p.dtype).max) - 1.0
+    log_p, log_q = (jnp.where(overflow, 0.0, x) for x in (log_p, log_q))
+    root = nu.difference(log_p, log_q, nu.log_ratio(log_p, log_q))
+    return jnp.sum(jnp.where(overflow, jnp.inf, root * root))
 
 
 def l2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -201,8 +226,7 @@ def cauchy_schwarz(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0)
     Computed as −log(1 − ½ ‖p/‖p‖ − q/‖q‖‖²), so that nothing cancels near p = q.
     """
     log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
-    log_p = log_p - 0.5 * nu.logsumexp(2.0 * log_p + log_w)
-    log_q = log_q - 0.5 * nu.logsumexp(2.0 * log_q + log_w)
+    log_p, log_q = (x - 0.5 * nu.finite(nu.logsumexp(2.0 * x + log_w)) for x in (log_p, log_q))
     gap = 0.5 * _squared_gap(log_p, log_q, log_w)
     near = gap < 0.5
     in_logs = -nu.logsumexp(log_p + log_q + log_w)

@@ -80,11 +80,11 @@ def _diagnose(weights, scales):
         p = targets.two_modes(case["separation"], weights=weights, scales=scales)
         q = distrax.Normal(result["loc"], result["scale"])
         modes = jnp.stack([jnp.zeros_like(case["separation"]), case["separation"]])
-        level = diagnostics.region_level(p)
+        rate = diagnostics.unrealistic_rate(p, q)
         return {
-            "unrealistic_rate": diagnostics.unrealistic_rate(p, q, level=level),
+            "unrealistic_rate": rate,
             "mode_mass": diagnostics.mode_mass(q, modes),
-            "basin": diagnostics.basin(p, q, modes, level=level),
+            "basin": diagnostics.basin(p, q, modes, rate=rate),
         }
 
     return diagnose
