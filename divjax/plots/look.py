@@ -90,18 +90,18 @@ def row(ax, row, cells):
 
 def row_label(ax, name, remark):
     """What a row of panels shows, to the left of its first."""
-    for text, side, style in (
-        (name, "bottom", {"fontsize": BODY, "color": INK, "weight": "bold"}),
-        (remark, "top", {"fontsize": SMALL, "color": MUTED}),
+    for text, rise, side, style in (
+        (name, 0, "bottom", {"fontsize": BODY, "color": INK, "weight": "bold"}),
+        (remark, -2, "top", {"fontsize": SMALL, "color": MUTED}),
     ):
-        ax.annotate(text, (0, 0.5), (-32, 0), xycoords="axes fraction", textcoords="offset points", ha="right",
+        ax.annotate(text, (0, 0.5), (-32, rise), xycoords="axes fraction", textcoords="offset points", ha="right",
                     va=side, parse_math=False, **style)  # fmt: skip
 
 
 def heading(figure, title, *lines):
     """A title, and under it what it rests on, from the left edge, wrapped to the figure's width."""
     points = 72 * figure.get_figwidth() - 12
-    title = textwrap.wrap(title, int(points / (0.68 * TITLE)))
+    title = textwrap.wrap(title, int(points / (0.615 * TITLE)))
     lines = [part for line in lines if line for part in textwrap.wrap(line, int(points / (0.58 * BODY)))]
     left = 6 / (72 * figure.get_figwidth())
     # The layout leaves room for this text; the empty lines are for the smaller ones below the title.

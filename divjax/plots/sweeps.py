@@ -139,6 +139,7 @@ def optima(
         bottom = i + columns >= len(names)
         look.label(ax, x="x" if bottom else "", y="" if i % columns else "density (√ scale)")
         ax.tick_params(labelbottom=bottom)
+        ax.locator_params(axis="x", nbins=5)
     for ax in grid[len(names) :]:
         ax.remove()
     starts = words.count(fits.sizes["seed"], "random start")
@@ -155,7 +156,7 @@ def _rows(found):
 
 def _optima_panel(ax, x, name, found, rows):
     """The densities, and above them a table of ``rows`` rows with a line of the key each."""
-    cells, unit = (0.29, 0.45, 0.63, 0.79, 1.0), words.unit(name)
+    cells, unit = (0.28, 0.43, 0.60, 0.75, 1.0), words.unit(name)
     plain, muted = {}, {"color": look.MUTED}
     look.row(ax, rows + 1.15, [(0.0, name, "left", {"weight": "bold", "fontsize": look.BODY})])
     look.row(ax, rows + 1.15, [(1.0, f"value in {unit}" if unit else "", "right", muted)])
@@ -171,7 +172,7 @@ def _optima_panel(ax, x, name, found, rows):
         worse += o.value > best
         style = {"color": look.basin_look(o.basin)[0], "lw": 1.7, "ls": look.DASHES[worse]}
         ax.plot(x, line.gaussian(x, o.loc, o.scale), **style)
-        above = ScaledTranslation(0, (look.height(rows - i) + 0.35 * look.SMALL) / 72, ax.figure.dpi_scale_trans)
+        above = ScaledTranslation(0, (look.height(rows - i) + 0.45 * look.SMALL) / 72, ax.figure.dpi_scale_trans)
         ax.add_line(Line2D([0.0, 0.12], [1, 1], transform=ax.transAxes + above, clip_on=False, **style))
         shares = (words.percent(share, 0) for share in (o.share, o.unrealistic_rate))
         texts = (words.fixed(o.loc), words.fixed(o.scale), words.short(o.value), *shares)
@@ -215,7 +216,9 @@ def against_separation(
         (Line2D([], [], color=look.MUTED, lw=1.2, ls=look.DASHES[1]), "mean rate over seeds"),
         *look.basin_handles(fits["basin"].values[words.converged(fits)], lines=False),
     )
-    under = "Large marks: where many seeds end. Unrealistic: samples outside the region that holds 99 % of the data."
+    under = (
+        "Left: what the best optimum does. Large marks: many seeds. Unrealistic: outside where 99 % of the data are."
+    )
     look.heading(figure, words.story(d, names, found), under, words.left_out(fits))
     look.legend(figure, handles, columns=4)
     return figure

@@ -44,6 +44,7 @@ def first_collapse(d, found):
 
 
 def onset(d, found):
+    """From which separation on the best optimum of a divergence is collapsed."""
     at = first_collapse(d, found)
     if at is not None:
         return f"collapses from {at:g}"
@@ -51,6 +52,7 @@ def onset(d, found):
 
 
 def spread_story(fits):
+    """How far the Gaussians fitted to one sample differ in σ."""
     scales = {name: scale for name, (_, scale) in fits.items()}
     if len(scales) < 2:
         return "".join(f"The Gaussian fitted with {name}" for name in scales) or "The sample"
@@ -67,12 +69,14 @@ def left_out(fits):
 
 
 def fixed(value):
+    """Two decimals; three digits where they would say little."""
     text = f"{value:.2f}" if abs(value) < 1000 and (abs(value) >= 0.1 or abs(value) < 1e-3) else f"{value:.3g}"
     return "0.00" if text == "-0.00" else text
 
 
 def short(value):
-    return f"{value:.3g}" if abs(value) >= 1e-4 else "0" if abs(value) < 1e-9 else f"{value:.0e}"
+    """Three digits."""
+    return f"{value:#.3g}".removesuffix(".") if abs(value) >= 1e-4 else "0" if abs(value) < 1e-9 else f"{value:.0e}"
 
 
 def percent(share, digits=1):
@@ -100,10 +104,12 @@ def value(name, number):
 
 
 def unit(name):
-    return "nats" if name.startswith(NATS) else "x" if name.startswith(LENGTHS) else ""
+    """What a divergence is measured in; empty if it has no unit."""
+    return "nats" if name.startswith(NATS) else "units of x" if name.startswith(LENGTHS) else ""
 
 
 def converged(fits):
+    """Which fits ended at an optimum, as an array over divergence, separation and seed, those that are there."""
     dims = [dim for dim in ("divergence", "separation", "seed") if dim in fits["status"].dims]
     table = fits.transpose(*dims, ...)
     return np.isin(table["status"].values, (OK, STALLED)) & np.isfinite(table["value"].values)
