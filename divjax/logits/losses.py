@@ -154,7 +154,9 @@ def tsallis(
 ) -> Values:
     """(Σ p^a q^(1−a) − 1) / (a − 1), a > 0; a = 1 is kl. Tsallis (1998). a times ``alpha_divergence``."""
     a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q), 0.0)
-    return a * _measure(terms.ALPHA, logits_p, logits_q, temperature, mask, weights, block, a)
+    value = _measure(terms.ALPHA, logits_p, logits_q, temperature, mask, weights, block, a)
+    # An infinite value keeps a finite gradient.
+    return jnp.where(jnp.isinf(value), value, a * jnp.where(jnp.isinf(value), 0.0, value))
 
 
 def squared_hellinger(
@@ -237,7 +239,8 @@ def f_divergence(
     f is normalised to f(1) = f'(1) = 0, which leaves the divergence as it is and makes every term ≥ 0. f may
     close over traced values and is differentiated with respect to them. Where one probability is more than
     about e^43 (float32; e^347 in float64) times the other, the ratio given to f stops there. Called outside
-    of ``jax.jit``, pass the same function object each time: a new one is compiled anew. Csiszár (1967).
+    of ``jax.jit``, pass the same function object each time: a new one is compiled anew. Near p = q, at log-ratio r,
+    a general f loses eps / r² of its value to rounding; the named divergences do not. Csiszár (1967).
     """
     one = jnp.ones((), accumulation_dtype(logits_p, logits_q))
     pure, hidden = jax.closure_convert(f, one)
@@ -258,7 +261,8 @@ def _log_affinity(x: Operands, block: int) -> Array:
     fixed = jax.lax.stop_gradient(x)
     log_p, log_q, _ = log_densities(*fixed[:2], fixed.mask, fixed, normalise(fixed, block))
     shift = terms.log_blend(log_p, log_q, fixed.params[0]).max(-1, keepdims=True)
-    shift = jnp.where(jnp.isfinite(shift), shift, 0.0)
+    # Beyond that one of the densities is 0: the sum is then 0 or +inf, and is to come out so.
+    shift = jnp.where(jnp.abs(shift) < 1e20, shift, 0.0)
     total = term_sum(terms.BLEND, block, x._replace(params=(*x.params, shift)))
     return shift[:, 0] + jnp.where(total > 0, jnp.log(jnp.where(total > 0, total, 1.0)), -jnp.inf)
 
@@ -280,12 +284,13 @@ def renyi(
     a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q), 0.0)
     x = operands(logits_p, logits_q, temperature, mask, None)._replace(params=(a,))
     block = checked_block(block, x)
-    scaled = a * term_sum(terms.ALPHA, block, x)
-    near = jnp.abs((a - 1.0) * scaled) < 0.5
-    near_value = jnp.where(near, scaled, 0.0)
-    near_value = near_value * _log1p_ratio((a - 1.0) * near_value)
-    far = jnp.where(near, 1.0, a - 1.0)
-    value = jnp.where(near, near_value, _log_affinity(x, block) / far)
+    close, far = term_sum(terms.ALPHA, block, x), _log_affinity(x, block)
+    near = jnp.abs(a * (a - 1.0) * close) < 0.5
+    # The inner wheres keep the gradient of what is not taken finite.
+    scaled = a * jnp.where(near, close, 0.0)
+    finite = jnp.isfinite(far)
+    far_value = jnp.where(finite, far, 0.0) / jnp.where(near, 1.0, a - 1.0)
+    value = jnp.where(near, scaled * _log1p_ratio((a - 1.0) * scaled), jnp.where(finite, far_value, jnp.inf))
     return value.reshape(jnp.shape(logits_p)[:-1])
 
 

@@ -64,8 +64,7 @@ def _unpack(total: Array) -> tuple[Array, ...]:
 
 
 def fold(f: Callable[..., tuple[Array, ...]], arrays: tuple, *, block: int) -> tuple[Array, ...]:
-    """Σ over the last axis of the one or two arrays ``f(*arrays)``, in blocks; a None among arrays stays
-    None.
+    """Σ over the last axis of the one or two arrays ``f(*arrays)``, in blocks; a None stays None.
 
     The sum is carried lane by lane ([n, block]) and reduced at the end: on a CPU the loop body is then
     elementwise, so that it vectorises, and rounding errors do not pile up along V. Two sums travel as one
@@ -75,16 +74,17 @@ def fold(f: Callable[..., tuple[Array, ...]], arrays: tuple, *, block: int) -> t
     size = next(x.shape[-1] for x in arrays if x is not None)
     if size < 2 * block:
         return tuple(part.sum(-1) for part in f(*arrays))
-    cut = lambda start: _pack(  # noqa: E731
-        f(*(x if x is None else jax.lax.dynamic_slice_in_dim(x, start, block, axis=-1) for x in arrays))
-    )
-    total, _ = jax.lax.scan(
-        lambda carry, i: (carry + cut(i * block), None), cut(0), jnp.arange(1, size // block)
-    )
-    if rest := size % block:
-        # The last block overlaps the one before it; its lanes already counted add nothing.
-        fresh = jnp.arange(block) >= block - rest
-        total = total + jnp.where(fresh, cut(size - block), 0.0)
+
+    def step(total: Array, i: Array) -> tuple[Array, None]:
+        # The last block overlaps the one before it where V is no multiple: lanes already counted add nothing.
+        start = jnp.minimum(i * block, size - block)
+        fresh = jnp.arange(block) >= i * block - start
+        cut = (x if x is None else jax.lax.dynamic_slice_in_dim(x, start, block, axis=-1) for x in arrays)
+        part = _pack(f(*cut))
+        return total + (jnp.where(fresh, part, 0.0) if size % block else part), None
+
+    like = jax.eval_shape(lambda *xs: _pack(f(*xs)), *(None if x is None else x[..., :block] for x in arrays))
+    total, _ = jax.lax.scan(step, jnp.zeros(like.shape, like.dtype), jnp.arange(-(-size // block)))
     return tuple(part.sum(-1) for part in _unpack(total))
 
 

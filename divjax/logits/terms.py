@@ -20,6 +20,8 @@ from jaxtyping import Array, Float
 
 # Below this |log ratio| the Taylor series take over from differences of exponentials.
 _NEAR = 0.5
+# In place of infinity where it is multiplied by what may be 0.
+_HUGE = 1e30
 # 1/2!, 1/3!, ..., 1/9!: at |x| = 1/2 what is left out is below 3e-10 of the value (float32), and
 # 1/18! continues it to float64 where that is the dtype.
 _FACTORIALS = (1.0, 1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0, 40320.0, 362880.0, 3628800.0, 39916800.0)
@@ -145,17 +147,14 @@ def _jensen_shannon_slope_q(log_p: Array, log_q: Array, log_ratio: Array, weight
 
 
 def log_blend(log_p: Array, log_q: Array, alpha: Array) -> Array:
-    """a log p + (1 − a) log q with 0 · inf = 0, and −inf where both are −inf."""
-    empty = jnp.isneginf(log_p) & jnp.isneginf(log_q)
-    first = jnp.where(alpha == 0, 0.0, alpha * jnp.where(empty | (alpha == 0), 0.0, log_p))
-    second = jnp.where(alpha == 1, 0.0, (1.0 - alpha) * jnp.where(empty | (alpha == 1), 0.0, log_q))
-    return jnp.where(empty, -jnp.inf, first + second)
+    """a log p + (1 − a) log q, with −1e30 for log 0: times 0 that is 0, and the slope in a stays finite."""
+    return alpha * jnp.maximum(log_p, -_HUGE) + (1.0 - alpha) * jnp.maximum(log_q, -_HUGE)
 
 
 def _alpha_slope(log_a: Array, blend: Array, log_ratio: Array, power: Array) -> Array:
     """(a − exp(blend)) / power, where exp(blend) = a exp(power · log_ratio); −a log_ratio at power = 0."""
     a = jnp.exp(log_a)
-    near, x = _near(power * jnp.where(power == 0, 0.0, log_ratio))
+    near, x = _near(power * jnp.clip(log_ratio, -_HUGE, _HUGE))
     exprel = 1.0 + x * _phi_ratio(x)
     far = (a - jnp.exp(blend)) / jnp.where(power == 0, 1.0, power)
     return jnp.where(near, -_times(a, log_ratio) * exprel, far)
