@@ -1,9 +1,9 @@
 """What streaming costs and saves: value and gradient of divergences of logits against their plain formulas.
 
 Run ``python benchmarks/logits.py``. Prints target and measurement side by side, writes
-``benchmarks/results/logits-<machine>.json`` and exits with 1 where a target is missed. Each round times everything
-once, in turn, so that a busy machine slows all alike; a ratio is the median over rounds of the ratio in the round.
-optax and torch are timed where they are installed.
+``benchmarks/results/logits-<machine>.json`` and exits with 1 where a target is missed. Each round times
+everything once, in turn, so that a busy machine slows all alike; a ratio is the median over rounds of the
+ratio in the round. optax and torch are timed where they are installed.
 """
 
 import argparse
@@ -174,7 +174,9 @@ def report(args: argparse.Namespace) -> bool:
         rows += [(f"{name}: resident growth / one input", MEMORY_TARGET, grown[name]) for name in TARGETS]
     for label, target, got in rows:
         print(
-            f"  {label:48s} target <= {target:5.2f}   measured {got:6.3f}   {'ok' if got <= target else 'MISSED'}"
+            f"  {label:48s} target <= {target:5.2f}   measured {got:6.3f}   {
+                'ok' if got <= target else 'MISSED'
+            }"
         )
     save(args, seconds, scratch, rows)
     return all(got <= target for _, target, got in rows)

@@ -239,8 +239,9 @@ def f_divergence(
     f is normalised to f(1) = f'(1) = 0, which leaves the divergence as it is and makes every term ≥ 0. f may
     close over traced values and is differentiated with respect to them. Where one probability is more than
     about e^43 (float32; e^347 in float64) times the other, the ratio given to f stops there. Called outside
-    of ``jax.jit``, pass the same function object each time: a new one is compiled anew. Near p = q, at log-ratio r,
-    a general f loses eps / r² of its value to rounding; the named divergences do not. Csiszár (1967).
+    of ``jax.jit``, pass the same function object each time: a new one is compiled anew. Near p = q, at
+    log-ratio r, a general f loses eps / r² of its value to rounding; the named divergences do not. Csiszár
+    (1967).
     """
     one = jnp.ones((), accumulation_dtype(logits_p, logits_q))
     pure, hidden = jax.closure_convert(f, one)

@@ -131,15 +131,16 @@ def _jensen_shannon(log_p: Array, log_q: Array, log_ratio: Array, weight: Array)
     p, q = weight * jnp.exp(log_p), (1.0 - weight) * jnp.exp(log_q)
     x, y = jnp.where(near, to_p, 0.0), jnp.where(near, to_q, 0.0)
     series = p * (x * x * _phi_ratio(x)) + q * (y * y * _phi_ratio(y))
-    return jnp.where(near, series, -_times(p, to_p) - _times(q, to_q))
+    # Infinite only where its density is 0.
+    return jnp.where(near, series, -p * jnp.minimum(to_p, _HUGE) - q * jnp.minimum(to_q, _HUGE))
 
 
 def _jensen_shannon_slope_p(log_p: Array, log_q: Array, log_ratio: Array, weight: Array) -> Array:
-    return -weight * _times(jnp.exp(log_p), _mixture_ratios(log_ratio, weight)[0])
+    return -weight * jnp.exp(log_p) * jnp.minimum(_mixture_ratios(log_ratio, weight)[0], _HUGE)
 
 
 def _jensen_shannon_slope_q(log_p: Array, log_q: Array, log_ratio: Array, weight: Array) -> Array:
-    return (weight - 1.0) * _times(jnp.exp(log_q), _mixture_ratios(log_ratio, weight)[1])
+    return (weight - 1.0) * jnp.exp(log_q) * jnp.minimum(_mixture_ratios(log_ratio, weight)[1], _HUGE)
 
 
 # The alpha family (Amari; Minka 2005): t = (a p + (1 − a) q − p^a q^(1−a)) / (a (1 − a)).
