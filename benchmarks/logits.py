@@ -158,14 +158,8 @@ def report(args: argparse.Namespace) -> bool:
         print(
             f"  {name:22s} smallest {times.min() * 1e3:8.2f}  median {np.median(times) * 1e3:8.2f}  {share}"
         )
-    rows = [
-        (
-            f"{name}: share of the plain formula's time",
-            target,
-            float(np.median(seconds[name] / seconds[f"plain {name}"])),
-        )
-        for name, target in TARGETS.items()
-    ]
+    shares = {name: float(np.median(seconds[name] / seconds[f"plain {name}"])) for name in TARGETS}
+    rows = [(f"{name}: share of the plain formula's time", TARGETS[name], shares[name]) for name in TARGETS]
     rows += [
         (f"{name}: memory set aside / one input", MEMORY_TARGET, scratch[name] / q.nbytes) for name in TARGETS
     ]
@@ -173,11 +167,8 @@ def report(args: argparse.Namespace) -> bool:
         grown = {name: measured_elsewhere(args, name) / q.nbytes for name in TARGETS}
         rows += [(f"{name}: resident growth / one input", MEMORY_TARGET, grown[name]) for name in TARGETS]
     for label, target, got in rows:
-        print(
-            f"  {label:48s} target <= {target:5.2f}   measured {got:6.3f}   {
-                'ok' if got <= target else 'MISSED'
-            }"
-        )
+        verdict = "ok" if got <= target else "MISSED"
+        print(f"  {label:48s} target <= {target:5.2f}   measured {got:6.3f}   {verdict}")
     save(args, seconds, scratch, rows)
     return all(got <= target for _, target, got in rows)
 

@@ -10,7 +10,9 @@ from jaxtyping import Array
 from divjax.logits.stream import Operands, accumulation_dtype
 
 # Rows times block on a CPU: what a core works on stays in its second-level cache.
-_CACHE_ELEMENTS = 1 << 17
+_CACHE_ELEMENTS = 3 << 16
+# The lanes a sum is carried in, a few times [rows, block], stay below a twentieth of one input.
+_SHARE = 96
 
 
 def checked_block(block: int | None, x: Operands) -> int:
@@ -22,9 +24,9 @@ def checked_block(block: int | None, x: Operands) -> int:
         return block
     if jax.default_backend() != "cpu":
         return vocabulary
-    largest = max(256, min(1024, _CACHE_ELEMENTS // max(rows, 1)))
+    largest = max(256, min(vocabulary // _SHARE, _CACHE_ELEMENTS // max(rows, 1)))
     # One that divides V, if there is one, spares a select in every step.
-    even = (block for block in range(largest, largest // 2, -16) if vocabulary % block == 0)
+    even = (block for block in range(largest, largest // 2, -8) if vocabulary % block == 0)
     return next(even, min(largest, vocabulary))
 
 
