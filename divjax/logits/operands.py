@@ -9,22 +9,21 @@ from jaxtyping import Array
 
 from divjax.logits.stream import Operands, accumulation_dtype
 
-# Rows times block on a CPU: what a core works on stays in its second-level cache.
-_CACHE_ELEMENTS = 3 << 16
 # The lanes a sum is carried in, a few times [rows, block], stay below a twentieth of one input.
 _SHARE = 96
 
 
 def checked_block(block: int | None, x: Operands) -> int:
-    """The caller's block, or one that stays in cache on a CPU and is the whole vocabulary elsewhere."""
-    rows, vocabulary = x.logits_p.shape
+    """The caller's block, or a hundredth of the vocabulary on a CPU and all of it elsewhere."""
+    vocabulary = x.logits_p.shape[-1]
     if block is not None:
         if block < 1:
             raise ValueError(f"Expected block >= 1; got {block}. Leave it out for the default.")
         return block
     if jax.default_backend() != "cpu":
         return vocabulary
-    largest = max(256, min(vocabulary // _SHARE, _CACHE_ELEMENTS // max(rows, 1)))
+    # Wide blocks are faster, for fewer steps and longer runs of memory, whatever the number of rows.
+    largest = max(256, vocabulary // _SHARE // 8 * 8)
     # One that divides V, if there is one, spares a select in every step.
     even = (block for block in range(largest, largest // 2, -8) if vocabulary % block == 0)
     return next(even, min(largest, vocabulary))
