@@ -16,8 +16,8 @@ they are and summed in float32; a gradient comes back in the dtype of its logits
     value stays ≥ 0 and 0 at p = q. ``renyi`` and ``bhattacharyya``, logarithms of a sum, have no terms to
     weigh and take none; there, add log w to both logits.
 ``block``
-    How many vocabulary entries are summed at a time; static. By default about a hundredth of them on a CPU, and
-    the whole vocabulary elsewhere, where XLA fuses the sum. It changes speed and memory, not the value.
+    How many vocabulary entries are summed at a time; static. By default about a hundredth of them on a CPU,
+    and the whole vocabulary elsewhere, where XLA fuses the sum. It changes speed and memory, not the value.
 
 Logits may be −inf (probability 0). Where only one side is −inf the value is the mathematical one, +inf for
 ``kl`` if q = 0 < p; the gradient is then that of the finite terms, never NaN. Logits that are equal bit for
