@@ -1,0 +1,306 @@
+"""f-divergences and Rényi divergences between the softmaxes of two arrays of logits, one value per token.
+
+Every function takes ``logits_p`` (the target, the teacher) and ``logits_q`` (the model, the student), both
+``[..., V]``, and returns ``[...]`` in nats, in float32 or float64 (bfloat16 and float16 logits are read as
+they are and summed in float32; a gradient comes back in the dtype of its logits). Shared keywords:
+
+``temperature``
+    p = softmax(logits_p / T), q = softmax(logits_q / T), one real number > 0. Nothing is multiplied by T²;
+    do so to keep the gradient's size when T changes (Hinton, Vinyals and Dean, 2015).
+``mask``
+    Booleans, ``[V]`` or broadcastable to ``[..., V]``: an entry that is False is left out of both softmaxes,
+    as if both its logits were −inf. A row with no entry left has value 0.
+``weights``
+    Reals ≥ 0, ``[V]`` or broadcastable to ``[..., V]``: label weights that multiply the terms of the sum
+    over the vocabulary, Σ_v w_v q_v f(p_v/q_v) with f(1) = f'(1) = 0. The softmaxes are not touched; the
+    value stays ≥ 0 and 0 at p = q. ``renyi`` and ``bhattacharyya``, logarithms of a sum, have no terms to
+    weigh and take none; there, add log w to both logits.
+``block``
+    How many vocabulary entries are summed at a time; static. By default about a hundredth of them on a CPU,
+    and the whole vocabulary elsewhere, where XLA fuses the sum. It changes speed and memory, not the value.
+
+Logits may be −inf (probability 0). Where only one side is −inf the value is the mathematical one, +inf for
+``kl`` if q = 0 < p; the gradient is then that of the finite terms, never NaN. Logits that are equal bit for
+bit give exactly 0 with gradient exactly 0. Gradients exist for both logits, temperature, weights and the
+divergence's own parameter.
+
+All raise ``TypeError`` for logits that are not floating-point or a mask that is not boolean, and
+``ValueError`` for shapes that do not fit and for a concrete temperature or parameter outside its domain.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float
+
+from divjax.logits import terms
+from divjax.logits.operands import checked_block, operands, real
+from divjax.logits.stream import Operands, accumulation_dtype, log_densities, normalise, term_sum
+
+Logits = Float[Array, "*tokens vocabulary"]
+Values = Float[Array, "*tokens"]
+Mask = Bool[Array, "*#tokens vocabulary"] | None
+Weights = Float[Array, "*#tokens vocabulary"] | None
+
+
+def _measure(
+    term: terms.Term,
+    logits_p: Logits,
+    logits_q: Logits,
+    temperature: ArrayLike,
+    mask: Mask,
+    weights: Weights,
+    block: int | None,
+    *params: Array,
+) -> Values:
+    x = operands(logits_p, logits_q, temperature, mask, weights)._replace(params=params)
+    return term_sum(term, checked_block(block, x), x).reshape(jnp.shape(logits_p)[:-1])
+
+
+def kl(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """KL(p‖q) = Σ p log(p/q): the loss of knowledge distillation, mass-covering. In [0, ∞].
+
+    Its gradient with respect to the tempered logits of q is q − p. Kullback and Leibler (1951).
+    """
+    return _measure(terms.KL, logits_p, logits_q, temperature, mask, weights, block)
+
+
+def reverse_kl(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """KL(q‖p) = Σ q log(q/p): mode-seeking. In [0, ∞], +inf where p = 0 < q.
+
+    Gu et al. (2024), MiniLLM.
+    """
+    return _measure(terms.REVERSE_KL, logits_p, logits_q, temperature, mask, weights, block)
+
+
+def jeffreys(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """KL(p‖q) + KL(q‖p) = Σ (p − q) log(p/q). In [0, ∞]. Jeffreys (1946)."""
+    return _measure(terms.JEFFREYS, logits_p, logits_q, temperature, mask, weights, block)
+
+
+def jensen_shannon(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    weight: ArrayLike = 0.5,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """w KL(p‖m) + (1 − w) KL(q‖m), m = w p + (1 − w) q; w in (0, 1). At most log 2 at w = ½.
+
+    w is ``weight``; ``weights`` are the label weights. Lin (1991); Agarwal et al. (2024) distil with it.
+    """
+    w = real(weight, "weight", accumulation_dtype(logits_p, logits_q), 0.0, 1.0)
+    return _measure(terms.JENSEN_SHANNON, logits_p, logits_q, temperature, mask, weights, block, w)
+
+
+def alpha_divergence(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    alpha: ArrayLike,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """(1 − Σ p^a q^(1−a)) / (a (1 − a)), any real a; a = 1 is kl and a = 0 reverse_kl, reached smoothly.
+
+    Amari (1985), in the convention of Minka (2005). For a ≥ 1 it is +inf where q = 0 < p, for a ≤ 0 where p
+    = 0 < q.
+    """
+    a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q))
+    return _measure(terms.ALPHA, logits_p, logits_q, temperature, mask, weights, block, a)
+
+
+def tsallis(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    alpha: ArrayLike,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """(Σ p^a q^(1−a) − 1) / (a − 1), a > 0; a = 1 is kl. Tsallis (1998). a times ``alpha_divergence``."""
+    a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q), 0.0)
+    value = _measure(terms.ALPHA, logits_p, logits_q, temperature, mask, weights, block, a)
+    # An infinite value keeps a finite gradient.
+    return jnp.where(jnp.isinf(value), value, a * jnp.where(jnp.isinf(value), 0.0, value))
+
+
+def squared_hellinger(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """1 − Σ √(p q) = ½ Σ (√p − √q)². In [0, 1]. Hellinger (1909)."""
+    return _measure(terms.SQUARED_HELLINGER, logits_p, logits_q, temperature, mask, weights, block)
+
+
+def pearson_chi2(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """Σ (p − q)² / q. In [0, ∞]; overflows to +inf in float32 where Σ p²/q does. Pearson (1900)."""
+    return _measure(terms.PEARSON, logits_p, logits_q, temperature, mask, weights, block)
+
+
+def neyman_chi2(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """Σ (p − q)² / p. In [0, ∞]; overflows to +inf in float32 where Σ q²/p does. Neyman (1949)."""
+    return _measure(terms.NEYMAN, logits_p, logits_q, temperature, mask, weights, block)
+
+
+def triangular(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """Σ (p − q)² / (p + q). In [0, 2]. Topsøe (2000)."""
+    return _measure(terms.TRIANGULAR, logits_p, logits_q, temperature, mask, weights, block)
+
+
+def total_variation(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """½ Σ abs(p − q). In [0, 1]; the slope of a term with p = q is taken as 0."""
+    return _measure(terms.TOTAL_VARIATION, logits_p, logits_q, temperature, mask, weights, block)
+
+
+def f_divergence(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    f: Callable[[Float[Array, ""]], Float[Array, ""]],
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    weights: Weights = None,
+    block: int | None = None,
+) -> Values:
+    """Σ q f(p/q) for a convex f(ratio), a scalar JAX function differentiable at 1; less f(1) at the end.
+
+    f is normalised to f(1) = f'(1) = 0, which leaves the divergence as it is and makes every term ≥ 0. f may
+    close over traced values and is differentiated with respect to them. Where one probability is more than
+    about e^43 (float32; e^347 in float64) times the other, the ratio given to f stops there. Called outside
+    of ``jax.jit``, pass the same function object each time: a new one is compiled anew. Near p = q, at
+    log-ratio r, a general f loses eps / r² of its value to rounding; the named divergences do not. Csiszár
+    (1967).
+    """
+    one = jnp.ones((), accumulation_dtype(logits_p, logits_q))
+    pure, hidden = jax.closure_convert(f, one)
+    # Kept as it is where nothing is hidden in it, so that its compiled sum is found again.
+    term, params = (terms.generated(pure), tuple(hidden)) if hidden else (terms.generated(f), ())
+    return _measure(term, logits_p, logits_q, temperature, mask, weights, block, *params)
+
+
+def _log1p_ratio(x: Array) -> Array:
+    """log(1 + x) / x for |x| < 1/2, and its derivative, through x = 0."""
+    small = jnp.abs(x) < 0.1
+    series = jnp.polyval(jnp.asarray([(-1.0) ** k / (k + 1) for k in range(15, -1, -1)], x.dtype), x)
+    return jnp.where(small, series, jnp.log1p(x) / jnp.where(small, 1.0, x))
+
+
+def _log_affinity(x: Operands, block: int) -> Array:
+    """log Σ p^a q^(1−a), ``[n]``, as a log-sum-exp; a is the parameter of x."""
+    fixed = jax.lax.stop_gradient(x)
+    log_p, log_q, _ = log_densities(*fixed[:2], fixed.mask, fixed, normalise(fixed, block))
+    shift = terms.log_blend(log_p, log_q, fixed.params[0]).max(-1, keepdims=True)
+    # Beyond that one of the densities is 0: the sum is then 0 or +inf, and is to come out so.
+    shift = jnp.where(jnp.abs(shift) < 1e20, shift, 0.0)
+    total = term_sum(terms.BLEND, block, x._replace(params=(*x.params, shift)))
+    return shift[:, 0] + jnp.where(total > 0, jnp.log(jnp.where(total > 0, total, 1.0)), -jnp.inf)
+
+
+def renyi(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    alpha: ArrayLike,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    block: int | None = None,
+) -> Values:
+    """log(Σ p^a q^(1−a)) / (a − 1), a > 0; a = 1 is kl, reached smoothly. Rényi (1961).
+
+    Near p = q it is a function of the alpha-divergence, whose terms do not cancel; far from it, of a
+    log-sum-exp, which neither over- nor underflows.
+    """
+    a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q), 0.0)
+    x = operands(logits_p, logits_q, temperature, mask, None)._replace(params=(a,))
+    block = checked_block(block, x)
+    close, far = term_sum(terms.ALPHA, block, x), _log_affinity(x, block)
+    near = jnp.abs(a * (a - 1.0) * close) < 0.5
+    # The inner wheres keep the gradient of what is not taken finite.
+    scaled = a * jnp.where(near, close, 0.0)
+    finite = jnp.isfinite(far)
+    far_value = jnp.where(finite, far, 0.0) / jnp.where(near, 1.0, a - 1.0)
+    value = jnp.where(near, scaled * _log1p_ratio((a - 1.0) * scaled), jnp.where(finite, far_value, jnp.inf))
+    return value.reshape(jnp.shape(logits_p)[:-1])
+
+
+def bhattacharyya(
+    logits_p: Logits,
+    logits_q: Logits,
+    *,
+    temperature: ArrayLike = 1.0,
+    mask: Mask = None,
+    block: int | None = None,
+) -> Values:
+    """−log Σ √(p q): half of ``renyi`` at alpha = ½. In [0, ∞]. Bhattacharyya (1943)."""
+    return 0.5 * renyi(logits_p, logits_q, alpha=0.5, temperature=temperature, mask=mask, block=block)

@@ -1,0 +1,101 @@
+"""From what the caller passes to what is streamed: checks that name the remedy, and two axes."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from divjax.logits.stream import Operands, accumulation_dtype
+
+# The lanes a sum is carried in, a few times [rows, block], stay below a twentieth of one input.
+_SHARE = 96
+
+
+def checked_block(block: int | None, x: Operands) -> int:
+    """The caller's block, or a hundredth of the vocabulary on a CPU and all of it elsewhere."""
+    vocabulary = x.logits_p.shape[-1]
+    if block is not None:
+        if block < 1:
+            raise ValueError(f"Expected block >= 1; got {block}. Leave it out for the default.")
+        return block
+    if jax.default_backend() != "cpu":
+        return vocabulary
+    # Wide blocks are faster, for fewer steps and longer runs of memory, whatever the number of rows.
+    largest = max(256, vocabulary // _SHARE // 8 * 8)
+    # One that divides V, if there is one, spares a select in every step.
+    even = (block for block in range(largest, largest // 2, -8) if vocabulary % block == 0)
+    return next(even, min(largest, vocabulary))
+
+
+def _concrete(x: ArrayLike) -> bool:
+    return not isinstance(x, jax.core.Tracer)
+
+
+def real(x: ArrayLike, name: str, dtype: jnp.dtype, low: float = -math.inf, high: float = math.inf) -> Array:
+    """A scalar parameter; checked to lie in the open interval (low, high) unless it is being traced."""
+    if jnp.shape(x) != ():
+        raise ValueError(f"Expected a scalar {name}; got shape {jnp.shape(x)}. Use jax.vmap over {name}.")
+    if _concrete(x) and not low < float(x) < high:
+        domain = f"{name} in ({low:g}, {high:g})"
+        raise ValueError(f"Expected {domain}; got {float(x):g}. Choose a value inside, ends excluded.")
+    return jnp.asarray(x, dtype)
+
+
+def _check_logits(logits: Array, name: str) -> None:
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(
+            f"Expected floating-point {name}; got {logits.dtype}. Use {name}.astype(jnp.float32)."
+        )
+    if logits.ndim == 0 or logits.shape[-1] == 0:
+        raise ValueError(
+            f"Expected {name} of shape [..., V] with V >= 1; got {logits.shape}. Add the vocabulary axis."
+        )
+
+
+def _two_axes(x: Array, shape: tuple[int, ...], name: str) -> Array:
+    """``[V]`` to ``[1, V]``; anything else broadcast over the leading axes to ``[n, V]``."""
+    leading = x.shape[:-1]
+    fits = x.ndim > 0 and x.shape[-1] == shape[-1] and len(x.shape) <= len(shape)
+    fits = fits and all(n in (1, m) for n, m in zip(leading[::-1], shape[-2::-1], strict=False))
+    if not fits:
+        raise ValueError(
+            f"Expected {name} of shape ({shape[-1]},) or broadcastable to {shape} along its leading axes; "
+            f"got {x.shape}. Give one entry per vocabulary entry."
+        )
+    if math.prod(leading) == 1:
+        return x.reshape(1, shape[-1])
+    return jnp.broadcast_to(x, shape).reshape(-1, shape[-1])
+
+
+def operands(
+    logits_p: ArrayLike,
+    logits_q: ArrayLike,
+    temperature: ArrayLike,
+    mask: ArrayLike | None,
+    weights: ArrayLike | None,
+) -> Operands:
+    """Checked operands with ``[n, V]`` logits and no parameters."""
+    logits_p, logits_q = jnp.asarray(logits_p), jnp.asarray(logits_q)
+    _check_logits(logits_p, "logits_p")
+    _check_logits(logits_q, "logits_q")
+    shape = logits_p.shape
+    if shape != logits_q.shape:
+        raise ValueError(
+            f"Expected logits of one shape; got logits_p {shape} and logits_q {logits_q.shape}. "
+            "Use jnp.broadcast_to."
+        )
+    dtype = accumulation_dtype(logits_p, logits_q)
+    if mask is not None:
+        mask = jnp.asarray(mask)
+        if mask.dtype != jnp.bool_:
+            raise TypeError(
+                f"Expected a boolean mask; got {mask.dtype}. Use mask.astype(bool), True where kept."
+            )
+        mask = _two_axes(mask, shape, "mask")
+    if weights is not None:
+        weights = _two_axes(jnp.asarray(weights, dtype), shape, "weights")
+    rows = (math.prod(shape[:-1]), shape[-1])
+    temperature = real(temperature, "temperature", dtype, low=0.0)
+    return Operands(logits_p.reshape(rows), logits_q.reshape(rows), temperature, mask, weights, ())
