@@ -208,12 +208,13 @@ def against_separation(
         ax.set_title(title, fontsize=look.BODY, color=look.INK, loc="left", weight="bold")
     for ax in grid[-1]:
         look.label(ax, x="separation (units of x)")
-    pad = 0.02 * np.ptp(d) if len(d) > 1 else 1.0
-    grid[0, 0].set(xlim=(d[0] - pad, d[-1] + pad), ylim=(0, None))
+    pad, top = 0.02 * np.ptp(d) or 1.0, max([*spread, *(o.scale for row in found for here in row for o in here)])
+    grid[0, 0].set(xlim=(d[0] - pad, d[-1] + pad), ylim=(0, 1.1 * top))
+    best, target, mean = _looks(d)
     handles = (
-        (Line2D([], [], color=look.INK, lw=1.4, marker="" if len(d) > 1 else "o", ms=4), "best optimum"),
-        (Line2D([], [], color=look.MUTED, lw=1.2, ls=look.DASHES[2]), "σ of the target"),
-        (Line2D([], [], color=look.MUTED, lw=1.2, ls=look.DASHES[1]), "mean rate over seeds"),
+        (Line2D([], [], **best), "best optimum"),
+        (Line2D([], [], **target), "σ of the target"),
+        (Line2D([], [], **mean), "mean rate over seeds"),
         *look.basin_handles(fits["basin"].values[words.converged(fits)], lines=False),
     )
     under = (
@@ -224,9 +225,23 @@ def against_separation(
     return figure
 
 
+def _looks(d):
+    """The best optimum, the target, the mean over seeds: lines, or points where there is one separation."""
+    ink, muted = {"color": look.INK, "lw": 1.4}, {"color": look.MUTED, "lw": 1.2}
+    if len(d) > 1:
+        return ink, {**muted, "ls": look.DASHES[2]}, {**muted, "ls": look.DASHES[1]}
+    point = {"ls": "", "marker": "o", "clip_on": False}
+    return (
+        {**ink, **point, "ms": 4},
+        {**muted, **point, "marker": "_", "ms": 14},
+        {**muted, **point, "mfc": "none", "ms": 7},
+    )
+
+
 def _sigma_panel(ax, d, found, spread):
-    ax.plot(d, spread, color=look.MUTED, lw=1.2, ls=look.DASHES[2], marker="" if len(d) > 1 else "_", ms=14)
-    ax.plot(d, [row[0].scale if row else np.nan for row in found], color=look.INK, lw=1.4, zorder=2)
+    best, target, _ = _looks(d)
+    ax.plot(d, spread, **target)
+    ax.plot(d, [row[0].scale if row else np.nan for row in found], zorder=2 if len(d) > 1 else 4, **best)
     for basin in sorted({o.basin for row in found for o in row}):
         here = [(at, o) for at, row in zip(d, found, strict=True) for o in row if o.basin == basin]
         color, marker = look.basin_look(basin)
@@ -239,9 +254,9 @@ def _rate_panel(ax, d, found, fits):
     best = [100 * row[0].unrealistic_rate if row else np.nan for row in found]
     ok, rates = words.converged(fits), fits["unrealistic_rate"].transpose("separation", "seed").values
     mean = 100 * np.where(ok, rates, 0.0).sum(-1) / np.where(ok.any(-1), ok.sum(-1), np.nan)
-    marker = "" if len(d) > 1 else "o"
-    ax.plot(d, mean, color=look.MUTED, lw=1.2, ls=look.DASHES[1], marker=marker, mfc="none", ms=7, clip_on=False)
-    ax.plot(d, best, color=look.INK, lw=1.4, marker=marker, ms=4, clip_on=False)
+    best_look, _, mean_look = _looks(d)
+    ax.plot(d, mean, **mean_look)
+    ax.plot(d, best, **best_look)
     look.percent_axis(ax)
 
 

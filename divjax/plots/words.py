@@ -45,10 +45,12 @@ def first_collapse(d, found):
 
 def onset(d, found):
     """From which separation on the best optimum of a divergence is collapsed."""
+    if not any(found):
+        return "no fit converged"
+    if len(d) == 1:
+        return diagnostics.basin_name(found[0][0].basin)
     at = first_collapse(d, found)
-    if at is not None:
-        return f"collapses from {at:g}"
-    return "never collapses" if len(d) > 1 else diagnostics.basin_name(found[0][0].basin) if found[0] else "no fit"
+    return "never collapses" if at is None else f"collapses from {at:g}"
 
 
 def spread_story(fits):
