@@ -155,14 +155,10 @@ def report(args: argparse.Namespace) -> bool:
     print(f"[{args.tokens}, {args.vocabulary}] {args.dtype}, {args.rounds} rounds, milliseconds")
     for name, times in seconds.items():
         share = f"{scratch[name] / q.nbytes:8.1%} of an input set aside" if name in scratch else ""
-        print(
-            f"  {name:22s} smallest {times.min() * 1e3:8.2f}  median {np.median(times) * 1e3:8.2f}  {share}"
-        )
+        print(f"  {name:22s} smallest {times.min() * 1e3:8.2f}  median {np.median(times) * 1e3:8.2f}  {share}")
     shares = {name: float(np.median(seconds[name] / seconds[f"plain {name}"])) for name in TARGETS}
     rows = [(f"{name}: share of the plain formula's time", TARGETS[name], shares[name]) for name in TARGETS]
-    rows += [
-        (f"{name}: memory set aside / one input", MEMORY_TARGET, scratch[name] / q.nbytes) for name in TARGETS
-    ]
+    rows += [(f"{name}: memory set aside / one input", MEMORY_TARGET, scratch[name] / q.nbytes) for name in TARGETS]
     if jax.default_backend() == "cpu" and Path("/proc/self/clear_refs").exists():
         grown = {name: measured_elsewhere(args, name) / q.nbytes for name in TARGETS}
         rows += [(f"{name}: resident growth / one input", MEMORY_TARGET, grown[name]) for name in TARGETS]
@@ -185,9 +181,7 @@ def machine() -> dict[str, str | int]:
 
 def save(args: argparse.Namespace, seconds: dict, scratch: dict, rows: list) -> None:
     about = machine()
-    slug = "-".join(str(about["device"]).lower().split()) + (
-        f"-{about['cores']}" * (about["backend"] == "cpu")
-    )
+    slug = "-".join(str(about["device"]).lower().split()) + (f"-{about['cores']}" * (about["backend"] == "cpu"))
     folder = args.out or Path(__file__).parent / "results"
     folder.mkdir(parents=True, exist_ok=True)
     content = {
@@ -205,9 +199,7 @@ def save(args: argparse.Namespace, seconds: dict, scratch: dict, rows: list) -> 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--vocabulary", type=int, default=128256)
     parser.add_argument("--dtype", default="float32")

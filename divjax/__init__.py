@@ -3,6 +3,7 @@
 from divjax import diagnostics as diagnostics
 from divjax import discretize as discretize
 from divjax import divergences as divergences
+from divjax import logits as logits
 from divjax import models as models
 from divjax import targets as targets
 from divjax.discretize import cdfs as cdfs
@@ -22,6 +23,7 @@ from divjax.divergences import jensen as jensen
 from divjax.divergences import jensen_shannon as jensen_shannon
 from divjax.divergences import kl as kl
 from divjax.divergences import l2 as l2
+from divjax.divergences import log_affinity as log_affinity
 from divjax.divergences import neyman_chi2 as neyman_chi2
 from divjax.divergences import pearson_chi2 as pearson_chi2
 from divjax.divergences import renyi as renyi

@@ -44,10 +44,6 @@ class Entry(NamedTuple):
         return function(*arrays, **({self.parameter: self.default} if self.parameter else {}))
 
 
-def _reverse_renyi2(log_p, log_q, log_w):
-    return dv.renyi(log_q, log_p, log_w, alpha=2.0)
-
-
 ENTRIES = (
     Entry("kl", "∫ p log(p/q)", dv.kl, dz.quadrature, "0", "∞", "no", "no", "Kullback, Leibler 1951"),
     Entry("reverse_kl", "∫ q log(q/p)", dv.reverse_kl, dz.quadrature, "0", "∞", "no", "no", "Kullback, Leibler 1951"),
@@ -64,9 +60,9 @@ ENTRIES = (
     Entry("total_variation", "½ ∫ abs(p−q)", dv.total_variation, dz.quadrature, "0", "1", "yes", "yes",
           "Jordan 1881", kinked=True),
     Entry("pearson_chi2", "∫ (p−q)²/q", dv.pearson_chi2, dz.quadrature, "0", "∞", "no", "no", "Pearson 1900",
-          objective=partial(dv.renyi, alpha=2.0)),
+          objective=partial(dv.log_affinity, alpha=2.0)),
     Entry("neyman_chi2", "∫ (p−q)²/p", dv.neyman_chi2, dz.quadrature, "0", "∞", "no", "no", "Neyman 1949",
-          objective=_reverse_renyi2),
+          objective=partial(dv.log_affinity, alpha=-1.0)),
     Entry("alpha_divergence", "(1 − ∫ pᵃ q¹⁻ᵃ) / (a (1−a))", dv.alpha_divergence, dz.quadrature, "0", "∞", "no",
           "no", "Minka 2005", "alpha", 0.5, alias="alpha"),
     Entry("renyi", "log ∫ pᵃ q¹⁻ᵃ / (a−1)", dv.renyi, dz.quadrature, "0", "∞", "no", "no", "Rényi 1961", "alpha",

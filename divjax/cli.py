@@ -84,13 +84,23 @@ def sweep_command(
         distances, seeds, chosen, weights=pair, scales=spread, store=out / "sweep.zarr", progress=not quiet
     ).load()
     print(report.two_modes(fits, pair, spread))
+    drawn = _draw(fits, out, weights=pair, scales=spread)
+    print(f"{time.perf_counter() - started:.0f} s. In {out}: sweep.zarr, {', '.join(drawn)}.")
+
+
+def _draw(fits, out, **target):
+    """The figures of a sweep; figure 1 for maximum likelihood where it was swept. -> their file names."""
     from divjax import plots
 
-    figures = plots.of_sweep(fits, weights=pair, scales=spread)
+    names = [str(name) for name in fits["divergence"].values]
+    figures = {
+        "figure_1.png": plots.figure_1(fits, divergence="kl" if "kl" in names else names[0], **target),
+        "optima.png": plots.optima(fits, **target),
+        "separation.png": plots.against_separation(fits, **target),
+    }
     for name, figure in figures.items():
-        plots.save(figure, out / f"{name}.png")
-    took = time.perf_counter() - started
-    print(f"{took:.0f} s. In {out}: sweep.zarr, {', '.join(f'{name}.png' for name in figures)}.")
+        plots.save(figure, out / name)
+    return list(figures)
 
 
 @app.command("fit")
@@ -117,7 +127,7 @@ def fit_command(
         _folder(out)
         picture = out / f"fit_{data.stem}_{_file_name(name)}.png"
         gaussians = {key: (found.loc, found.scale) for key, found in fits.items()}
-        plots.save(plots.sample_fits(x, gaussians, label=name), picture)
+        plots.save(plots.sample_fits(x, gaussians, column=name), picture)
         print(f"Drawn: {picture}")
 
 

@@ -196,9 +196,7 @@ def test_minus_infinity_is_probability_zero(name):
     assert value[3] == 0
     keep = np.isfinite(a[2])
     with jax.enable_x64(True):  # noqa: FBT003
-        expected = formula(
-            *_double((np.asarray(a)[2:3, keep], np.asarray(b)[2:3, keep], 1.3, _params(name)))
-        )[0]
+        expected = formula(*_double((np.asarray(a)[2:3, keep], np.asarray(b)[2:3, keep], 1.3, _params(name))))[0]
     np.testing.assert_allclose(value[2], expected[0], rtol=2e-5)
 
 

@@ -130,9 +130,7 @@ def test_masks_and_weights_per_token_broadcast(pair):
     a, b = pair
     mask = jax.random.bernoulli(jax.random.key(0), 0.8, (3, 37))
     together = kl(a, b, mask=mask, weights=jnp.arange(37.0))
-    np.testing.assert_allclose(
-        together[1, 2], kl(a[1, 2], b[1, 2], mask=mask[2], weights=jnp.arange(37.0)), rtol=1e-6
-    )
+    np.testing.assert_allclose(together[1, 2], kl(a[1, 2], b[1, 2], mask=mask[2], weights=jnp.arange(37.0)), rtol=1e-6)
     per_token = jax.grad(lambda w: kl(a, b, weights=w).sum())(jnp.ones((2, 3, 37)))
     shared = jax.grad(lambda w: kl(a, b, weights=w).sum())(jnp.ones((37,)))
     np.testing.assert_allclose(per_token.sum((0, 1)), shared, rtol=1e-5)

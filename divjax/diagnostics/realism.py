@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from divjax import numerics as nu
 from divjax.discretize import panels
-from divjax.discretize.quadrature import default_refine, log_density, univariate
+from divjax.discretize.marginals import tails
+from divjax.discretize.quadrature import log_density, univariate
 
 CROSSINGS = 8  # ends of intervals that a region may have
 
@@ -16,18 +16,16 @@ CROSSINGS = 8  # ends of intervals that a region may have
 def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
     """log c such that {x: p(x) ≥ c} is the smallest region holding ``mass`` of p (highest-density region).
 
-    p: an unbatched one-dimensional distribution. Found by secant steps on the mass above the level, with the ends
-    of the region's intervals as ends of panels (Hyndman 1996 for the definition).
+    p: an unbatched one-dimensional distribution with a distribution function. Found by secant steps on the exact
+    mass of the region, a union of up to 8 intervals whose ends are roots of p(x) = c (Hyndman 1996 for the region).
     """
     shape = univariate(p, "p")
-    grid, refine = panels.lay(shape), default_refine(shape.center.dtype)
-    placed = panels.nodes(grid, refine)
+    grid = panels.lay(shape)
+    placed = panels.nodes(grid)
     log_p = log_density(p, shape, placed.x)
 
     def missing(level):
-        cut = panels.split(grid, placed, lambda x: log_density(p, shape, x) - level, log_p - level, CROSSINGS)
-        density = log_density(p, shape, cut.x)
-        return jnp.sum(jnp.where(density < level, jnp.exp(density + cut.log_w), 0.0)) - (1.0 - mass)
+        return _mass_outside(grid, placed, lambda x: log_density(p, shape, x) - level, log_p - level, p) - (1.0 - mass)
 
     # The first guess: the level at which nodes, from the least dense on, have gathered 1 − mass.
     order = jnp.argsort(log_p.ravel())
@@ -47,6 +45,14 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
     return jax.lax.stop_gradient(level)
 
 
+def _mass_outside(grid, placed, gap, values, q):
+    """1 − the mass of q where gap > 0, from its distribution function at the ends of those intervals."""
+    x, found, rising = panels.sign_changes(grid, placed, gap, values, CROSSINGS)
+    below = tails(q, x)[0]
+    inside = jnp.sum(jnp.where(found, jnp.where(rising, -below, below), 0.0)) + (values.ravel()[-1] > 0.0)
+    return 1.0 - inside
+
+
 def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike | None = None) -> Float[Array, ""]:
     """The mass that q puts outside the smallest region holding ``mass`` of p, in [0, 1].
 
@@ -56,12 +62,9 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
     shape_p, shape_q = univariate(p, "p"), univariate(q, "q")
     level = region_level(p, mass=mass) if level is None else level
     grid = panels.lay(shape_p, shape_q)
-    placed = panels.nodes(grid, default_refine(grid.left.dtype))
+    placed = panels.nodes(grid)
 
     def gap(x):
         return jnp.maximum(log_density(p, shape_p, x), jnp.finfo(x.dtype).min) - level
 
-    cut = panels.split(grid, placed, gap, gap(jax.lax.stop_gradient(placed.x)), CROSSINGS)
-    log_mass = log_density(q, shape_q, cut.x) + cut.log_w
-    outside = jnp.where(gap(cut.x) < 0.0, log_mass, -jnp.inf)
-    return jnp.clip(jnp.exp(nu.logsumexp(outside) - nu.logsumexp(log_mass)), 0.0, 1.0)
+    return jnp.clip(_mass_outside(grid, placed, gap, gap(placed.x), q), 0.0, 1.0)

@@ -22,7 +22,7 @@ from tensorflow_probability.substrates import jax as tfp
 tfd = tfp.distributions
 
 # How far in units of the scale the panels of a component go, by the weight of its tail.
-GAUSSIAN = (0.0, 0.9, 1.9, 3.0, 4.2, 5.6, 7.2, 9.0)
+GAUSSIAN = (0.0, 1.2, 2.5, 4.0, 5.8, 8.0)
 EXPONENTIAL = (0.0, 0.7, 1.5, 2.6, 4.2, 6.5, 10.0, 15.0, 22.0, 32.0)
 POWER = (0.0, 0.6, 1.3, 2.2, 3.5, 5.5, 9.0, 16.0, 30.0, 60.0)
 FLAT = (0.0, 0.6, 1.2)

@@ -140,6 +140,34 @@ def nodes(grid: Grid, num: int = 1) -> Placed:
     return Placed(x.reshape(-1, ORDER), log_w.reshape(-1, ORDER))
 
 
+def sign_changes(
+    grid: Grid, placed: Placed, gap: Callable[[Array], Array], values: Array, num: int
+) -> tuple[Float[Array, " num"], Bool[Array, " num"], Bool[Array, " num"]]:
+    """Where ``gap`` changes sign, at the first ``num`` such points: x, whether there is one, whether it rises.
+
+    ``values`` = gap(placed.x). What happens between two neighbouring nodes twice is not seen.
+    """
+    roots, found, rising = _changes(grid, placed, gap, values, num)
+    per_panel = placed.x.shape[0] // grid.left.shape[0]
+    x = _at(grid, jnp.where(found, roots, 0.5) / per_panel)[0]
+    return jax.lax.stop_gradient(x), found, rising
+
+
+def _changes(grid, placed, gap, values, num):
+    """Sign changes as positions = number of the stretch + t on it; the number of stretches where there is none."""
+    stretches = placed.x.shape[0]
+    per_panel = stretches // grid.left.shape[0]
+    values = jax.lax.stop_gradient(values).ravel()
+    changes = (values[1:] > 0.0) != (values[:-1] > 0.0)
+    index = jnp.nonzero(changes, size=num, fill_value=values.size)[0]
+    found, index = index < values.size, jnp.minimum(index, values.size - 2)
+    # Neighbouring nodes may lie on two stretches.
+    position = jnp.asarray(np.arange(stretches)[:, None] + T, placed.x.dtype).ravel()
+    gap_at = lambda s: gap(_at(grid, s / per_panel)[0])  # noqa: E731
+    roots = _roots(gap_at, position[index], position[index + 1], values[index], values[index + 1])
+    return jnp.where(found, roots, stretches), found, values[index + 1] > 0.0
+
+
 def split(grid: Grid, placed: Placed, gap: Callable[[Array], Array], values: Array, num: int) -> Placed:
     """The same rule with its panels cut where ``gap`` changes sign, at the first ``num`` such points.
 
@@ -148,15 +176,7 @@ def split(grid: Grid, placed: Placed, gap: Callable[[Array], Array], values: Arr
     """
     dtype, stretches = placed.x.dtype, placed.x.shape[0]
     per_panel = stretches // grid.left.shape[0]
-    values = jax.lax.stop_gradient(values).ravel()
-    changes = (values[1:] > 0.0) != (values[:-1] > 0.0)
-    index = jnp.nonzero(changes, size=num, fill_value=values.size)[0]
-    found, index = index < values.size, jnp.minimum(index, values.size - 2)
-    # One coordinate for the line: the number of the stretch + t. Neighbouring nodes may lie on two of them.
-    position = jnp.asarray(np.arange(stretches)[:, None] + T, dtype).ravel()
-    gap_at = lambda s: gap(_at(grid, s / per_panel)[0])  # noqa: E731
-    roots = _roots(gap_at, position[index], position[index + 1], values[index], values[index + 1])
-    roots = jnp.where(found, roots, stretches)
+    roots, found, _ = _changes(grid, placed, gap, values, num)
     cut = jnp.minimum(jnp.floor(roots), stretches - 1)
     before = jnp.maximum(cut, jnp.append(jnp.zeros(1, dtype), roots[:-1]))  # the last end before the root
     is_last = found & (jnp.append(cut[1:], stretches) != cut) | (found & ~jnp.append(found[1:], False))

@@ -23,6 +23,7 @@ from divjax.divergences.power import cauchy_schwarz as cauchy_schwarz
 from divjax.divergences.power import chernoff as chernoff
 from divjax.divergences.power import gamma_divergence as gamma_divergence
 from divjax.divergences.power import l2 as l2
+from divjax.divergences.power import log_affinity as log_affinity
 from divjax.divergences.power import renyi as renyi
 from divjax.divergences.power import tsallis as tsallis
 from divjax.divergences.transport import transport_cost as transport_cost

@@ -80,8 +80,12 @@ def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alp
     return jnp.where(is_finite, alpha * jnp.where(is_finite, divergence, 0.0), infinite)
 
 
-def _log_affinity(log_p, log_q, log_w, alpha):
-    """log ∫ p^α q^(1−α) in log space, for what alpha_divergence cannot hold."""
+def log_affinity(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
+    """log ∫ p^α q^(1−α), any real α: 0 for p = q, −inf for disjoint supports and 0 < α < 1.
+
+    In log space throughout, so that it is finite where its exponential overflows: α = 2 is log(1 + pearson_chi2) and
+    α = −1 log(1 + neyman_chi2), to be minimised in their place. Near p = q ``renyi`` has more digits.
+    """
     log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
     powers = alpha * nu.finite(log_p) + (1.0 - alpha) * nu.finite(log_q)
     p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
@@ -98,12 +102,12 @@ def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha
     alpha_divergence near p = q and α = 1, where the logarithm cancels, and in log space where that one overflows.
     """
     log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
-    log_affinity = _log_affinity(log_p, log_q, log_w, alpha)
-    near = (jnp.abs(log_affinity) < 0.5) | (alpha == 1.0)
+    log_sum = log_affinity(log_p, log_q, log_w, alpha=alpha)
+    near = (jnp.abs(log_sum) < 0.5) | (alpha == 1.0)
     # Where the other branch is taken alpha_divergence may overflow, and its derivatives with it: it gets p = q there.
     tsallis_gap = tsallis(log_p, jnp.where(near, log_q, log_p), log_w, alpha=alpha)
     from_tsallis = _infinite_or(tsallis_gap, lambda gap: gap * nu.log1p_slope((1.0 - alpha) * gap))
-    from_affinity = _infinite_or(log_affinity, lambda log_affinity: log_affinity / jnp.where(near, 1.0, alpha - 1.0))
+    from_affinity = _infinite_or(log_sum, lambda log_sum: log_sum / jnp.where(near, 1.0, alpha - 1.0))
     return jnp.where(near, from_tsallis, from_affinity)
 
 
@@ -117,14 +121,14 @@ def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) 
     """Bhattacharyya distance −log ∫ √(p q) ≥ 0 (Bhattacharyya 1943). +inf for disjoint supports."""
     distance = squared_hellinger(log_p, log_q, log_w)
     near = distance < 0.5
-    affinity = _log_affinity(log_p, log_q, log_w, 0.5)
+    affinity = log_affinity(log_p, log_q, log_w, alpha=0.5)
     return jnp.where(near, distance * nu.log1p_slope(jnp.where(near, distance, 0.0)), -affinity)
 
 
 def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
     """The α in [0, 1] that maximises −log ∫ p^α q^(1−α), by bisection on the derivative (the log is convex in α)."""
     log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
-    slope = jax.grad(lambda alpha: _log_affinity(log_p, log_q, log_w, alpha))
+    slope = jax.grad(lambda alpha: log_affinity(log_p, log_q, log_w, alpha=alpha))
     bits = jnp.finfo(log_p.dtype).nmant + 2
 
     def halve(_, bracket):

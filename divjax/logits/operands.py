@@ -45,13 +45,9 @@ def real(x: ArrayLike, name: str, dtype: jnp.dtype, low: float = -math.inf, high
 
 def _check_logits(logits: Array, name: str) -> None:
     if not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise TypeError(
-            f"Expected floating-point {name}; got {logits.dtype}. Use {name}.astype(jnp.float32)."
-        )
+        raise TypeError(f"Expected floating-point {name}; got {logits.dtype}. Use {name}.astype(jnp.float32).")
     if logits.ndim == 0 or logits.shape[-1] == 0:
-        raise ValueError(
-            f"Expected {name} of shape [..., V] with V >= 1; got {logits.shape}. Add the vocabulary axis."
-        )
+        raise ValueError(f"Expected {name} of shape [..., V] with V >= 1; got {logits.shape}. Add the vocabulary axis.")
 
 
 def _two_axes(x: Array, shape: tuple[int, ...], name: str) -> Array:
@@ -83,16 +79,13 @@ def operands(
     shape = logits_p.shape
     if shape != logits_q.shape:
         raise ValueError(
-            f"Expected logits of one shape; got logits_p {shape} and logits_q {logits_q.shape}. "
-            "Use jnp.broadcast_to."
+            f"Expected logits of one shape; got logits_p {shape} and logits_q {logits_q.shape}. Use jnp.broadcast_to."
         )
     dtype = accumulation_dtype(logits_p, logits_q)
     if mask is not None:
         mask = jnp.asarray(mask)
         if mask.dtype != jnp.bool_:
-            raise TypeError(
-                f"Expected a boolean mask; got {mask.dtype}. Use mask.astype(bool), True where kept."
-            )
+            raise TypeError(f"Expected a boolean mask; got {mask.dtype}. Use mask.astype(bool), True where kept.")
         mask = _two_axes(mask, shape, "mask")
     if weights is not None:
         weights = _two_axes(jnp.asarray(weights, dtype), shape, "weights")

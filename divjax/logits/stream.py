@@ -218,9 +218,7 @@ def _param_gradient(term: Term, block: int, index: int, x: Operands, norms: Norm
     return jnp.stack([along(row) for row in jnp.eye(param.size, dtype=param.dtype)]).reshape(param.shape)
 
 
-def _temperature_gradient(
-    term: Term, block: int, sums: list[Array], x: Operands, norms: Norms, scale: Array
-) -> Array:
+def _temperature_gradient(term: Term, block: int, sums: list[Array], x: Operands, norms: Norms, scale: Array) -> Array:
     """∂/∂T = −(1/T) Σ (a ∂/∂a + b ∂/∂b)."""
 
     def body(y_p: Array, y_q: Array, mask: Any, weights: Any) -> tuple[Array]:

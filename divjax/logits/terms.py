@@ -210,9 +210,7 @@ def _hellinger_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
 
 
 def _square_over(log_p: Array, log_ratio: Array) -> Array:
-    return jnp.exp(
-        jnp.where(jnp.isneginf(log_p), -jnp.inf, log_p + jnp.where(jnp.isneginf(log_p), 0.0, log_ratio))
-    )
+    return jnp.exp(jnp.where(jnp.isneginf(log_p), -jnp.inf, log_p + jnp.where(jnp.isneginf(log_p), 0.0, log_ratio)))
 
 
 def _pearson(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
