@@ -26,8 +26,8 @@ def log_ratio(log_p: Array, log_q: Array) -> Array:
 
 
 def finite(x: Array) -> Array:
-    """x where it is finite, else 0 with zero derivative: for factors whose partner is 0 there."""
-    return jnp.where(jnp.isfinite(x), x, 0.0)
+    """x, but 0 with zero derivative where it is infinite: for factors whose partner is 0 there. NaN stays."""
+    return jnp.where(jnp.isinf(x), 0.0, x)
 
 
 def bounded_exp(x: Array) -> Array:

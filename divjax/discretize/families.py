@@ -62,7 +62,8 @@ def _bounded(center, scale, reach, low, high, order=8.0):
 def profile(dist: Any) -> Profile:
     """Where the mass of ``dist`` is (see ``Profile``). Works on a batch of components too, for mixtures."""
     try:
-        center, scale = dist.mean(), dist.stddev()
+        # Moments only place panels; their own derivatives need not exist.
+        center, scale = (jax.lax.stop_gradient(moment()) for moment in (dist.mean, dist.stddev))
         low, high = _ends(dist.experimental_default_event_space_bijector())
     except (AttributeError, NotImplementedError) as error:
         name = type(dist).__name__
@@ -128,6 +129,16 @@ def _(dist):
 @profile.register(tfd.Cauchy)
 def _(dist):
     return _smooth(dist.loc, dist.scale, POWER)
+
+
+@profile.register(tfd.TruncatedNormal)
+def _(dist):
+    """The ends may be infinite, and whether they are is not known while tracing: they are no support, only knots."""
+    center = jnp.clip(dist.loc, dist.low, dist.high)
+    smooth = _smooth(center, dist.scale, GAUSSIAN)
+    ends = [jnp.clip(_row(end), smooth.center - 12.0 * smooth.scale, smooth.center + 12.0 * smooth.scale)
+            for end in (dist.low, dist.high)]  # fmt: skip
+    return smooth._replace(edges=jnp.concatenate(ends))
 
 
 @profile.register(distrax.Uniform)

@@ -66,7 +66,9 @@ def _(dist, x):
 @tails.register(distrax.Gumbel)
 @tails.register(tfd.Gumbel)
 def _(dist, x):
-    rate = jnp.exp(-_standard(dist, x))
+    # Held where exp(−rate) is 0 already and the derivative of the rate is finite.
+    z = _standard(dist, x)
+    rate = jnp.exp(-jnp.maximum(z, -0.5 * jnp.log(jnp.finfo(z.dtype).max)))
     return jnp.exp(-rate), -jnp.expm1(-rate)
 
 
@@ -89,6 +91,21 @@ def _(dist, x):
     centre = 0.5 * jnp.where(c > 0.0, betainc(jnp.full_like(c_safe, 0.5), 0.5 * df, c_safe), 0.0)
     small = jnp.where(far, tail, 0.5 - centre)
     return jnp.where(z < 0.0, small, 1.0 - small), jnp.where(z < 0.0, 1.0 - small, small)
+
+
+@tails.register(tfd.TruncatedNormal)
+def _(dist, x):
+    # Ends may be infinite; 40 standard deviations are as far, and have derivatives.
+    low, high, z = (jnp.clip(_standard(dist, end), -40.0, 40.0) for end in (dist.low, dist.high, x))
+    z = jnp.clip(z, low, high)
+    mass = _normal_mass(low, high)
+    return _normal_mass(low, z) / mass, _normal_mass(z, high) / mass
+
+
+def _normal_mass(low, high):
+    """Φ(high) − Φ(low), from the side on which nothing cancels."""
+    sign = jnp.where(low > 0.0, -1.0, 1.0)
+    return sign * (ndtr(sign * high) - ndtr(sign * low))
 
 
 @tails.register(distrax.Uniform)

@@ -69,15 +69,16 @@ def univariate(dist: Any, name: str = "the distribution") -> Profile:
 
 def log_density(dist: Any, shape: Profile, x: Array) -> Array:
     """log p(x), −inf outside the support, where a log_prob may be NaN or have a NaN gradient."""
+    center = jax.lax.stop_gradient(shape.center[0])
     if shape.low is None and shape.high is None:
-        return _underflown(dist, x, shape.center[0])
+        return _underflown(dist, x, center)
     low = -jnp.inf if shape.low is None else jax.lax.stop_gradient(shape.low)
     high = jnp.inf if shape.high is None else jax.lax.stop_gradient(shape.high)
     inside = (x >= low) & (x <= high)
     # A node that rounding puts on an end of the support is moved one step inside: log 0 times 0 is NaN.
     x = jnp.where(x <= low, _step(low, 1.0, x.dtype), x)
     x = jnp.where(x >= high, _step(high, -1.0, x.dtype), x)
-    return jnp.where(inside, _underflown(dist, jnp.where(inside, x, shape.center[0]), shape.center[0]), -jnp.inf)
+    return jnp.where(inside, _underflown(dist, jnp.where(inside, x, center), center), -jnp.inf)
 
 
 def _step(end, sign, dtype):

@@ -251,6 +251,6 @@ def f_divergence(
     high = jnp.exp(log_p + log_w) * (f(above) / above - tilt * (1.0 - 1.0 / above))
     # p · slope where q = 0; an infinite slope is a constant there, so that it is not multiplied by a gradient of 0.
     priced, is_finite = (d == jnp.inf) & (log_p + log_w > -jnp.inf), jnp.isfinite(slope)
-    alone = jnp.exp(log_p + log_w) * jnp.where(is_finite, slope, 0.0)
+    alone = jnp.exp(log_p + log_w) * (jnp.where(is_finite, slope, 0.0) - tilt)
     alone = jnp.where(priced, jnp.where(is_finite, alone, slope), 0.0)
     return jnp.sum(jnp.where(d <= 0.0, low, jnp.where(d == jnp.inf, alone, high)))

@@ -1,0 +1,136 @@
+"""What the literature knows of how divergences hang together."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import divjax as dj
+
+RNG = np.random.RandomState(2)
+
+
+def log_pmf(logits):
+    return logits - np.logaddexp.reduce(logits)
+
+
+P, Q = log_pmf(2 * RNG.randn(30)), log_pmf(2 * RNG.randn(30))
+alpha = lambda a: functools.partial(dj.alpha_divergence, alpha=a)  # noqa: E731
+m = np.logaddexp(P, Q) - np.log(2)
+
+IDENTITIES = {
+    "alpha_half_is_4_hellinger": (alpha(0.5), lambda p, q: 4 * dj.squared_hellinger(p, q)),
+    "alpha_0_is_reverse_kl": (alpha(0.0), dj.reverse_kl),
+    "alpha_1_is_kl": (alpha(1.0), dj.kl),
+    "alpha_2_is_half_pearson": (alpha(2.0), lambda p, q: dj.pearson_chi2(p, q) / 2),
+    "alpha_-1_is_half_neyman": (alpha(-1.0), lambda p, q: dj.neyman_chi2(p, q) / 2),
+    "alpha_swaps": (alpha(0.2), lambda p, q: alpha(0.8)(q, p)),
+    "renyi_1_is_kl": (functools.partial(dj.renyi, alpha=1.0), dj.kl),
+    "renyi_2_is_log_chi2": (functools.partial(dj.renyi, alpha=2.0), lambda p, q: jnp.log1p(dj.pearson_chi2(p, q))),
+    "renyi_half_is_2_bhattacharyya": (
+        functools.partial(dj.renyi, alpha=0.5),
+        lambda p, q: 2 * dj.divergences.bhattacharyya(p, q),
+    ),
+    "bhattacharyya_of_hellinger": (
+        dj.divergences.bhattacharyya,
+        lambda p, q: -jnp.log1p(-dj.squared_hellinger(p, q)),
+    ),
+    "tsallis_is_alpha_times": (functools.partial(dj.tsallis, alpha=0.3), lambda p, q: 0.3 * alpha(0.3)(p, q)),
+    "jeffreys_is_both_kl": (dj.jeffreys, lambda p, q: dj.kl(p, q) + dj.reverse_kl(p, q)),
+    "symmetrize": (dj.symmetrize(dj.kl), dj.jeffreys),
+    "reverse": (dj.reverse(dj.pearson_chi2), dj.neyman_chi2),
+    "jensen": (dj.jensen(dj.kl), dj.jensen_shannon),
+    "jensen_weighted": (dj.jensen(dj.kl, weight=0.1), functools.partial(dj.jensen_shannon, weight=0.1)),
+    "triangular_is_jensen_of_pearson": (dj.triangular, lambda p, q: 2 * dj.jensen(dj.pearson_chi2)(p, q)),
+    "skew": (dj.skew(dj.kl, weight=0.5), lambda p, q: jnp.sum(jnp.exp(p) * (p - m))),
+    "beta_0_is_kl": (functools.partial(dj.beta_divergence, beta=0.0), dj.kl),
+    "beta_1_is_l2": (functools.partial(dj.beta_divergence, beta=1.0), dj.l2),
+    "gamma_0_is_kl": (functools.partial(dj.gamma_divergence, gamma=0.0), dj.kl),
+    "gamma_1_is_cauchy_schwarz": (functools.partial(dj.gamma_divergence, gamma=1.0), dj.cauchy_schwarz),
+    "gamma_ignores_scale": (
+        functools.partial(dj.gamma_divergence, gamma=0.7),
+        lambda p, q: dj.gamma_divergence(p + 3.0, q - 2.0, gamma=0.7),
+    ),
+    "f_divergence_kl": (functools.partial(dj.f_divergence, f=lambda t: t * jnp.log(t)), dj.kl),
+    "f_divergence_reverse_kl": (functools.partial(dj.f_divergence, f=lambda t: -jnp.log(t)), dj.reverse_kl),
+    "f_divergence_pearson": (functools.partial(dj.f_divergence, f=lambda t: (t - 1) ** 2), dj.pearson_chi2),
+    "f_divergence_tilted": (functools.partial(dj.f_divergence, f=lambda t: t * jnp.log(t) + 5 * (t - 1)), dj.kl),
+    "f_divergence_tv": (functools.partial(dj.f_divergence, f=lambda t: jnp.abs(t - 1) / 2), dj.total_variation),
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_identity(name, x64):
+    left, right = IDENTITIES[name]
+    assert float(left(P, Q)) == pytest.approx(float(right(P, Q)), rel=1e-12)
+
+
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+def test_textbook_sums(x64):
+    """Every formula of the conventions' table, written down once more in float64 numpy."""
+    p, q = np.exp(P), np.exp(Q)
+    root, b, g, w = np.sqrt(p * q).sum(), 0.4, 0.6, 0.3
+    mixture = w * p + (1 - w) * q
+    expected = {
+        (dj.kl,): (p * (P - Q)).sum(),
+        (dj.jensen_shannon, ("weight", w)): w * (p * np.log(p / mixture)).sum()
+        + (1 - w) * (q * np.log(q / mixture)).sum(),
+        (dj.alpha_divergence, ("alpha", 0.3)): (1 - (p**0.3 * q**0.7).sum()) / 0.21,
+        (dj.renyi, ("alpha", 1.7)): np.log((p**1.7 * q**-0.7).sum()) / 0.7,
+        (dj.tsallis, ("alpha", 1.7)): ((p**1.7 * q**-0.7).sum() - 1) / 0.7,
+        (dj.squared_hellinger,): 1 - root,
+        (dj.divergences.bhattacharyya,): -np.log(root),
+        (dj.chernoff,): max(-np.log((p**a * q ** (1 - a)).sum()) for a in np.linspace(0, 1, 20001)),
+        (dj.pearson_chi2,): ((p - q) ** 2 / q).sum(),
+        (dj.neyman_chi2,): ((p - q) ** 2 / p).sum(),
+        (dj.triangular,): ((p - q) ** 2 / (p + q)).sum(),
+        (dj.total_variation,): np.abs(p - q).sum() / 2,
+        (dj.beta_divergence, ("beta", b)): (q ** (1 + b) - (1 + 1 / b) * p * q**b + p ** (1 + b) / b).sum(),
+        (dj.gamma_divergence, ("gamma", g)): np.log((p ** (1 + g)).sum()) / (g * (1 + g))
+        - np.log((p * q**g).sum()) / g
+        + np.log((q ** (1 + g)).sum()) / (1 + g),
+        (dj.l2,): ((p - q) ** 2).sum(),
+        (dj.cauchy_schwarz,): -np.log((p * q).sum() / np.sqrt((p**2).sum() * (q**2).sum())),
+    }
+    with jax.enable_x64(x64):
+        for (divergence, *params), value in expected.items():
+            loose = 1e-7 if divergence is dj.chernoff else 1e-12  # the maximum over a grid
+            assert float(divergence(P, Q, **dict(params))) == pytest.approx(value, rel=loose if x64 else 5e-6)
+
+
+def test_limits_of_the_weighted_jensen_shannon(x64):
+    """Huszár 2015: JS/w → KL(p‖q) as w → 0, JS/(1 − w) → KL(q‖p) as w → 1."""
+    assert float(dj.jensen_shannon(P, Q, weight=1e-7)) / 1e-7 == pytest.approx(float(dj.kl(P, Q)), rel=1e-4)
+    assert float(dj.jensen_shannon(P, Q, weight=1 - 1e-7)) / 1e-7 == pytest.approx(float(dj.kl(Q, P)), rel=1e-4)
+    assert float(dj.jensen_shannon(P, Q, weight=0.0)) + float(dj.jensen_shannon(P, Q, weight=1.0)) < 1e-30
+
+
+def test_chernoff_of_equal_variances(x64):
+    import distrax
+
+    nodes = dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(3.0, 1.0), crossings=0)
+    assert float(dj.chernoff(*nodes)) == pytest.approx(9 / 8, rel=1e-10)
+    assert float(dj.divergences.bhattacharyya(*nodes)) == pytest.approx(9 / 8, rel=1e-10)
+
+
+def test_inequalities():
+    """Pinsker; Le Cam; Hellinger and total variation; renyi grows with alpha."""
+    tv, h2, kl = (float(d(P, Q)) for d in (dj.total_variation, dj.squared_hellinger, dj.kl))
+    assert 2 * tv**2 <= kl
+    assert h2 <= tv <= np.sqrt(2 * h2)
+    orders = np.linspace(0, 4, 41)
+    values = jax.vmap(lambda a: dj.renyi(P, Q, alpha=a))(orders)
+    assert np.all(np.diff(values) > -1e-6)
+
+
+def test_f_divergence_without_support():
+    """slope is the price of p where q = 0; an infinite one leaves finite gradients elsewhere."""
+    p, q = np.log([0.25, 0.75, 1e-30]), np.log([0.5, 1e-30, 0.5])
+    p, q = np.where(p < -60, -np.inf, p), np.where(q < -60, -np.inf, q)
+    hinge = functools.partial(dj.f_divergence, f=lambda t: jnp.abs(t - 1) / 2, slope=0.5)
+    assert float(hinge(p, q)) == pytest.approx(float(dj.total_variation(p, q)))
+    infinite = functools.partial(dj.f_divergence, f=lambda t: t * jnp.log(t))
+    assert infinite(p, q) == np.inf
+    assert all(np.isfinite(grad).all() for grad in jax.grad(infinite, (0, 1))(p, q))

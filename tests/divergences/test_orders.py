@@ -1,0 +1,123 @@
+"""Divergences with a real order: smooth through their limits, against mpmath, one program for all orders."""
+
+import jax
+import mpmath as mp
+import numpy as np
+import pytest
+
+import divjax as dj
+from divjax import numerics as nu
+
+mp.mp.dps = 40
+RNG = np.random.RandomState(1)
+NEAR_ONE = (0.9, 0.99, 1 - 1e-4, 1 - 1e-6, 1.0, 1 + 1e-6, 1 + 1e-4, 1.01)
+ALPHAS = np.array([-1.5, -1, -1e-2, -1e-4, -1e-6, 0, 1e-6, 1e-4, 1e-2, 0.3, 0.5, *NEAR_ONE, 2, 3])
+ORDERS = np.array([0, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 1, 2])
+
+
+def log_pmf(logits):
+    return logits - np.logaddexp.reduce(logits)
+
+
+BASE = log_pmf(RNG.randn(6))
+PMFS = {
+    "wide": (log_pmf(4 * RNG.randn(6)), log_pmf(4 * RNG.randn(6))),
+    "close": (BASE, log_pmf(BASE + 1e-2 * RNG.randn(6))),
+}
+
+
+def exact_alpha(p, q, a):
+    return sum(a * x + (1 - a) * y - x**a * y ** (1 - a) for x, y in zip(p, q, strict=True)) / (a * (1 - a))
+
+
+def exact_renyi(p, q, a):
+    return mp.log(1 - a * (1 - a) * exact_alpha(p, q, a)) / (a - 1)
+
+
+def exact_beta(p, q, b):
+    return sum(y ** (1 + b) - (1 + 1 / b) * x * y**b + x ** (1 + b) / b for x, y in zip(p, q, strict=True))
+
+
+def exact_gamma(p, q, g):
+    total = lambda powers: mp.log(sum(powers))  # noqa: E731
+    cross = total(x * y**g for x, y in zip(p, q, strict=True))
+    return total(x ** (1 + g) for x in p) / (g * (1 + g)) - cross / g + total(y ** (1 + g) for y in q) / (1 + g)
+
+
+CASES = {
+    "alpha_divergence": (dj.alpha_divergence, "alpha", exact_alpha, ALPHAS),
+    "renyi": (dj.renyi, "alpha", exact_renyi, ALPHAS[ALPHAS > 0]),
+    "tsallis": (dj.tsallis, "alpha", lambda p, q, a: a * exact_alpha(p, q, a), ALPHAS[ALPHAS > 0]),
+    "beta_divergence": (dj.beta_divergence, "beta", exact_beta, ORDERS),
+    "gamma_divergence": (dj.gamma_divergence, "gamma", exact_gamma, ORDERS),
+}
+
+
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+@pytest.mark.parametrize("name", CASES)
+def test_value_and_derivative_in_the_order(name, x64):
+    divergence, parameter, exact, orders = CASES[name]
+    dtype, traces = (np.float64 if x64 else np.float32), []
+
+    def function(log_p, log_q, order):
+        traces.append(order)
+        return divergence(log_p, log_q, **{parameter: order})
+
+    with jax.enable_x64(x64):
+        run = jax.jit(jax.vmap(jax.value_and_grad(function, 2), (None, None, 0)))
+        for pmf, pair in PMFS.items():
+            log_p, log_q, orders = (np.asarray(x, dtype) for x in (*pair, orders))
+            values, slopes = run(log_p, log_q, orders)
+            p, q = ([mp.exp(mp.mpf(float(x))) for x in log_x] for log_x in (log_p, log_q))
+            for order, value, slope in zip(orders.tolist(), values.tolist(), slopes.tolist(), strict=True):
+                exactly = mp.mpf(order) + (mp.mpf("1e-15") if order in (0, 1) else 0)
+                truth, h = exact(p, q, exactly), mp.mpf("1e-10")
+                derivative = (exact(p, q, exactly + h) - exact(p, q, exactly - h)) / (2 * h)
+                # Normalising in float32 shifts log-densities by 1e-7, against a log-ratio of 1e-2.
+                limit = (1e-12 if x64 else 1e-4) if pmf == "close" else (1e-12 if x64 else 4e-6)
+                assert abs(value - truth) <= limit * abs(truth), (pmf, order)
+                assert abs(slope - derivative) <= limit * (abs(derivative) + abs(truth)), (pmf, order)
+    assert len(traces) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+def test_no_step_where_the_formula_changes(x64):
+    """Series and closed forms meet at |log p/q| = 1/2, |order · log p/q| = 1: compare both sides."""
+    with jax.enable_x64(x64):
+        dtype, eps = (np.float64, 4e-16) if x64 else (np.float32, 3e-7)
+        for divergence, params in [(dj.kl, {}), (dj.pearson_chi2, {}), (dj.jensen_shannon, {}), (dj.l2, {})] + [
+            (CASES[name][0], {CASES[name][1]: order}) for name in ("alpha_divergence", "beta_divergence")
+            for order in (1e-3, 0.3, 0.5, 1.0, 2.0)
+        ]:  # fmt: skip
+            on_one = lambda d, f=divergence, ps=params: f(d[None] - 1, 0 * d[None] - 1, **ps)  # noqa: E731
+            run = jax.jit(jax.vmap(jax.value_and_grad(on_one)))
+            for at in (0.5, 1 / 3, 0.25, 1.0):
+                side = np.array([at * (1 - 4 * eps), at * (1 + 4 * eps)], dtype)
+                values, slopes = run(np.r_[side, -side])
+                for low, high in ((0, 1), (2, 3)):
+                    np.testing.assert_allclose(values[low], values[high], rtol=100 * eps)
+                    np.testing.assert_allclose(slopes[low], slopes[high], rtol=100 * eps)
+
+
+def test_limits_at_zeros_of_the_densities():
+    p, q = np.log([0.25, 0.75, 1e-300]), np.log([0.5, 1e-300, 0.5])
+    p, q = np.where(p < -100, -np.inf, p), np.where(q < -100, -np.inf, q)
+    assert dj.alpha_divergence(p, q, alpha=0.0) == dj.alpha_divergence(p, q, alpha=1.0) == np.inf
+    assert float(dj.renyi(p, q, alpha=0.0)) == pytest.approx(np.log(2))  # −log Q(p > 0)
+    assert dj.renyi(p, q, alpha=1.0) == dj.renyi(p, q, alpha=1.5) == np.inf
+    assert float(dj.renyi(p, q, alpha=1 - 1e-6)) == pytest.approx(np.log(4) * 1e6, rel=0.05)
+    assert float(dj.tsallis(p, q, alpha=0.0)) == pytest.approx(0.5)
+    assert dj.gamma_divergence(p, q, gamma=0.0) == dj.beta_divergence(p, q, beta=0.0) == np.inf
+    for gamma in (0.5, 3.0):  # far enough for the logarithmic branch: the zero of q must not count as one
+        a, b = (np.exp(x) for x in (p, q))
+        expected = (np.log((a ** (1 + gamma)).sum()) / (gamma * (1 + gamma)) - np.log((a * b**gamma).sum()) / gamma
+                    + np.log((b ** (1 + gamma)).sum()) / (1 + gamma))  # fmt: skip
+        assert float(dj.gamma_divergence(p, q, gamma=gamma)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_slopes_have_derivatives_of_every_order(x64):
+    for function, coefficients in ((nu.exp_slope, [1, 1 / 2, 1 / 3, 1 / 4]), (nu.log1p_slope, [1, 1 / 2, 2 / 3, 6 / 4])):
+        for expected in coefficients:
+            assert float(function(np.float64(0.0))) == pytest.approx(expected, rel=1e-14)
+            function = jax.grad(function)

@@ -1,0 +1,28 @@
+"""Values against 20-digit references, in both precisions."""
+
+import oracle
+import pytest
+
+NAMES = list(oracle.ON_NODES)
+
+
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes(name, x64):
+    found = oracle.check(name, *oracle.ON_NODES[name], x64=x64)
+    assert len(found) >= 4
+
+
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+@pytest.mark.parametrize("name", [*oracle.ON_CDFS, *oracle.ON_COUPLING])
+def test_line(name, x64):
+    table = oracle.ON_CDFS | oracle.ON_COUPLING
+    oracle.check(name, *table[name], x64=x64, only=oracle.QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tfp_only", [True, False], ids=["tfp", "distrax"])
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+def test_all_pairs_in_both_libraries(x64, tfp_only):
+    for name, (divergence, params) in (oracle.ON_NODES | oracle.ON_CDFS | oracle.ON_COUPLING).items():
+        oracle.check(name, divergence, params, x64=x64, tfp_only=tfp_only)
