@@ -1,0 +1,5 @@
+"""``python -m divjax`` is the command line."""
+
+from divjax.cli import main
+
+main()
