@@ -31,7 +31,7 @@ def triangular(mu, sigma, separation):
 
 
 def test_the_additional_minima_are_minima():
-    """gaussian_fits.json has one minimum of triangular per separation; from 6 on there are two more, lower from 8 on."""
+    """gaussian_fits.json has one minimum of triangular per separation; from 6 on there are two more."""
     for target in json.loads((REFERENCE / "additional_minima.json").read_text()):
         separation = target["target"]["means"][1]
         for minimum in target["minima"]["triangular"]:
