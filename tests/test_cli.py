@@ -35,7 +35,7 @@ def here(*arguments):
     return subprocess.CompletedProcess(arguments, stop.value.code or 0, out.getvalue(), error.getvalue())
 
 
-def refused(run, *words):
+def check_refused(run, *words):
     """One line on stderr, exit code 2, no traceback, nothing printed as a result."""
     assert run.returncode == 2, run.stderr
     assert run.stdout == ""
@@ -88,8 +88,8 @@ def test_the_same_command_reads_what_is_there(swept):
 
 def test_another_configuration_is_refused_and_nothing_is_overwritten(swept):
     before = content(swept[0])
-    refused(here(*SWEEP, "--weights", ".7,.3", "--out", swept[0]), "sweep.zarr", "config.weights")
-    refused(here(*SWEEP[:3], "--seeds", "2", "--out", swept[0]), "sweep.zarr")
+    check_refused(here(*SWEEP, "--weights", ".7,.3", "--out", swept[0]), "sweep.zarr", "config.weights")
+    check_refused(here(*SWEEP[:3], "--seeds", "2", "--out", swept[0]), "sweep.zarr")
     assert content(swept[0]) == before
 
 
@@ -112,13 +112,13 @@ def test_another_configuration_is_refused_and_nothing_is_overwritten(swept):
     ids=lambda value: " ".join(value),
 )
 def test_bad_settings_are_one_line(arguments, words, tmp_path):
-    refused(here("sweep", *arguments, "--out", tmp_path / "x"), *words)
+    check_refused(here("sweep", *arguments, "--out", tmp_path / "x"), *words)
     assert not (tmp_path / "x").exists()
 
 
 def test_out_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "x").write_text("mine")
-    refused(here(*SWEEP, "--out", tmp_path / "x"), "folder")
+    check_refused(here(*SWEEP, "--out", tmp_path / "x"), "folder")
     assert (tmp_path / "x").read_text() == "mine"
 
 
@@ -181,7 +181,7 @@ def test_bad_files_are_one_line(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     cases.append((tmp_path / "objects.npy", (), ("cannot be read",)))
     for path, arguments, words in cases:
-        refused(here("fit", path, *arguments), *words)
+        check_refused(here("fit", path, *arguments), *words)
 
 
 def test_help_and_version():
@@ -191,4 +191,4 @@ def test_help_and_version():
 
 
 def test_an_error_in_a_real_process_leaves_no_traceback():
-    refused(divjax("sweep", "--divergences", "klx"), "'kl'")
+    check_refused(divjax("sweep", "--divergences", "klx"), "'kl'")
