@@ -1,0 +1,101 @@
+"""Discrete distributions as members of their families; importing this module registers them."""
+
+import functools
+
+import distrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+from tensorflow_probability.substrates import jax as tfp
+
+from divjax.exact import families as fam
+from divjax.exact.family import Family, Member, repeated
+from divjax.exact.members import full, register
+
+tfd = tfp.distributions
+
+
+@register(tfd.Poisson)
+def _poisson(dist):
+    if dist.rate is not None:
+        return Member(fam.POISSON, "Poisson", fam.Rate(*full(dist, dist.rate), None))
+    return Member(fam.POISSON, "Poisson", fam.Rate(None, *full(dist, dist.log_rate)))
+
+
+@register(tfd.Geometric)
+def _geometric(dist):
+    probs = _success(dist)
+    return Member(fam.GEOMETRIC, "Geometric", *full(dist, probs))
+
+
+@register(tfd.NegativeBinomial)
+def _negative_binomial(dist):
+    # TensorFlow Probability counts successes before total_count failures
+    failure = jax.nn.sigmoid(-dist.logits) if dist.logits is not None else 1.0 - dist.probs
+    count, failure = full(dist, dist.total_count, failure)
+    return Member(repeated(fam.GEOMETRIC), "NegativeBinomial", (count, failure), frame=dist.total_count)
+
+
+def _success(dist) -> Array:
+    return jax.nn.sigmoid(dist.logits) if dist.probs is None else dist.probs
+
+
+def _given(dist) -> tuple[Array | None, Array | None]:
+    """(probs, logits) as the user gave them; distrax answers for both and keeps what was given in private."""
+    if isinstance(dist, distrax.Distribution) and hasattr(dist, "_probs"):
+        return dist._probs, dist._logits
+    return dist.probs, dist.logits
+
+
+def _pmf(dist) -> fam.Pmf:
+    probs, logits = _given(dist)
+    if probs is not None:
+        return fam.Pmf(*full(dist, probs, core=1), None)
+    return fam.Pmf(None, *full(dist, logits, core=1))
+
+
+def _binary_pmf(dist) -> fam.Pmf:
+    probs, logits = _given(dist)
+    if probs is not None:
+        (probs,) = full(dist, probs)
+        return fam.Pmf(jnp.stack([1.0 - probs, probs], axis=-1), None)
+    (logits,) = full(dist, logits)
+    return fam.Pmf(None, jnp.stack([jnp.zeros_like(logits), logits], axis=-1))
+
+
+def _pmf_member(family: Family, tag: str, pmf: fam.Pmf, **rest) -> Member:
+    if pmf.logits is None:
+        double = fam.Pmf(pmf.probs**2, None)
+        log_norm = jnp.log(jnp.sum(pmf.probs**2, axis=-1)) - 2.0 * jnp.log(jnp.sum(pmf.probs, axis=-1))
+    else:
+        double = fam.Pmf(None, 2.0 * pmf.logits)
+        logsumexp = functools.partial(jax.scipy.special.logsumexp, axis=-1)
+        log_norm = logsumexp(double.logits) - 2.0 * logsumexp(pmf.logits)
+    return Member(family, tag, pmf, square=(double, log_norm), **rest)
+
+
+@register(distrax.Bernoulli, tfd.Bernoulli)
+def _bernoulli(dist):
+    return _pmf_member(fam.CATEGORICAL, "Bernoulli", _binary_pmf(dist))
+
+
+@register(distrax.Categorical, tfd.Categorical)
+def _categorical(dist):
+    return _pmf_member(fam.CATEGORICAL, "Categorical", _pmf(dist))
+
+
+@register(distrax.OneHotCategorical, tfd.OneHotCategorical)
+def _one_hot(dist):
+    return _pmf_member(fam.CATEGORICAL, "OneHotCategorical", _pmf(dist))
+
+
+@register(tfd.Binomial)
+def _binomial(dist):
+    (count,) = full(dist, dist.total_count)
+    return Member(repeated(fam.CATEGORICAL), "Binomial", (count, _binary_pmf(dist)), frame=dist.total_count)
+
+
+@register(distrax.Multinomial, tfd.Multinomial)
+def _multinomial(dist):
+    (count,) = full(dist, dist.total_count)
+    return Member(repeated(fam.CATEGORICAL), "Multinomial", (count, _pmf(dist)), frame=dist.total_count)
