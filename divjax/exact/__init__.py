@@ -1,4 +1,6 @@
-"""Closed forms on distributions, or an error that names the remedies. See ``divergences`` for the conventions."""
+"""Closed forms on distributions, or an error that names the remedies. See ``divergences`` for the
+conventions.
+"""
 
 from divjax.exact import bounds as bounds
 from divjax.exact.divergences import alpha_divergence as alpha_divergence

@@ -1,4 +1,6 @@
-"""KL between mixtures of Gaussians has no closed form; it has bounds, each exact arithmetic in pairwise closed forms."""
+"""KL between mixtures of Gaussians has no closed form; it has bounds, each exact arithmetic in pairwise
+closed forms.
+"""
 
 import math
 from typing import Any, NamedTuple
@@ -24,16 +26,18 @@ class Bounds(NamedTuple):
 
 
 def kl(p: Any, q: Any) -> Bounds:
-    """Lower and upper bounds of KL(p‖q) in nats, p and q Gaussians or mixtures of Gaussians (at most k·l pairs).
+    """Lower and upper bounds of KL(p‖q) in nats, p and q Gaussians or mixtures of Gaussians (at most k·l
+    pairs).
 
     With components f_a, g_b of weights w, v, KL_ab = KL(f_a‖g_b), t_ab = ∫ f_a g_b, H_a the entropy of f_a:
 
-    * lower, the largest of: 0; Σ_a w_a [log Σ_a' w_a' e^(−KL_aa') − H_a − log Σ_b v_b t_ab] (Durrieu, Thiran, Kelly
-      2012); and Rényi's of order r < 1, log Σ_ab w_a^r v_b^(1−r) ∫f_a^r g_b^(1−r) / (r − 1), which is one because
-      KL ≥ Rényi and (Σ x)^r ≤ Σ x^r.
-    * upper, the smallest of: Σ_a w_a log(Σ_a' w_a' e^(−B_aa') / Σ_b v_b e^(−KL_ab)), B Bhattacharyya's distance,
-      from the pairwise bound of H(p) of Kolchinsky, Tracey (2017); Durrieu et al.'s, with ∫f_a f_a' e^(H_a) in place
-      of e^(−B_aa'); and the matching of components of Hershey, Olsen (2007), by log-sum inequality.
+    * lower, the largest of: 0; Σ_a w_a [log Σ_a' w_a' e^(−KL_aa') − H_a − log Σ_b v_b t_ab] (Durrieu,
+      Thiran, Kelly 2012); and Rényi's of order r < 1, log Σ_ab w_a^r v_b^(1−r) ∫f_a^r g_b^(1−r) / (r − 1),
+      which is one because KL ≥ Rényi and (Σ x)^r ≤ Σ x^r.
+    * upper, the smallest of: Σ_a w_a log(Σ_a' w_a' e^(−B_aa') / Σ_b v_b e^(−KL_ab)), B Bhattacharyya's
+      distance, from the pairwise bound of H(p) of Kolchinsky, Tracey (2017); Durrieu et al.'s, with ∫f_a
+      f_a' e^(H_a) in place of e^(−B_aa'); and the matching of components of Hershey, Olsen (2007), by the
+      log-sum inequality.
     * variational: Σ_a w_a log(Σ_a' w_a' e^(−KL_aa') / Σ_b v_b e^(−KL_ab)) (Hershey, Olsen 2007), no bound.
 
     Two Gaussians: all three are the exact value. Raises ``NotImplementedError`` for anything else than these.
@@ -53,10 +57,11 @@ def kl(p: Any, q: Any) -> Bounds:
 
 
 def unscented_kl(p: Any, q: Any) -> Float[Array, ""]:
-    """KL(p‖q) estimated at 2d points μ_a ± √d L_a e_i per component of p (Goldberger, Aronowitz 2006; Julier, Uhlmann).
+    """KL(p‖q) estimated at 2d points μ_a ± √d L_a e_i per component of p (Goldberger, Aronowitz 2006;
+    Julier, Uhlmann).
 
-    Exact where log p − log q is quadratic on each component's reach, as for two Gaussians; no bound, may be negative. p
-    is a mixture of Gaussians, q one too. Raises as ``kl`` does.
+    Exact where log p − log q is quadratic on each component's reach, as for two Gaussians; no bound, may be
+    negative. p is a mixture of Gaussians, q one too. Raises as ``kl`` does.
     """
     p, q = _both(p, q)
     dim = p.loc.shape[-1]
@@ -137,7 +142,8 @@ def _upper(p: GaussianMixture, q: GaussianMixture, to_q: Array, across: Array) -
 def _matching(p: GaussianMixture, q: GaussianMixture, across: Array) -> Float[Array, ""]:
     """min Σ_ab φ_ab (log(φ_ab/ψ_ab) + KL_ab), φ with row sums w and ψ with column sums v, by alternation.
 
-    φ = w_a ψ_ab e^(−KL_ab)/Σ_b', ψ = v_b φ_ab/Σ_a'; any feasible pair bounds KL from above (log-sum inequality).
+    φ = w_a ψ_ab e^(−KL_ab)/Σ_b', ψ = v_b φ_ab/Σ_a'; any feasible pair bounds KL from above (log-sum
+    inequality).
     """
     log_v = q.log_w[None, :]
 

@@ -1,7 +1,8 @@
 """KL between different families, written once per family instead of once per pair.
 
-KL(p‖q) = −H(p) − E_p log q, and log q is linear in a few functions of x: so p brings its entropy and moments, q brings
-``expected_log_density`` of any moments. A moment that p does not know in closed form is None.
+KL(p‖q) = −H(p) − E_p log q, and log q is linear in a few functions of x: so p brings its entropy and
+moments, q brings ``expected_log_density`` of any moments. A moment that p does not know in closed form is
+None.
 """
 
 import functools
@@ -53,7 +54,9 @@ def target(q: Any) -> Target | None:
 
 
 def cross_kl(p: Any, q: Any) -> Scalar | None:
-    """KL(p‖q) from the tables; +inf where the support of p is not inside that of q; None where a moment is missing."""
+    """KL(p‖q) from the tables; +inf where the support of p is not inside that of q; None where a moment is
+    missing.
+    """
     source, goal = moments(p), target(q)
     if source is None or goal is None:
         return None

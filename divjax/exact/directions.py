@@ -30,7 +30,9 @@ _NEAR, _FAR = _riccati(23)
 
 
 def _ratio_and_slope(kappa: Array) -> tuple[Array, Array]:
-    """A(κ)/κ and A'(κ): series near 0, Bessel functions between, asymptotic where A' is a small difference."""
+    """A(κ)/κ and A'(κ): series near 0, Bessel functions between, asymptotic where A' is a small
+    difference.
+    """
     from jax.scipy.special import i0e, i1e
 
     single = kappa.dtype == jnp.float32

@@ -1,8 +1,9 @@
 """Closed forms of the divergences between two distributions. p is the target, q the model; values in nats.
 
 Every function takes two unbatched distrax or TensorFlow Probability distributions, is a scalar, and is
-differentiable, jittable and vmappable in their parameters: build the distributions inside the mapped function.
-``alpha`` may be traced. Where the supports differ, or the integral diverges, the value is the mathematical one.
+differentiable, jittable and vmappable in their parameters: build the distributions inside the mapped
+function. ``alpha`` may be traced. Where the supports differ, or the integral diverges, the value is the
+mathematical one.
 
 Raises, all of them: ``NotImplementedError`` where no closed form is known here, naming the remedies;
 ``ValueError`` for a batched distribution or unequal event shapes.
@@ -26,7 +27,8 @@ Scalar = Float[Array, ""]
 def kl(p: Any, q: Any) -> Scalar:
     """KL(p‖q) = ∫ p log(p/q) ≥ 0; +inf where p has mass outside the support of q (Kullback, Leibler 1951).
 
-    Also between families: any p whose entropy and moments are known against any q whose log-density is linear in them.
+    Also between families: any p whose entropy and moments are known against any q whose log-density is
+    linear in them.
     """
     check(p, q)
     pair = comparable(p, q, equal_frames=False)
@@ -107,8 +109,8 @@ def neyman_chi2(p: Any, q: Any) -> Scalar:
 def cauchy_schwarz(p: Any, q: Any) -> Scalar:
     """−log(∫ pq / √(∫p² ∫q²)) ≥ 0; exact between mixtures of Gaussians too (Jenssen et al. 2006).
 
-    Between two members of one family it is ``bhattacharyya`` of the normalised squares: nothing cancels. +inf for
-    disjoint supports.
+    Between two members of one family it is ``bhattacharyya`` of the normalised squares: nothing cancels.
+    +inf for disjoint supports.
     """
     from divjax.exact.mixtures import mixture_cauchy_schwarz
 
@@ -125,8 +127,8 @@ def cauchy_schwarz(p: Any, q: Any) -> Scalar:
 def l2(p: Any, q: Any) -> Scalar:
     """∫ (p−q)² ≥ 0, squared; exact between mixtures of Gaussians too. +inf where ∫p² or ∫q² diverges.
 
-    Two members of one family: (√∫p² − √∫q²)² + 2 √(∫p² ∫q²)(1 − e^(−cauchy_schwarz)), without cancellation. Two
-    mixtures: a signed sum of Gaussian overlaps, whose rounding error is a few eps of ∫p² + ∫q².
+    Two members of one family: (√∫p² − √∫q²)² + 2 √(∫p² ∫q²)(1 − e^(−cauchy_schwarz)), without cancellation.
+    Two mixtures: a signed sum of Gaussian overlaps, whose rounding error is a few eps of ∫p² + ∫q².
     """
     from divjax.exact.mixtures import mixture_l2
 

@@ -1,4 +1,6 @@
-"""Location-scale families that are exponential only when part of their parameters agree: Laplace, Gumbel, Cauchy."""
+"""Location-scale families that are exponential only when part of their parameters agree: Laplace, Gumbel,
+Cauchy.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +28,8 @@ def _slope_of_mean_exponential(x: Array, y: Array) -> Array:
 
 
 def _laplace_location_gap(alpha: Array, p: Located, q: Located) -> Array:
-    """−log F/(a(1−a)), F = (x e^(−y) − y e^(−x))/(x − y), x = a d/b_p, y = (1−a) d/b_q: what d = abs(Δμ) adds.
+    """−log F/(a(1−a)), F = (x e^(−y) − y e^(−x))/(x − y), x = a d/b_p, y = (1−a) d/b_q: what d = abs(Δμ)
+    adds.
 
     1 − F = x y D, D the difference quotient above, while F is not small; else log F = log1p(m e(M − m)) − m.
     """

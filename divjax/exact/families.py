@@ -1,4 +1,6 @@
-"""The exponential families: one gap each, in the parameters that a user gives, so that p ≈ q loses nothing."""
+"""The exponential families: one gap each, in the parameters that a user gives, so that p ≈ q loses
+nothing.
+"""
 
 from typing import NamedTuple
 
@@ -32,7 +34,9 @@ def log_gap(alpha: Array, ratio: Array) -> Array:
 
 
 def exp_gap(alpha: Array, log_u: Array, log_v: Array, ratio: Array) -> Array:
-    """K(a) of A = exp: (a u + (1−a) v − u^a v^(1−a))/(a(1−a)), given log u, log v and ratio = log u − log v."""
+    """K(a) of A = exp: (a u + (1−a) v − u^a v^(1−a))/(a(1−a)), given log u, log v and ratio = log u − log
+    v.
+    """
 
     def leg(start, end, length):
         c = length * ratio
@@ -196,7 +200,9 @@ def _masked_log_softmax(logits: Array, mask: Array) -> tuple[Array, Array]:
 
 
 def _categorical_overlap(alpha: Array, p: Pmf, q: Pmf) -> Overlap:
-    """1 − Σ p^a q^(1−a) as a sum of non-negative terms, then its logarithm; directly where the sum is small."""
+    """1 − Σ p^a q^(1−a) as a sum of non-negative terms, then its logarithm; directly where the sum is
+    small.
+    """
     log_p, log_q, ratio = _logs(p.probs, p.logits, q.probs, q.logits)
     mask = (log_p > -jnp.inf) & (log_q > -jnp.inf)
     log_p, mass_p = _masked_log_softmax(log_p, mask)

@@ -5,9 +5,9 @@ With η(t) = (1−t) η_q + t η_p and φ(t) = A(η(t)),
     −log ∫ p^a q^(1−a) = a φ(1) + (1−a) φ(0) − φ(a) = a (1−a) K(a),
 
 the skew Jensen difference of A (Nielsen, Boltz 2011). K, the ``gap``, is smooth in a: K(1) = KL(p‖q) and
-K(0) = KL(q‖p) are Bregman divergences. All of kl, renyi, tsallis, alpha_divergence, chi2, ... are elementary in K(a),
-limits included. Written as a difference K cancels when p ≈ q; written with ∫ s φ''(t₀ + s l) ds, a positive
-combination of two such moments, it does not.
+K(0) = KL(q‖p) are Bregman divergences. All of kl, renyi, tsallis, alpha_divergence, chi2, ... are
+elementary in K(a), limits included. Written as a difference K cancels when p ≈ q; written with ∫ s φ''(t₀ +
+s l) ds, a positive combination of two such moments, it does not.
 """
 
 import functools
@@ -22,7 +22,8 @@ from divjax.exact import _numerics as num
 
 
 class Overlap(NamedTuple):
-    """Any p and q through their common support S: −log ∫ p^a q^(1−a) = −a log P(S) − (1−a) log Q(S) + a(1−a) gap.
+    """Any p and q through their common support S: −log ∫ p^a q^(1−a) = −a log P(S) − (1−a) log Q(S) +
+    a(1−a) gap.
 
     ``gap`` is K(a) of p and q conditioned on S; for equal supports both log-masses are 0.
     """
@@ -45,8 +46,9 @@ class Family(NamedTuple):
 class Member(NamedTuple):
     """A distribution as a member of a family.
 
-    Two members are comparable when they have the same family, the same tag and the same frame: what the family
-    holds fixed (a location, a shape, a number of trials). ``square`` is (theta of p²/∫p², log ∫p²) or None.
+    Two members are comparable when they have the same family, the same tag and the same frame: what the
+    family holds fixed (a location, a shape, a number of trials). ``square`` is (theta of p²/∫p², log ∫p²)
+    or None.
     """
 
     family: Family
@@ -70,7 +72,8 @@ def same_support(
 
 
 def combine_legs(alpha: Array, leg: Callable[[Array, Array, Array], Array]) -> Array:
-    """K(a) as a positive combination of two moments ``leg(start, end, length)`` = ∫₀¹ s φ''(start + s length) ds.
+    """K(a) as a positive combination of two moments ``leg(start, end, length)`` = ∫₀¹ s φ''(start + s
+    length) ds.
 
     For 0 ≤ a ≤ 1 the Green's function of the second difference splits at a; outside, the positive split is
     another one, so that nothing cancels towards the border of the natural domain.
@@ -95,7 +98,9 @@ def combine_legs(alpha: Array, leg: Callable[[Array, Array, Array], Array]) -> A
 
 
 def guarded(gap: Callable, inside: Callable) -> Callable:
-    """``gap`` where ``inside(alpha, p, q)`` holds, +inf elsewhere: the integral of p^a q^(1−a) diverges there."""
+    """``gap`` where ``inside(alpha, p, q)`` holds, +inf elsewhere: the integral of p^a q^(1−a) diverges
+    there.
+    """
 
     def guard(alpha, p, q):
         ok = inside(alpha, p, q)

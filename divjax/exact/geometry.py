@@ -34,11 +34,12 @@ _STANDARD = {
 
 
 def wasserstein2(p: Any, q: Any) -> Scalar:
-    """The 2-Wasserstein distance (not squared), √ inf E‖X − Y‖²: Gaussians, and location-scale families in 1-D.
+    """The 2-Wasserstein distance (not squared), √ inf E‖X − Y‖²: Gaussians, and location-scale families in
+    1-D.
 
     Gaussians: ‖Δμ‖² + tr(Σ_p + Σ_q − 2 (Σ_p^½ Σ_q Σ_p^½)^½) under the root, the Bures metric (Gelbrich 1990),
-    computed as a Procrustes distance so that nothing cancels. Location-scale: Y = c + s X is the monotone map. The
-    gradient at p = q, where the distance has a kink, is 0.
+    computed as a Procrustes distance so that nothing cancels. Location-scale: Y = c + s X is the monotone
+    map. The gradient at p = q, where the distance has a kink, is 0.
     """
     check(p, q)
     squared = _location_scale_distance(p, q)
@@ -82,7 +83,8 @@ def _location_scale_distance(p: Any, q: Any) -> Scalar | None:
 def fisher(p: Any, q: Any) -> Scalar:
     """∫ p ‖∇log p − ∇log q‖² (Hyvärinen 2005): Gaussians and the gamma family.
 
-    Gaussians: ‖Σ_q⁻¹ Δμ‖² + ‖(Σ_q⁻¹ − Σ_p⁻¹) L_p‖²_F. Gamma: +inf for α_p ≤ 2 where the concentrations differ.
+    Gaussians: ‖Σ_q⁻¹ Δμ‖² + ‖(Σ_q⁻¹ − Σ_p⁻¹) L_p‖²_F. Gamma: +inf for α_p ≤ 2 where the concentrations
+    differ.
     """
     check(p, q)
     pair = comparable(p, q)
@@ -121,11 +123,12 @@ def _fisher_gamma(p: fam.GammaParameters, q: fam.GammaParameters) -> Array:
 
 
 def mmd2(p: Any, q: Any, *, bandwidth: Float[Array, ""] | float) -> Scalar:
-    """E k(X,X') + E k(Y,Y') − 2 E k(X,Y) with k(x, y) = exp(−‖x−y‖²/(2 bandwidth²)), squared (Gretton et al. 2012).
+    """E k(X,X') + E k(Y,Y') − 2 E k(X,Y) with k(x, y) = exp(−‖x−y‖²/(2 bandwidth²)), squared (Gretton et
+    al. 2012).
 
-    Exact for Gaussians and mixtures of Gaussians: k is a Gaussian, so this is ∫ (p̃−q̃)² (2π bandwidth²)^(d/2) of the
-    densities smoothed by N(0, bandwidth²/2). Two Gaussians lose nothing when p ≈ q but the rounding of the smoothed
-    scales; mixtures lose a few eps.
+    Exact for Gaussians and mixtures of Gaussians: k is a Gaussian, so this is ∫ (p̃−q̃)² (2π
+    bandwidth²)^(d/2) of the densities smoothed by N(0, bandwidth²/2). Two Gaussians lose nothing when p ≈ q
+    but the rounding of the smoothed scales; mixtures lose a few eps.
     """
     check(p, q)
     one, two = gaussian_mixture(p), gaussian_mixture(q)

@@ -23,15 +23,17 @@ tfd = tfp.distributions
 def exponential_family(dist: Any) -> Member | None:
     """``dist`` as a ``Member`` of an exponential family (or of one whose support moves), None if it is none.
 
-    Open: ``exponential_family.register(MyDistribution)`` a function that returns a ``Member``, whose family comes
-    from ``divjax.exact.family.from_log_partition`` or ``from_curvature``. The leaves of theta must carry the
-    batch shape in front.
+    Open: ``exponential_family.register(MyDistribution)`` a function that returns a ``Member``, whose family
+    comes from ``divjax.exact.family.from_log_partition`` or ``from_curvature``. The leaves of theta must
+    carry the batch shape in front.
     """
     return None
 
 
 def register(*types: type):
-    """Register one function for several types, its leaves as arrays of one floating dtype and of full batch shape."""
+    """Register one function for several types, its leaves as arrays of one floating dtype and of full batch
+    shape.
+    """
 
     def decorate(function):
         @functools.wraps(function)
@@ -268,7 +270,7 @@ def _cauchy(dist):
 
 @register(tfd.GeneralizedNormal)
 def _generalized_normal(dist):
-    loc, scale, power = full(dist, dist.loc, dist.scale, dist.power)
+    scale, power = full(dist, dist.scale, dist.power)
     return Member(
         fam.POWER, "GeneralizedNormal", fam.Power(scale, power, 1.0 / power), frame=(dist.loc, dist.power)
     )
@@ -295,8 +297,8 @@ def _uniform(dist):
 @register(distrax.VonMises, tfd.VonMises)
 def _von_mises(dist):
     loc, kappa = full(dist, dist.loc, dist.concentration)
-    log_i0 = lambda x: jnp.log(jax.scipy.special.i0e(x)) + x  # noqa: E731
-    log_norm = log_i0(2.0 * kappa) - 2.0 * log_i0(kappa) - math.log(2.0 * math.pi)
+    i0e = jax.scipy.special.i0e  # the factor e^κ cancels in I₀(2κ)/I₀(κ)²
+    log_norm = jnp.log(i0e(2.0 * kappa)) - 2.0 * jnp.log(i0e(kappa)) - math.log(2.0 * math.pi)
     return Member(VON_MISES, "VonMises", Polar(loc, kappa), square=(Polar(loc, 2.0 * kappa), log_norm))
 
 

@@ -1,4 +1,5 @@
-"""What mixtures of Gaussians allow exactly: everything quadratic in the densities, since ∫ N_i N_j is a Gaussian.
+"""What mixtures of Gaussians allow exactly: everything quadratic in the densities, since ∫ N_i N_j is a
+Gaussian.
 
 ∫ N(μ, Σ) N(μ', Σ') = N(μ − μ'; 0, Σ + Σ').
 """
@@ -28,7 +29,9 @@ class GaussianMixture(NamedTuple):
 
 
 def gaussian_mixture(dist: Any) -> GaussianMixture | None:
-    """A Gaussian or a mixture of Gaussians (``MixtureSameFamily``, ``MixtureOfTwo``, ``tfd.Mixture``), else None."""
+    """A Gaussian or a mixture of Gaussians (``MixtureSameFamily``, ``MixtureOfTwo``, ``tfd.Mixture``), else
+    None.
+    """
     if isinstance(dist, distrax.MixtureOfTwo):
         prob = jnp.asarray(dist.prob_a)
         return _stack(jnp.stack([jnp.log(prob), jnp.log1p(-prob)]), [dist._component_a, dist._component_b])

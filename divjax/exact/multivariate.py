@@ -91,7 +91,8 @@ def smooth(p: Gaussian, variance: Array) -> Gaussian:
 
 
 def bures(p: Gaussian, q: Gaussian) -> Float[Array, ""]:
-    """Squared 2-Wasserstein distance ‖Δμ‖² + ‖L_p − L_q U‖², U the best rotation (Procrustes): nothing cancels.
+    """Squared 2-Wasserstein distance ‖Δμ‖² + ‖L_p − L_q U‖², U the best rotation (Procrustes): nothing
+    cancels.
 
     U is taken as a constant plus its first variation, which is zero in value: the first two derivatives are
     exact and no derivative of an SVD is needed, which would fail at equal singular values.

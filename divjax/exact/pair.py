@@ -39,8 +39,8 @@ def check(p: Any, q: Any) -> None:
     for dist in (p, q):
         if tuple(dist.batch_shape):
             raise ValueError(
-                f"Expected an unbatched distribution; got batch_shape {tuple(dist.batch_shape)}. Use jax.vmap over "
-                "the parameters, or distrax.Independent if the axis is part of the event."
+                f"Expected an unbatched distribution; got batch_shape {tuple(dist.batch_shape)}. Use jax.vmap "
+                "over the parameters, or distrax.Independent if the axis is part of the event."
             )
     if tuple(p.event_shape) != tuple(q.event_shape):
         raise ValueError(
@@ -49,7 +49,9 @@ def check(p: Any, q: Any) -> None:
 
 
 def comparable(p: Any, q: Any, *, equal_frames: bool = True) -> Pair | None:
-    """p and q as members of one family, or None. ``equal_frames=False`` accepts different fixed parameters too."""
+    """p and q as members of one family, or None. ``equal_frames=False`` accepts different fixed parameters
+    too.
+    """
     one, two = exponential_family(p), exponential_family(q)
     if one is None or two is None or one.tag != two.tag:
         return None
@@ -79,12 +81,13 @@ def no_closed_form(name: str, p: Any, q: Any) -> NotImplementedError:
     one, two = exponential_family(p), exponential_family(q)
     if one is not None and two is not None and one.tag == two.tag and not same(one.frame, two.frame):
         reason = (
-            f" unless they share the parameter that makes {one.tag} an exponential family (inside jit or vmap: build "
-            "both from the same array)"
+            f" unless they share the parameter that makes {one.tag} an exponential family (inside jit or "
+            "vmap: build both from the same array)"
         )
     return NotImplementedError(
-        f"Expected a pair with a closed form of {name}; got {type(p).__name__} and {type(q).__name__}, which have "
-        f"none here{reason}. Use dj.quadrature (one dimension), dj.monte_carlo, or dj.bounds (Gaussian mixtures)."
+        f"Expected a pair with a closed form of {name}; got {type(p).__name__} and {type(q).__name__}, which "
+        f"have none here{reason}. Use dj.quadrature (one dimension), dj.monte_carlo, or dj.bounds (Gaussian "
+        "mixtures)."
     )
 
 
