@@ -120,6 +120,19 @@ def segment_moment(curvature: Callable[[PyTree], Array], start: PyTree, end: PyT
     return jnp.dot(weight, jax.vmap(at)(s, rest))
 
 
+def segment_difference(function: Callable[[PyTree], Array], start: PyTree, end: PyTree) -> Float[Array, ""]:
+    """f(end) − f(start) as the integral of its derivative along the segment, so that nothing cancels."""
+    step = jax.tree.map(jnp.subtract, end, start)
+
+    def slope(s, rest):
+        point = jax.tree.map(lambda a, b: rest * a + s * b, start, end)
+        return jax.jvp(function, (point,), (step,))[1]
+
+    dtype = jnp.result_type(*jax.tree.leaves(start))
+    s, rest, weight = (jnp.asarray(a, dtype) for a in _tanh_sinh())
+    return jnp.dot(weight, jax.vmap(slope)(s, rest))
+
+
 def _tanh_sinh(step: float = 1 / 11, reach: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     u = np.arange(-round(reach / step), round(reach / step) + 1) * step
     bend = np.pi * np.sinh(u)

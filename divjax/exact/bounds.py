@@ -98,7 +98,9 @@ def _pairs(p: GaussianMixture, q: GaussianMixture, alpha: Array) -> Float[Array,
     alpha = alpha.astype(p.loc.dtype)
 
     def one(loc_p, factor_p, loc_q, factor_q):
-        return GAUSSIAN.overlap(alpha, Gaussian(loc_p, factor_p), Gaussian(loc_q, factor_q)).gap
+        one = jnp.ones_like(alpha)
+        p, q = Gaussian(loc_p, factor_p, one), Gaussian(loc_q, factor_q, one)
+        return GAUSSIAN.overlap(alpha, p, q).gap
 
     rows = jax.vmap(one, in_axes=(None, None, 0, 0))
     return jax.vmap(rows, in_axes=(0, 0, None, None))(p.loc, p.scale_tril, q.loc, q.scale_tril)

@@ -9,8 +9,10 @@ Raises, all of them: ``NotImplementedError`` where no closed form is known here,
 ``ValueError`` for a batched distribution or unequal event shapes.
 """
 
+import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -116,7 +118,7 @@ def cauchy_schwarz(p: Any, q: Any) -> Scalar:
 
     check(p, q)
     pair = comparable(p, q)
-    if pair is not None and pair.squares is not None:
+    if pair is not None and pair.square is not None:
         return _cauchy_schwarz(pair)
     value = mixture_cauchy_schwarz(p, q)
     if value is None:
@@ -134,7 +136,7 @@ def l2(p: Any, q: Any) -> Scalar:
 
     check(p, q)
     pair = comparable(p, q)
-    if pair is not None and pair.squares is not None:
+    if pair is not None and pair.square is not None:
         return pair_l2(pair)
     value = mixture_l2(p, q)
     if value is None:
@@ -144,10 +146,16 @@ def l2(p: Any, q: Any) -> Scalar:
 
 def pair_l2(pair) -> Scalar:
     """``l2`` of two members of one family whose squares are members too."""
-    (_, norm_p), (_, norm_q) = pair.squares
+    norm_p, norm_q = pair.square.log_norm(pair.theta_p), pair.square.log_norm(pair.theta_q)
     ok = (norm_p < jnp.inf) & (norm_q < jnp.inf)
     norm_p, norm_q = jnp.where(ok, norm_p, 0.0), jnp.where(ok, norm_q, 0.0)
-    half = 0.5 * (norm_p - norm_q)
+    near = ok & (jnp.abs(norm_p - norm_q) < 0.5)
+    exact = num.segment_difference(
+        pair.square.log_norm,
+        pair.theta_q,
+        jax.tree.map(functools.partial(jnp.where, near), pair.theta_p, pair.theta_q),
+    )
+    half = 0.5 * jnp.where(near, exact, norm_p - norm_q)
     # (√A − √B)², from the larger so that expm1 stays bounded
     amplitude = jnp.exp(jnp.maximum(norm_p, norm_q)) * jnp.expm1(-jnp.abs(half)) ** 2
     angle = -2.0 * jnp.exp(0.5 * (norm_p + norm_q)) * jnp.expm1(-_cauchy_schwarz(pair))

@@ -80,13 +80,21 @@ class Located(NamedTuple):
     scale: Float[Array, ""]
 
 
-def _normal_gap(alpha: Array, p: Located, q: Located) -> Array:
+class Tempered(NamedTuple):
+    """The normalised power^th power of N(loc, scale²): scale/√power is never rounded."""
+
+    loc: Float[Array, ""]
+    scale: Float[Array, ""]
+    power: Float[Array, ""]
+
+
+def _normal_gap(alpha: Array, p: Tempered, q: Tempered) -> Array:
     # variance of the normalised p^a q^(1−a), up to σp² σq²; divided by σ² of the larger for safety
     big = jnp.maximum(p.scale, q.scale)
     variance = mix(alpha, (q.scale / big) ** 2, (p.scale / big) ** 2)
     ok = variance > 0.0
     shift = (p.loc - q.loc) / big
-    location = 0.5 * shift * shift / jnp.where(ok, variance, 1.0)
+    location = 0.5 * p.power * shift * shift / jnp.where(ok, variance, 1.0)
     spread = 0.5 * log_gap(1.0 - alpha, 2.0 * num.log_ratio(p.scale, q.scale))
     return jnp.where(ok, location, jnp.inf) + spread
 

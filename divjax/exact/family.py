@@ -43,19 +43,25 @@ class Family(NamedTuple):
     kl: Callable[[PyTree, PyTree], Array] | None = None
 
 
+class Square(NamedTuple):
+    """The normalised square p²/∫p² as a member of the same family, and log ∫p², as functions of theta."""
+
+    theta: Callable[[PyTree], PyTree]
+    log_norm: Callable[[PyTree], Array]
+
+
 class Member(NamedTuple):
     """A distribution as a member of a family.
 
     Two members are comparable when they have the same family, the same tag and the same frame: what the
-    family holds fixed (a location, a shape, a number of trials). ``square`` is (theta of p²/∫p², log ∫p²)
-    or None.
+    family holds fixed (a location, a shape, a number of trials). ``square`` is None where p² leaves it.
     """
 
     family: Family
     tag: str
     theta: PyTree
     frame: PyTree = ()
-    square: tuple[PyTree, Array] | None = None
+    square: Square | None = None
 
 
 def same_support(
@@ -79,22 +85,22 @@ def combine_legs(alpha: Array, leg: Callable[[Array, Array, Array], Array]) -> A
     another one, so that nothing cancels towards the border of the natural domain.
     """
     above, below = alpha > 1.0, alpha < 0.0
-    up, down = jnp.where(above, alpha, 1.0), jnp.where(below, 1.0 - alpha, 1.0)
-    inside = jnp.where(above | below, 0.5, alpha)  # not clip: its derivative is halved at 0 and 1
+    outside = above | below
+    # where, not clip: the derivative of clip is halved at 0 and 1
+    inside = jnp.where(outside, 0.5, alpha)
     zero, one = jnp.zeros_like(alpha), jnp.ones_like(alpha)
-    first = leg(
-        jnp.where(below, one, zero),
-        jnp.where(below, zero, inside),
-        jnp.where(below, -one, inside),
-    )
-    second = leg(
-        jnp.where(above | below, alpha, one),
-        jnp.where(above, one, jnp.where(below, zero, inside)),
-        jnp.where(above, 1.0 - alpha, jnp.where(below, -alpha, inside - 1.0)),
-    )
-    weight_first = jnp.where(above, 1.0 / up, jnp.where(below, 1.0 / down, inside))
-    weight_second = jnp.where(above, (alpha - 1.0) / up, jnp.where(below, -alpha / down, 1.0 - inside))
+    first_start, first_end = jnp.where(below, one, zero), _choose(above, one, below, zero, inside)
+    second_start, second_end = jnp.where(outside, alpha, one), _choose(above, one, below, zero, inside)
+    first = leg(first_start, first_end, _choose(above, one, below, -one, inside))
+    second = leg(second_start, second_end, _choose(above, 1.0 - alpha, below, -alpha, inside - 1.0))
+    up, down = jnp.where(above, alpha, 1.0), jnp.where(below, 1.0 - alpha, 1.0)
+    weight_first = _choose(above, 1.0 / up, below, 1.0 / down, inside)
+    weight_second = _choose(above, (alpha - 1.0) / up, below, -alpha / down, 1.0 - inside)
     return weight_first * first + weight_second * second
+
+
+def _choose(first: Array, one: Array, second: Array, two: Array, otherwise: Array) -> Array:
+    return jnp.where(first, one, jnp.where(second, two, otherwise))
 
 
 def guarded(gap: Callable, inside: Callable) -> Callable:
@@ -160,19 +166,25 @@ def from_log_partition(log_partition: Callable[[PyTree], Array], inside: Callabl
 def product(family: Family, ndims: int) -> Family:
     """Independent copies along ``ndims`` leading axes of theta: log-masses and gaps add up."""
 
-    def mapped(function):
-        for _ in range(ndims):
-            function = jax.vmap(function)
-        return function
-
     def overlap(alpha, p, q):
-        each = mapped(functools.partial(family.overlap, alpha))
+        each = _mapped(functools.partial(family.overlap, alpha), ndims)
         return Overlap(*(jnp.sum(part) for part in each(p, q)))
 
     def kl(p, q):
-        return jnp.sum(mapped(family.kl)(p, q))
+        return jnp.sum(_mapped(family.kl, ndims)(p, q))
 
     return Family(family.overlap and overlap, family.kl and kl)
+
+
+def product_square(square: Square, ndims: int) -> Square:
+    """As ``product``: theta along the axes, the log-norms added."""
+    return Square(_mapped(square.theta, ndims), lambda theta: jnp.sum(_mapped(square.log_norm, ndims)(theta)))
+
+
+def _mapped(function: Callable, ndims: int) -> Callable:
+    for _ in range(ndims):
+        function = jax.vmap(function)
+    return function
 
 
 @functools.lru_cache

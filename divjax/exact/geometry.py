@@ -50,7 +50,7 @@ def wasserstein2(p: Any, q: Any) -> Scalar:
         if pair.family is GAUSSIAN:
             squared = bures(pair.theta_p, pair.theta_q)
         elif pair.family is product(fam.NORMAL, 1):
-            (m, s), (n, t) = pair.theta_p, pair.theta_q
+            (m, s, _), (n, t, _) = pair.theta_p, pair.theta_q
             squared = jnp.sum((m - n) ** 2 + (s - t) ** 2)
         else:
             raise no_closed_form("wasserstein2", p, q)
@@ -99,7 +99,7 @@ def fisher(p: Any, q: Any) -> Scalar:
     raise no_closed_form("fisher", p, q)
 
 
-def _fisher_normal(p: fam.Located, q: fam.Located) -> Array:
+def _fisher_normal(p: fam.Tempered, q: fam.Tempered) -> Array:
     precision = (p.scale - q.scale) * (p.scale + q.scale) / (q.scale**2 * p.scale)
     return ((p.loc - q.loc) / q.scale**2) ** 2 + precision**2
 
@@ -145,5 +145,8 @@ def mmd2(p: Any, q: Any, *, bandwidth: Float[Array, ""] | float) -> Scalar:
 
 
 def _smoothed(one: GaussianMixture, two: GaussianMixture, variance: Array) -> Pair:
-    p, q = (gaussian_member(*smooth(Gaussian(m.loc[0], m.scale_tril[0]), variance)) for m in (one, two))
-    return Pair("MultivariateNormal", p.family, p.theta, q.theta, (p.square, q.square), equal_frames=True)
+    p, q = (
+        smooth(Gaussian(m.loc[0], m.scale_tril[0], jnp.ones_like(variance)), variance) for m in (one, two)
+    )
+    member = gaussian_member(p.loc, p.scale_tril)
+    return Pair(member.tag, GAUSSIAN, p, q, member.square, equal_frames=True)

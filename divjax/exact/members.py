@@ -13,7 +13,7 @@ from tensorflow_probability.substrates import jax as tfp
 from divjax.exact import families as fam
 from divjax.exact.directions import VON_MISES, Polar
 from divjax.exact.extremes import CAUCHY, GUMBEL, LAPLACE, WEIBULL
-from divjax.exact.family import Member, product
+from divjax.exact.family import Member, Square, product, product_square
 from divjax.exact.multivariate import GAUSSIAN, Gaussian
 
 tfd = tfp.distributions
@@ -69,27 +69,34 @@ def full(dist: Any, *leaves: Array, core: int = 0) -> list[Array]:
 
 # --- Normal and its images ---------------------------------------------------------------------------------
 
+_normal_square = Square(
+    lambda theta: theta._replace(power=2.0 * theta.power),
+    lambda theta: -jnp.log(2.0 * math.sqrt(math.pi) * theta.scale),
+)
+
+
+def _tempered(loc: Array, scale: Array) -> fam.Tempered:
+    return fam.Tempered(loc, scale, jnp.ones_like(scale))
+
 
 @register(distrax.Normal, tfd.Normal)
 def _normal(dist):
-    loc, scale = full(dist, dist.loc, dist.scale)
-    squared = fam.Located(loc, scale / math.sqrt(2.0)), -jnp.log(2.0 * math.sqrt(math.pi) * scale)
-    return Member(fam.NORMAL, "Normal", fam.Located(loc, scale), square=squared)
+    theta = _tempered(*full(dist, dist.loc, dist.scale))
+    return Member(fam.NORMAL, "Normal", theta, square=_normal_square)
 
 
 @register(tfd.LogNormal, tfd.LogitNormal)
 def _image_of_normal(dist):
     base = dist.distribution
     tag = "LogNormal" if isinstance(dist, tfd.LogNormal) else "LogitNormal"
-    return Member(fam.NORMAL, tag, fam.Located(*full(dist, base.loc, base.scale)))
+    return Member(fam.NORMAL, tag, _tempered(*full(dist, base.loc, base.scale)))
 
 
 @register(tfd.HalfNormal)
 def _half_normal(dist):
     (scale,) = full(dist, dist.scale)
-    zero = jnp.zeros_like(scale)
-    squared = fam.Located(zero, scale / math.sqrt(2.0)), -jnp.log(math.sqrt(math.pi) * scale)
-    return Member(fam.NORMAL, "HalfNormal", fam.Located(zero, scale), square=squared)
+    square = _normal_square._replace(log_norm=lambda theta: -jnp.log(math.sqrt(math.pi) * theta.scale))
+    return Member(fam.NORMAL, "HalfNormal", _tempered(jnp.zeros_like(scale), scale), square=square)
 
 
 @register(tfd.InverseGaussian)
@@ -107,12 +114,9 @@ def _normal_diag(dist):
         scale = jnp.abs(dist.scale.diag_part())
     loc = jnp.zeros_like(scale) if dist.loc is None else dist.loc
     shape = tuple(dist.batch_shape) + tuple(dist.event_shape)
-    loc, scale = jnp.broadcast_to(loc, shape), jnp.broadcast_to(jnp.abs(scale), shape)
-    squared = (
-        fam.Located(loc, scale / math.sqrt(2.0)),
-        -jnp.sum(jnp.log(2.0 * math.sqrt(math.pi) * scale), axis=-1),
-    )
-    return Member(product(fam.NORMAL, 1), "MultivariateNormal", fam.Located(loc, scale), square=squared)
+    theta = _tempered(jnp.broadcast_to(loc, shape), jnp.broadcast_to(jnp.abs(scale), shape))
+    square = product_square(_normal_square, 1)
+    return Member(product(fam.NORMAL, 1), "MultivariateNormal", theta, square=square)
 
 
 @register(distrax.MultivariateNormalFromBijector, tfd.MultivariateNormalLinearOperator)
@@ -134,17 +138,23 @@ def _normalfull(dist):
 
 def gaussian_member(loc: Array, factor: Array) -> Member:
     """A multivariate normal by its location and lower Cholesky factor."""
-    dim = loc.shape[-1]
-    log_det = jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), axis=-1)
-    squared = Gaussian(loc, factor / math.sqrt(2.0)), -0.5 * dim * math.log(4.0 * math.pi) - log_det
-    return Member(GAUSSIAN, "MultivariateNormal", Gaussian(loc, factor), square=squared)
+    theta = Gaussian(loc, factor, jnp.ones(loc.shape[:-1], loc.dtype))
+    return Member(GAUSSIAN, "MultivariateNormal", theta, square=_gaussian_square)
+
+
+def _gaussian_log_norm(theta: Gaussian) -> Array:
+    log_det = jnp.sum(jnp.log(jnp.diagonal(theta.scale_tril)))
+    return -0.5 * theta.loc.shape[-1] * math.log(4.0 * math.pi) - log_det
+
+
+_gaussian_square = Square(lambda theta: theta._replace(power=2.0 * theta.power), _gaussian_log_norm)
 
 
 def dense(member: Member) -> Member:
     """A diagonal multivariate normal as a full one; anything else unchanged."""
     if member.tag != "MultivariateNormal" or member.family is GAUSSIAN:
         return member
-    loc, scale = member.theta
+    loc, scale, _ = member.theta
     return gaussian_member(loc, scale[..., None] * jnp.eye(scale.shape[-1], dtype=scale.dtype))
 
 
@@ -162,36 +172,42 @@ def _gamma_member(dist, tag: str, concentration, rate) -> Member:
     return Member(fam.GAMMA, tag, fam.GammaParameters(*full(dist, concentration, rate)))
 
 
-def _with_square(member: Member) -> Member:
-    """∫p² of a gamma density: another one of concentration 2α − 1, +inf for α ≤ ½."""
-    alpha, rate = member.theta
+_lgamma = jax.scipy.special.gammaln
+
+
+def _gamma_log_norm(theta: fam.GammaParameters) -> Array:
+    """∫p² of a gamma density, finite for α > ½."""
+    alpha, rate = theta
     ok = alpha > 0.5
-    double = jnp.where(ok, 2.0 * alpha - 1.0, 1.0)
-    lgamma = jax.scipy.special.gammaln
-    log_norm = (
-        jnp.log(rate)
-        + lgamma(double)
-        - 2.0 * lgamma(jnp.where(ok, alpha, 1.0))
-        - double * jnp.asarray(math.log(2.0), rate.dtype)
-    )
-    return member._replace(square=(fam.GammaParameters(double, 2.0 * rate), jnp.where(ok, log_norm, jnp.inf)))
+    safe = jnp.where(ok, alpha, 1.0)
+    value = _lgamma(2.0 * safe - 1.0) - 2.0 * _lgamma(safe) - (2.0 * safe - 1.0) * math.log(2.0)
+    return jnp.where(ok, jnp.log(rate) + value, jnp.inf)
+
+
+_gamma_square = Square(
+    lambda theta: fam.GammaParameters(_double(theta.concentration), 2.0 * theta.rate), _gamma_log_norm
+)
+
+
+def _double(alpha: Array) -> Array:
+    return jnp.where(alpha > 0.5, 2.0 * alpha - 1.0, 1.0)
 
 
 @register(distrax.Gamma, tfd.Gamma)
 def _gamma(dist):
-    return _with_square(_gamma_member(dist, "Gamma", dist.concentration, rate_of(dist)))
+    return _gamma_member(dist, "Gamma", dist.concentration, rate_of(dist))._replace(square=_gamma_square)
 
 
 @register(tfd.Exponential)
 def _exponential(dist):
     rate = rate_of(dist)
-    return _with_square(_gamma_member(dist, "Gamma", jnp.ones_like(rate), rate))
+    return _gamma_member(dist, "Gamma", jnp.ones_like(rate), rate)._replace(square=_gamma_square)
 
 
 @register(tfd.Chi2)
 def _chi2(dist):
     df = jnp.asarray(dist.df)
-    return _with_square(_gamma_member(dist, "Gamma", 0.5 * df, jnp.full_like(df, 0.5)))
+    return _gamma_member(dist, "Gamma", 0.5 * df, jnp.full_like(df, 0.5))._replace(square=_gamma_square)
 
 
 @register(tfd.Chi)
@@ -225,16 +241,17 @@ def _beta_member(dist, alpha, beta) -> Member:
 
 
 def _dirichlet_member(tag: str, alpha: Array) -> Member:
-    ok = jnp.all(alpha > 0.5, axis=-1)
-    one = jnp.where(ok[..., None], alpha, 1.0)
-    double = 2.0 * one - 1.0
-    log_norm = _log_beta(double) - 2.0 * _log_beta(one)
-    return Member(fam.DIRICHLET, tag, alpha, square=(double, jnp.where(ok, log_norm, jnp.inf)))
+    return Member(fam.DIRICHLET, tag, alpha, square=Square(_double, _dirichlet_log_norm))
+
+
+def _dirichlet_log_norm(alpha: Array) -> Array:
+    ok = jnp.all(alpha > 0.5)
+    safe = jnp.where(ok, alpha, 1.0)
+    return jnp.where(ok, _log_beta(2.0 * safe - 1.0) - 2.0 * _log_beta(safe), jnp.inf)
 
 
 def _log_beta(alpha: Array) -> Array:
-    lgamma = jax.scipy.special.gammaln
-    return jnp.sum(lgamma(alpha), axis=-1) - lgamma(jnp.sum(alpha, axis=-1))
+    return jnp.sum(_lgamma(alpha)) - _lgamma(jnp.sum(alpha))
 
 
 @register(distrax.Dirichlet, tfd.Dirichlet)
@@ -248,8 +265,10 @@ def _dirichlet(dist):
 @register(distrax.Laplace, tfd.Laplace)
 def _laplace(dist):
     loc, scale = full(dist, dist.loc, dist.scale)
-    squared = fam.Located(loc, 0.5 * scale), -jnp.log(4.0 * scale)
-    return Member(LAPLACE, "Laplace", fam.Located(loc, scale), square=squared)
+    square = Square(
+        lambda theta: theta._replace(scale=0.5 * theta.scale), lambda theta: -jnp.log(4.0 * theta.scale)
+    )
+    return Member(LAPLACE, "Laplace", fam.Located(loc, scale), square=square)
 
 
 @register(distrax.Gumbel, tfd.Gumbel)
@@ -290,16 +309,23 @@ def _pareto(dist):
 @register(distrax.Uniform, tfd.Uniform)
 def _uniform(dist):
     low, high = full(dist, dist.low, dist.high)
-    theta = fam.Interval(low, high)
-    return Member(fam.UNIFORM, "Uniform", theta, square=(theta, -jnp.log(high - low)))
+    square = Square(lambda theta: theta, lambda theta: -jnp.log(theta.high - theta.low))
+    return Member(fam.UNIFORM, "Uniform", fam.Interval(low, high), square=square)
 
 
 @register(distrax.VonMises, tfd.VonMises)
 def _von_mises(dist):
     loc, kappa = full(dist, dist.loc, dist.concentration)
+    square = Square(
+        lambda theta: theta._replace(concentration=2.0 * theta.concentration), _von_mises_log_norm
+    )
+    return Member(VON_MISES, "VonMises", Polar(loc, kappa), square=square)
+
+
+def _von_mises_log_norm(theta: Polar) -> Array:
     i0e = jax.scipy.special.i0e  # the factor e^κ cancels in I₀(2κ)/I₀(κ)²
-    log_norm = jnp.log(i0e(2.0 * kappa)) - 2.0 * jnp.log(i0e(kappa)) - math.log(2.0 * math.pi)
-    return Member(VON_MISES, "VonMises", Polar(loc, kappa), square=(Polar(loc, 2.0 * kappa), log_norm))
+    kappa = theta.concentration
+    return jnp.log(i0e(2.0 * kappa)) - 2.0 * jnp.log(i0e(kappa)) - math.log(2.0 * math.pi)
 
 
 # --- Products ----------------------------------------------------------------------------------------------
@@ -313,9 +339,6 @@ def _independent(dist):
         return None
     if ndims == 0:
         return inner
-    square = inner.square
-    if square is not None:
-        axes = tuple(range(square[1].ndim - ndims, square[1].ndim))
-        square = square[0], jnp.sum(square[1], axis=axes)
+    square = inner.square and product_square(inner.square, ndims)
     tag = "MultivariateNormal" if inner.tag == "Normal" and ndims == 1 else f"{inner.tag}^{ndims}"
     return inner._replace(family=product(inner.family, ndims), tag=tag, square=square)

@@ -1,7 +1,5 @@
 """Discrete distributions as members of their families; importing this module registers them."""
 
-import functools
-
 import distrax
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ from jaxtyping import Array
 from tensorflow_probability.substrates import jax as tfp
 
 from divjax.exact import families as fam
-from divjax.exact.family import Family, Member, repeated
+from divjax.exact.family import Member, Square, repeated
 from divjax.exact.members import full, register
 
 tfd = tfp.distributions
@@ -63,30 +61,36 @@ def _binary_pmf(dist) -> fam.Pmf:
     return fam.Pmf(None, jnp.stack([jnp.zeros_like(logits), logits], axis=-1))
 
 
-def _pmf_member(family: Family, tag: str, pmf: fam.Pmf, **rest) -> Member:
+def _squared_pmf(pmf: fam.Pmf) -> fam.Pmf:
     if pmf.logits is None:
-        double = fam.Pmf(pmf.probs**2, None)
-        log_norm = jnp.log(jnp.sum(pmf.probs**2, axis=-1)) - 2.0 * jnp.log(jnp.sum(pmf.probs, axis=-1))
-    else:
-        double = fam.Pmf(None, 2.0 * pmf.logits)
-        logsumexp = functools.partial(jax.scipy.special.logsumexp, axis=-1)
-        log_norm = logsumexp(double.logits) - 2.0 * logsumexp(pmf.logits)
-    return Member(family, tag, pmf, square=(double, log_norm), **rest)
+        return fam.Pmf(pmf.probs**2, None)
+    return fam.Pmf(None, 2.0 * pmf.logits)
+
+
+def _pmf_log_norm(pmf: fam.Pmf) -> Array:
+    if pmf.logits is None:
+        return jnp.log(jnp.sum(pmf.probs**2)) - 2.0 * jnp.log(jnp.sum(pmf.probs))
+    logsumexp = jax.scipy.special.logsumexp
+    return logsumexp(2.0 * pmf.logits) - 2.0 * logsumexp(pmf.logits)
+
+
+def _pmf_member(tag: str, pmf: fam.Pmf) -> Member:
+    return Member(fam.CATEGORICAL, tag, pmf, square=Square(_squared_pmf, _pmf_log_norm))
 
 
 @register(distrax.Bernoulli, tfd.Bernoulli)
 def _bernoulli(dist):
-    return _pmf_member(fam.CATEGORICAL, "Bernoulli", _binary_pmf(dist))
+    return _pmf_member("Bernoulli", _binary_pmf(dist))
 
 
 @register(distrax.Categorical, tfd.Categorical)
 def _categorical(dist):
-    return _pmf_member(fam.CATEGORICAL, "Categorical", _pmf(dist))
+    return _pmf_member("Categorical", _pmf(dist))
 
 
 @register(distrax.OneHotCategorical, tfd.OneHotCategorical)
 def _one_hot(dist):
-    return _pmf_member(fam.CATEGORICAL, "OneHotCategorical", _pmf(dist))
+    return _pmf_member("OneHotCategorical", _pmf(dist))
 
 
 @register(tfd.Binomial)

@@ -63,10 +63,10 @@ def _components(dist: Any) -> tuple[Array, Array] | None:
     if member is None:
         return None
     if member.tag == "Normal" and member.family is fam.NORMAL:
-        loc, scale = member.theta
+        loc, scale, _ = member.theta
         return loc[..., None], scale[..., None, None]
     member = dense(member)
-    return tuple(member.theta) if member.family is GAUSSIAN else None
+    return tuple(member.theta[:2]) if member.family is GAUSSIAN else None
 
 
 def log_overlap(p: GaussianMixture, q: GaussianMixture, variance: Array | float = 0.0) -> Float[Array, "k l"]:

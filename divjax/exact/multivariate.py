@@ -10,10 +10,11 @@ from divjax.exact.family import combine_legs, same_support
 
 
 class Gaussian(NamedTuple):
-    """loc [d] and a lower Cholesky factor of the covariance [d, d]."""
+    """loc [d], a lower Cholesky factor of the covariance [d, d], the power of the density (2 in squares)."""
 
     loc: Float[Array, " d"]
     scale_tril: Float[Array, "d d"]
+    power: Float[Array, ""]
 
 
 def covariance_difference(p: Gaussian, q: Gaussian) -> Float[Array, "d d"]:
@@ -77,7 +78,7 @@ def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
         beta, lambda start, end, length: _leg(factor(start), factor(end), difference, length)
     )
     shift = jax.scipy.linalg.solve_triangular(middle, p.loc - q.loc, lower=True)
-    return jnp.where(ok, 0.5 * jnp.sum(shift**2) + 0.5 * spread, jnp.inf)
+    return jnp.where(ok, 0.5 * p.power * jnp.sum(shift**2) + 0.5 * spread, jnp.inf)
 
 
 GAUSSIAN = same_support(_gap)
@@ -87,7 +88,7 @@ def smooth(p: Gaussian, variance: Array) -> Gaussian:
     """p convolved with N(0, variance · I)."""
     dim = p.loc.shape[0]
     covariance = p.scale_tril @ p.scale_tril.T + variance * jnp.eye(dim, dtype=p.loc.dtype)
-    return Gaussian(p.loc, jnp.linalg.cholesky(covariance))
+    return Gaussian(p.loc, jnp.linalg.cholesky(covariance), p.power)
 
 
 def bures(p: Gaussian, q: Gaussian) -> Float[Array, ""]:

@@ -8,25 +8,25 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from divjax.exact import members_discrete as members_discrete  # registers
-from divjax.exact.family import Family, Overlap
+from divjax.exact.family import Family, Overlap, Square
 from divjax.exact.members import dense, exponential_family
 
 
 class Pair(NamedTuple):
-    """Two members of one family. ``squares`` are theirs, if both have one."""
+    """Two members of one family; ``square`` is None where the squares leave it."""
 
     tag: str
     family: Family
     theta_p: PyTree
     theta_q: PyTree
-    squares: tuple | None
+    square: Square | None
     equal_frames: bool
 
     def overlap(self, alpha: Array | float) -> Overlap:
         return self.family.overlap(_as(alpha, self.theta_p), self.theta_p, self.theta_q)
 
     def overlap_of_squares(self, alpha: Array | float) -> Overlap:
-        (p, _), (q, _) = self.squares
+        p, q = self.square.theta(self.theta_p), self.square.theta(self.theta_q)
         return self.family.overlap(_as(alpha, p), p, q)
 
 
@@ -39,8 +39,8 @@ def check(p: Any, q: Any) -> None:
     for dist in (p, q):
         if tuple(dist.batch_shape):
             raise ValueError(
-                f"Expected an unbatched distribution; got batch_shape {tuple(dist.batch_shape)}. Use jax.vmap "
-                "over the parameters, or distrax.Independent if the axis is part of the event."
+                f"Expected an unbatched distribution; got batch_shape {tuple(dist.batch_shape)}. Use "
+                "jax.vmap over the parameters, or distrax.Independent if the axis is part of the event."
             )
     if tuple(p.event_shape) != tuple(q.event_shape):
         raise ValueError(
@@ -62,8 +62,7 @@ def comparable(p: Any, q: Any, *, equal_frames: bool = True) -> Pair | None:
     equal = same(one.frame, two.frame)
     if equal_frames and not equal:
         return None
-    squares = None if one.square is None or two.square is None else (one.square, two.square)
-    return Pair(one.tag, one.family, one.theta, two.theta, squares, equal)
+    return Pair(one.tag, one.family, one.theta, two.theta, one.square, equal)
 
 
 def closed_form(name: str, p: Any, q: Any) -> Pair:
