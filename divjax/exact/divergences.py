@@ -149,7 +149,9 @@ def pair_l2(pair) -> Scalar:
     norm_p, norm_q = pair.square.log_norm(pair.theta_p), pair.square.log_norm(pair.theta_q)
     ok = (norm_p < jnp.inf) & (norm_q < jnp.inf)
     norm_p, norm_q = jnp.where(ok, norm_p, 0.0), jnp.where(ok, norm_q, 0.0)
-    near = ok & (jnp.abs(norm_p - norm_q) < 0.5)
+    angle = _cauchy_schwarz(pair)
+    # far apart, the second term dwarfs the rounding of the first
+    near = ok & (angle < 0.05)
     exact = num.segment_difference(
         pair.square.log_norm,
         pair.theta_q,
@@ -158,8 +160,8 @@ def pair_l2(pair) -> Scalar:
     half = 0.5 * jnp.where(near, exact, norm_p - norm_q)
     # (√A − √B)², from the larger so that expm1 stays bounded
     amplitude = jnp.exp(jnp.maximum(norm_p, norm_q)) * jnp.expm1(-jnp.abs(half)) ** 2
-    angle = -2.0 * jnp.exp(0.5 * (norm_p + norm_q)) * jnp.expm1(-_cauchy_schwarz(pair))
-    return jnp.where(ok, amplitude + angle, jnp.inf)
+    turn = -2.0 * jnp.exp(0.5 * (norm_p + norm_q)) * jnp.expm1(-angle)
+    return jnp.where(ok, amplitude + turn, jnp.inf)
 
 
 def _cauchy_schwarz(pair) -> Scalar:

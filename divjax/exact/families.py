@@ -170,10 +170,11 @@ POISSON = same_support(_poisson_gap)
 
 
 class Pmf(NamedTuple):
-    """Probabilities [k], as given: one of the two is None; neither need be normalised."""
+    """Probabilities [k], one of the two is None, neither need be normalised; power is 2 in squares."""
 
     probs: Float[Array, " k"] | None
     logits: Float[Array, " k"] | None
+    power: Float[Array, ""]
 
 
 def _logs(p: Array | None, log_p: Array | None, q: Array | None, log_q: Array | None) -> tuple:
@@ -211,7 +212,7 @@ def _categorical_overlap(alpha: Array, p: Pmf, q: Pmf) -> Overlap:
     """1 − Σ p^a q^(1−a) as a sum of non-negative terms, then its logarithm; directly where the sum is
     small.
     """
-    log_p, log_q, ratio = _logs(p.probs, p.logits, q.probs, q.logits)
+    log_p, log_q, ratio = (p.power * part for part in _logs(p.probs, p.logits, q.probs, q.logits))
     mask = (log_p > -jnp.inf) & (log_q > -jnp.inf)
     log_p, mass_p = _masked_log_softmax(log_p, mask)
     log_q, mass_q = _masked_log_softmax(log_q, mask)

@@ -47,24 +47,26 @@ def _given(dist) -> tuple[Array | None, Array | None]:
 
 def _pmf(dist) -> fam.Pmf:
     probs, logits = _given(dist)
-    if probs is not None:
-        return fam.Pmf(*full(dist, probs, core=1), None)
-    return fam.Pmf(None, *full(dist, logits, core=1))
+    given = probs is not None
+    (leaf,) = full(dist, probs if given else logits, core=1)
+    return _leaf_pmf(leaf, given=given)
 
 
 def _binary_pmf(dist) -> fam.Pmf:
     probs, logits = _given(dist)
-    if probs is not None:
-        (probs,) = full(dist, probs)
-        return fam.Pmf(jnp.stack([1.0 - probs, probs], axis=-1), None)
-    (logits,) = full(dist, logits)
-    return fam.Pmf(None, jnp.stack([jnp.zeros_like(logits), logits], axis=-1))
+    given = probs is not None
+    (leaf,) = full(dist, probs if given else logits)
+    other = 1.0 - leaf if given else jnp.zeros_like(leaf)
+    return _leaf_pmf(jnp.stack([other, leaf], axis=-1), given=given)
+
+
+def _leaf_pmf(leaf: Array, *, given: bool) -> fam.Pmf:
+    power = jnp.ones_like(leaf[..., 0])
+    return fam.Pmf(leaf, None, power) if given else fam.Pmf(None, leaf, power)
 
 
 def _squared_pmf(pmf: fam.Pmf) -> fam.Pmf:
-    if pmf.logits is None:
-        return fam.Pmf(pmf.probs**2, None)
-    return fam.Pmf(None, 2.0 * pmf.logits)
+    return pmf._replace(power=2.0 * pmf.power)
 
 
 def _pmf_log_norm(pmf: fam.Pmf) -> Array:

@@ -202,7 +202,7 @@ CASES = {
     "negative_binomial": Case(
         lambda t: tfd.NegativeBinomial(3.0, probs=t[0]),
         lambda t, x: _choose(x + 2, x) + 3 * mp.log1p(-t[0]) + x * _log(t[0]),
-        lambda t: 1500,
+        lambda t: 4500,
         (((0.25,), (0.75,)), _near((0.25,), 1e-5)),
         discrete=True,
         square=False,
