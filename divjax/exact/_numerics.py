@@ -100,9 +100,11 @@ def trigamma_excess(x: Array) -> Array:
     bernoulli = [1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6]
     tail = 0.5 + inverse * _horner(inverse * inverse, bernoulli)
     ratio = x * inverse
-    terms = [1.0 / (1.0 + x)]  # k = 0, where x²/x² = 1 however small x is
-    terms += [(x / (x + k)) ** 2 / (x + (k + 1)) for k in range(1, shift)]
-    return sum(terms) + ratio * ratio * tail
+    k = jnp.arange(1, shift, dtype=x.dtype)
+    each = x[..., None] + k
+    terms = jnp.sum((x[..., None] / each) ** 2 / (each + 1.0), axis=-1)
+    # k = 0 apart, where x²/x² = 1 however small x is
+    return 1.0 / (1.0 + x) + terms + ratio * ratio * tail
 
 
 def segment_moment(curvature: Callable[[PyTree], Array], start: PyTree, end: PyTree) -> Float[Array, ""]:

@@ -91,8 +91,14 @@ def combine_legs(alpha: Array, leg: Callable[[Array, Array, Array], Array]) -> A
     zero, one = jnp.zeros_like(alpha), jnp.ones_like(alpha)
     first_start, first_end = jnp.where(below, one, zero), _choose(above, one, below, zero, inside)
     second_start, second_end = jnp.where(outside, alpha, one), _choose(above, one, below, zero, inside)
-    first = leg(first_start, first_end, _choose(above, one, below, -one, inside))
-    second = leg(second_start, second_end, _choose(above, 1.0 - alpha, below, -alpha, inside - 1.0))
+    first_length = _choose(above, one, below, -one, inside)
+    second_length = _choose(above, 1.0 - alpha, below, -alpha, inside - 1.0)
+    # one program for both: half the graph to compile
+    first, second = jax.vmap(leg)(
+        jnp.stack([first_start, second_start]),
+        jnp.stack([first_end, second_end]),
+        jnp.stack([first_length, second_length]),
+    )
     up, down = jnp.where(above, alpha, 1.0), jnp.where(below, 1.0 - alpha, 1.0)
     weight_first = _choose(above, 1.0 / up, below, 1.0 / down, inside)
     weight_second = _choose(above, (alpha - 1.0) / up, below, -alpha / down, 1.0 - inside)

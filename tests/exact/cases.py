@@ -152,7 +152,14 @@ CASES = {
     "gumbel": Case(
         lambda t: distrax.Gumbel(*t),
         _gumbel,
-        lambda t: [t[0] - 8 * t[1], t[0] - 4 * t[1], t[0], t[0] + 5 * t[1], t[0] + 30 * t[1], t[0] + 120 * t[1]],
+        lambda t: [
+            t[0] - 8 * t[1],
+            t[0] - 4 * t[1],
+            t[0],
+            t[0] + 5 * t[1],
+            t[0] + 30 * t[1],
+            t[0] + 120 * t[1],
+        ],
         (((0.3, 1.25), (-0.5, 1.25)), _near((0.75, 1.25), 1e-5, 0.0)),
         square=False,
     ),

@@ -10,11 +10,18 @@ from tensorflow_probability.substrates import jax as tfp
 from divjax import exact
 
 tfd = tfp.distributions
+
+
+def two(build, p, q):
+    """Built when called, so that the dtype is that of the test."""
+    return tuple(lambda t=t: build(*jnp.array(t)) for t in (p, q))
+
+
 PAIRS = {
-    "normal": (lambda: distrax.Normal(0.3, 1.2), lambda: distrax.Normal(-0.5, 2.0)),
-    "gamma": (lambda: distrax.Gamma(2.0, 3.0), lambda: distrax.Gamma(3.0, 2.0)),
-    "laplace": (lambda: distrax.Laplace(0.3, 1.2), lambda: distrax.Laplace(-0.5, 2.0)),
-    "bernoulli": (lambda: distrax.Bernoulli(probs=0.25), lambda: distrax.Bernoulli(probs=0.75)),
+    "normal": two(distrax.Normal, (0.3, 1.2), (-0.5, 2.0)),
+    "gamma": two(distrax.Gamma, (2.0, 3.0), (3.0, 2.0)),
+    "laplace": two(distrax.Laplace, (0.3, 1.2), (-0.5, 2.0)),
+    "bernoulli": two(lambda x: distrax.Bernoulli(probs=x), (0.25,), (0.75,)),
     "mvn": (
         lambda: distrax.MultivariateNormalTri(jnp.array([0.0, 1.0]), jnp.array([[1.0, 0.0], [0.5, 2.0]])),
         lambda: distrax.MultivariateNormalTri(jnp.array([0.3, 0.2]), jnp.array([[1.5, 0.0], [-0.2, 0.7]])),
