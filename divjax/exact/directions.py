@@ -17,7 +17,7 @@ class Polar(NamedTuple):
 
 _BORDER = 20.0  # above it the asymptotic series has 16 digits
 _ANGLES = np.linspace(0.0, np.pi, 33)
-_WEIGHTS = np.where((_ANGLES == 0.0) | (_ANGLES == np.pi), 0.5, 1.0)
+_WEIGHTS = np.where(np.isin(np.arange(33), (0, 32)), 0.5, 1.0)
 
 
 def _asymptotic(terms: int) -> np.ndarray:

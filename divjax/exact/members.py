@@ -52,12 +52,10 @@ def _floats(tree):
     leaves, structure = jax.tree.flatten(tree)
     if not leaves:
         return tree
-    dtype = jnp.result_type(float, *leaves) if _weak(leaves) else jnp.result_type(jnp.float32, *leaves)
+    dtype = jnp.result_type(*leaves)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        dtype = jnp.result_type(float)
     return structure.unflatten([jnp.asarray(leaf, dtype) for leaf in leaves])
-
-
-def _weak(leaves) -> bool:
-    return all(isinstance(leaf, int | float) for leaf in leaves)
 
 
 def full(dist: Any, *leaves: Array, core: int = 0) -> list[Array]:

@@ -1,4 +1,4 @@
-"""Pairs of distributions: how divjax gets them, and their log-densities for mpmath. Parameters are exact floats."""
+"""Pairs of distributions: how divjax gets them, and log-densities for mpmath. Parameters are exact floats."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,6 +20,7 @@ class Case(NamedTuple):
     pairs: tuple  # ((parameters of p, of q), ...); the last pair is nearly equal
     discrete: bool = False
     square: bool = True  # is ∫ p q known?
+    shared: tuple = ()  # positions of parameters that p and q must share
 
 
 def _near(p, *steps):
@@ -135,6 +136,7 @@ CASES = {
         _unit,
         (((2.0, 3.0), (2.0, 1.5)), _near((2.0, 3.0), 0.0, 1e-5)),
         square=False,
+        shared=(0,),
     ),
     "inverse_gaussian": Case(
         lambda t: tfd.InverseGaussian(*t),
@@ -162,6 +164,7 @@ CASES = {
         ],
         (((0.3, 1.25), (-0.5, 1.25)), _near((0.75, 1.25), 1e-5, 0.0)),
         square=False,
+        shared=(1,),
     ),
     "weibull": Case(
         lambda t: tfd.Weibull(*t),
@@ -169,6 +172,7 @@ CASES = {
         _half,
         (((1.5, 0.75), (1.5, 1.5)), _near((1.5, 0.75), 0.0, 1e-5)),
         square=False,
+        shared=(0,),
     ),
     "generalized_normal": Case(
         lambda t: tfd.GeneralizedNormal(*t),
@@ -176,6 +180,7 @@ CASES = {
         _line,
         (((0.5, 1.5, 3.0), (0.5, 1.0, 3.0)), _near((0.5, 1.5, 3.0), 0.0, 1e-5, 0.0)),
         square=False,
+        shared=(0, 2),
     ),
     "pareto": Case(
         lambda t: tfd.Pareto(*t),
@@ -207,20 +212,22 @@ CASES = {
         square=False,
     ),
     "negative_binomial": Case(
-        lambda t: tfd.NegativeBinomial(3.0, probs=t[0]),
-        lambda t, x: _choose(x + 2, x) + 3 * mp.log1p(-t[0]) + x * _log(t[0]),
+        lambda t: tfd.NegativeBinomial(t[0], probs=t[1]),
+        lambda t, x: _choose(x + t[0] - 1, x) + t[0] * mp.log1p(-t[1]) + x * _log(t[1]),
         lambda t: 4500,
-        (((0.25,), (0.75,)), _near((0.25,), 1e-5)),
+        (((3.0, 0.25), (3.0, 0.75)), _near((3.0, 0.25), 0.0, 1e-5)),
         discrete=True,
         square=False,
+        shared=(0,),
     ),
     "binomial": Case(
-        lambda t: tfd.Binomial(5.0, probs=t[0]),
-        lambda t, x: _choose(5, x) + x * _log(t[0]) + (5 - x) * mp.log1p(-t[0]),
+        lambda t: tfd.Binomial(t[0], probs=t[1]),
+        lambda t, x: _choose(t[0], x) + x * _log(t[1]) + (t[0] - x) * mp.log1p(-t[1]),
         lambda t: 6,
-        (((0.25,), (0.75,)), _near((0.25,), 1e-5)),
+        (((5.0, 0.25), (5.0, 0.75)), _near((5.0, 0.25), 0.0, 1e-5)),
         discrete=True,
         square=False,
+        shared=(0,),
     ),
     "bernoulli_probs": Case(
         lambda t: distrax.Bernoulli(probs=t[0]),

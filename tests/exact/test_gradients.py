@@ -18,7 +18,7 @@ BUILDERS = {
     "laplace": (lambda t: distrax.Laplace(t[0], t[1]), (0.3, 1.2), (-0.5, 2.0)),
     "von_mises": (lambda t: distrax.VonMises(t[0], t[1]), (0.3, 0.4), (-0.5, 2.0)),
     "categorical": (lambda t: tfd.Categorical(logits=t), (0.3, 0.4, 0.0), (-0.5, 2.0, 1.0)),
-    "mvn": (mvn, (0.0, 1.0, 1.0, 0.5, 2.0), (0.3, 0.2, 1.5, -0.2, 0.9)),
+    "mvn": (mvn, (0.0, 1.0, 1.0, 0.5, 1.0), (0.3, 0.2, 1.5, -0.2, 0.9)),
 }
 MEASURES = {
     "kl": exact.kl,
@@ -34,23 +34,26 @@ GEOMETRY = {
 
 
 def compare(build, measures, theta):
-    """Forward gradients of several measures and their central differences along one direction."""
+    """The gradient of a weighted sum of the measures and its central difference along one direction."""
     half = theta.shape[0] // 2
 
     def f(theta):
         p, q = build(theta[:half]), build(theta[half:])
-        return jnp.stack([g(p, q) for g in measures.values()])
+        return sum((1.0 + 0.3 * k) * measure(p, q) for k, measure in enumerate(measures.values()))
 
     direction = jnp.cos(jnp.arange(theta.shape[0], dtype=theta.dtype))
-    run = jax.jit(lambda t: (f(t), jax.jacrev(f)(t)))
-    h = 1e-5
+    run, h = jax.jit(jax.value_and_grad(f)), 1e-5
     (up, _), (down, _) = run(theta + h * direction), run(theta - h * direction)
     _, gradient = run(theta)
     np.testing.assert_allclose(gradient @ direction, (up - down) / (2 * h), rtol=1e-7, atol=1e-9)
 
 
+SLOW = ("von_mises", "laplace", "mvn")
+NAMES = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else []) for name in BUILDERS]
+
+
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_gradients(name):
     build, p, q = BUILDERS[name]
     compare(build, MEASURES | (GEOMETRY if name in ("normal", "mvn") else {}), jnp.array(p + q))
@@ -77,9 +80,11 @@ def test_gradients_where_p_is_q():
 
     def f(t):
         measures = MEASURES | GEOMETRY
-        return jnp.stack([g(mvn(t), mvn(theta)) for g in measures.values()])
+        return sum(g(mvn(t), mvn(theta)) for g in measures.values())
 
-    assert not jnp.any(jnp.isnan(jax.jit(jax.jacrev(f))(theta)))
+    value, gradient = jax.jit(jax.value_and_grad(f))(theta)
+    assert abs(value) < 1e-6
+    np.testing.assert_allclose(gradient, 0.0, atol=1e-5)
 
 
 def test_vmap_over_parameters():
