@@ -36,7 +36,7 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(400)
 
 
 def reference(p, q, support):
-    """∫ p (log p − log q) on a Gauss-Legendre grid, stretched over the support; densities by the distribution."""
+    """∫ p (log p − log q) on a Gauss-Legendre grid stretched over the support."""
     low, high = support
     t, w = 0.5 * (NODES + 1), 0.5 * WEIGHTS
     if np.isinf(low):

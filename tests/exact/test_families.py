@@ -3,11 +3,13 @@
 import functools
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import Array
 
 from divjax import exact
 from tests.exact.cases import CASES, ORDERS
@@ -62,3 +64,17 @@ def test_nearly_equal_normals_in_float32():
     case = CASES["normal"]
     p, q = case.build(jnp.array([0.0, 1.0])), case.build(jnp.array([1e-5, 1.0]))
     np.testing.assert_allclose(exact.kl(p, q), 5e-11, rtol=1e-4)
+
+
+def test_a_family_of_ones_own():
+    """From its log-partition alone: A = exp is Poisson."""
+    family = exact.from_log_partition(jnp.exp, jnp.isfinite)
+
+    class Counts(NamedTuple):
+        log_rate: Array
+        batch_shape: tuple = ()
+        event_shape: tuple = ()
+
+    exact.exponential_family.register(Counts, lambda d: exact.Member(family, "Counts", d.log_rate))
+    got = exact.kl(Counts(jnp.log(2.5)), Counts(jnp.log(0.75)))
+    np.testing.assert_allclose(got, 2.5 * np.log(2.5 / 0.75) - 1.75, rtol=1e-5)
