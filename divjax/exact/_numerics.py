@@ -10,11 +10,24 @@ from jaxtyping import Array, Float, PyTree
 _SERIES = 18  # terms; enough for float64 at the radii used below
 
 
+def log_max(x: Array) -> float:
+    """The largest t with a finite e^t in the dtype of x, less a margin."""
+    return float(np.log(jnp.finfo(x.dtype).max)) - 2.0
+
+
+@jax.custom_jvp
 def log_ratio(u: Array, v: Array) -> Array:
     """log(u/v) for u, v > 0, to full relative accuracy also where u ≈ v (u − v is exact there)."""
     near = jnp.abs(u - v) < 0.5 * v
     small = jnp.where(near, (u - v) / jnp.where(near, v, 1.0), 0.0)
     return jnp.where(near, jnp.log1p(small), jnp.log(u) - jnp.log(v))
+
+
+@log_ratio.defjvp
+def _log_ratio_jvp(primals, tangents):
+    # by hand, because the derivative of a quotient squares its denominator, which underflows
+    (u, v), (du, dv) = primals, tangents
+    return log_ratio(u, v), du / u - dv / v
 
 
 def one_minus_exp_over(y: Array) -> Array:
@@ -33,45 +46,38 @@ def log1p_over(z: Array) -> Array:
     return jnp.where(near, series, jnp.log1p(large) / large)
 
 
-def x_minus_log1p(x: Array) -> Array:
-    """x − log(1 + x) ≥ 0 for x > −1."""
-    return x * x * _x_minus_log1p_over_square(x)
-
-
-def _x_minus_log1p_over_square(x: Array) -> Array:
-    near = jnp.abs(x) < 0.5
-    small, large = jnp.where(near, x, 0.0), jnp.where(near, 1.0, x)
-    # with z = x/(2 + x): x − log1p(x) = x z − 2 (z³/3 + z⁵/5 + …)
-    z = small / (2.0 + small)
-    odd = _horner(z * z, [1.0 / (2 * k + 3) for k in range(_SERIES)])
-    series = (1.0 - 2.0 * z / (2.0 + small) * odd) / (2.0 + small)
-    return jnp.where(near, series, (large - jnp.log1p(large)) / large / large)
+def relative_excess(u: Array, v: Array) -> Array:
+    """u/v − 1 − log(u/v) ≥ 0 for u, v > 0, however far apart."""
+    return expm1_minus(log_ratio(u, v))
 
 
 def expm1_minus(x: Array) -> Array:
-    """e^x − 1 − x ≥ 0."""
-    near = jnp.abs(x) < 0.5
+    """e^x − 1 − x ≥ 0; where it overflows, +inf with gradient 0."""
+    near, over = jnp.abs(x) < 0.5, x > log_max(x)
     small = jnp.where(near, x, 0.0)
     series = small * small * _horner(small, [1.0 / _factorial(k + 2) for k in range(14)])
-    return jnp.where(near, series, jnp.expm1(x) - x)
+    large = jnp.where(over, 0.0, x)
+    return jnp.where(near, series, jnp.where(over, jnp.inf, jnp.expm1(large) - large))
 
 
-def moment_of_inverse_square(start: Array, end: Array, slope: Array, length: Array) -> Array:
-    """∫₀¹ s slope²/((1−s) start + s end)² ds, where end − start = length · slope and start, end > 0.
+def moment_of_inverse_square(slope: Array, log_growth: Array, length: Array) -> Array:
+    """∫₀¹ s slope²/(1 + s c)² ds, c = length · slope > −1; log_growth is log(1 + c), accurate near c = −1.
 
-    The curvature of −log along a segment. Near: slope²/start² · H(c) with c = length · slope/start and
-    H(c) = (log1p(c) − c/(1 + c))/c²; in z = c/(2 + c), H = (1 − z)²/2 (1/(1 + z) + z/3 + z³/5 + …).
+    The curvature of −log along a segment, relative to its start. Near: slope² H(c) with H(c) =
+    (log1p(c) − c/(1 + c))/c², in z = c/(2 + c): H = (1 − z)²/2 (1/(1 + z) + z/3 + z³/5 + …). Far:
+    (e^(−g) − 1 + g)/length², g = log_growth.
     """
-    c = length * slope / start
+    c = length * slope
     near = jnp.abs(c) < 0.5
-    c = jnp.where(near, c, 0.0)
+    # a square that overflows has length, and with it its weight, 0
+    bounded = jnp.where(near & (jnp.abs(slope) < 1e18), slope, 0.0)
+    c = length * bounded
     z = c / (2.0 + c)
     odd = z * _horner(z * z, [1.0 / (2 * k + 3) for k in range(_SERIES)])
-    rate = jnp.where(near, slope / start, 0.0) * (1.0 - z)
+    rate = bounded * (1.0 - z)
     series = 0.5 * rate * rate * (1.0 / (1.0 + z) + odd)
     far_length = jnp.where(near, 1.0, length)
-    far_start, far_end = jnp.where(near, 1.0, start), jnp.where(near, 1.0, end)
-    far = jnp.log(far_end) - jnp.log(far_start) - 1.0 + far_start / far_end
+    far = expm1_minus(jnp.where(near, 0.0, -log_growth))
     return jnp.where(near, series, far / far_length / far_length)
 
 

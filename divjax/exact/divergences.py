@@ -100,7 +100,8 @@ def squared_hellinger(p: Any, q: Any) -> Scalar:
 def pearson_chi2(p: Any, q: Any) -> Scalar:
     """∫ (p−q)²/q = ∫ p²/q − 1; +inf where the integral diverges, e.g. for σ_p² ≥ 2σ_q² (Pearson 1900)."""
     parts = closed_form("pearson_chi2", p, q).overlap(2.0)
-    return jnp.expm1(2.0 * _coefficient(parts, jnp.full((), 2.0)))
+    two = jnp.full((), 2.0)
+    return 2.0 * _saturate(_coefficient(parts, two), -two)
 
 
 def neyman_chi2(p: Any, q: Any) -> Scalar:
@@ -203,11 +204,13 @@ def _renyi(parts: Overlap, alpha: Array) -> Scalar:
 def _saturate(value: Array, factor: Array) -> Scalar:
     """(1 − e^(−factor · value))/factor, also for an infinite value and for factor 0."""
     factor = factor.astype(value.dtype)
-    infinite = jnp.abs(value) == jnp.inf
+    infinite = (jnp.abs(value) == jnp.inf) | (-factor * value > num.log_max(value))
     safe = jnp.where(infinite, 0.0, value)
     finite = safe * num.one_minus_exp_over(factor * safe)
     saturated = infinite & (factor * jnp.sign(value) > 0.0)
-    limit = jnp.where(saturated, 1.0 / jnp.where(saturated, factor, 1.0), value)
+    limit = jnp.where(
+        saturated, 1.0 / jnp.where(saturated, factor, 1.0), jnp.where(value < 0.0, -jnp.inf, jnp.inf)
+    )
     return jnp.where(infinite, limit, finite)
 
 

@@ -59,7 +59,7 @@ def _laplace_gap(alpha: Array, p: Located, q: Located) -> Array:
 def _laplace_kl(p: Located, q: Located) -> Array:
     ratio = p.scale / q.scale
     distance = jnp.abs(p.loc - q.loc) / p.scale
-    return num.x_minus_log1p((p.scale - q.scale) / q.scale) + ratio * num.expm1_minus(-distance)
+    return num.relative_excess(p.scale, q.scale) + ratio * num.expm1_minus(-distance)
 
 
 LAPLACE = same_support(_laplace_gap, _laplace_kl)

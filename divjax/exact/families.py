@@ -16,35 +16,39 @@ def log_gap(alpha: Array, ratio: Array) -> Array:
 
     Where a u + (1−a) v ≤ 0 it is +inf.
     """
-    u, v = jnp.exp(jnp.minimum(ratio, 0.0)), jnp.exp(-jnp.maximum(ratio, 0.0))
-    slope = jnp.where(ratio > 0.0, -1.0, 1.0) * jnp.expm1(-jnp.abs(ratio))  # u − v
+    # the larger of the two is 1
+    log_u, log_v = jnp.minimum(ratio, 0.0), -jnp.maximum(ratio, 0.0)
+    u, v = jnp.exp(log_u), jnp.exp(log_v)
+    difference = jnp.where(ratio > 0.0, -1.0, 1.0) * jnp.expm1(-jnp.abs(ratio))  # u − v
+    over = jnp.abs(ratio) > num.log_max(ratio)
+    tame = jnp.where(over, 0.0, ratio)
 
-    def inside(alpha, u, v):
-        return mix(alpha, u, v) > 0.0
+    def at(t, on_v, on_u, between):
+        return jnp.where(t == 0.0, on_v, jnp.where(t == 1.0, on_u, between))
 
-    def gap(alpha, u, v):
-        return combine_legs(
-            alpha,
-            lambda start, end, length: num.moment_of_inverse_square(
-                mix(start, u, v), mix(end, u, v), slope, length
-            ),
-        )
+    def leg(start, end, length):
+        # at u and at v from the ratio itself: quotients of tiny numbers have derivatives that overflow
+        first, last = at(start, 1.0, 1.0, mix(start, u, v)), at(end, 1.0, 1.0, mix(end, u, v))
+        slope = at(start, jnp.expm1(tame), -jnp.expm1(-tame), difference / first)
+        growth = at(end, log_v, log_u, jnp.log(last)) - at(start, log_v, log_u, jnp.log(first))
+        return num.moment_of_inverse_square(slope, growth, length)
 
-    return guarded(gap, inside)(alpha, u, v)
+    def gap(alpha, *_):
+        return combine_legs(alpha, leg)
+
+    return guarded(gap, lambda alpha, u, v: mix(alpha, u, v) > 0.0)(alpha, u, v)
 
 
 def exp_gap(alpha: Array, log_u: Array, log_v: Array, ratio: Array) -> Array:
-    """K(a) of A = exp: (a u + (1−a) v − u^a v^(1−a))/(a(1−a)), given log u, log v and ratio = log u − log
-    v.
-    """
+    """K(a) of A = exp: (a u + (1−a) v − u^a v^(1−a))/(a(1−a)), given log u, log v, and log u − log v."""
 
     def leg(start, end, length):
         c = length * ratio
-        log_start = log_v + start * ratio
-        scale = jnp.exp(
-            0.5 * (log_start + jnp.maximum(c, 0.0))
-        )  # halved: ratio² may overflow where this vanishes
-        return (ratio * scale) ** 2 * num.moment_of_exponential(c)
+        exponent = log_v + start * ratio + jnp.maximum(c, 0.0)
+        over = exponent > num.log_max(exponent) - 10.0
+        # halved, because ratio² may overflow where this vanishes
+        scale = jnp.exp(0.5 * jnp.where(over, 0.0, exponent))
+        return jnp.where(over, jnp.inf, (ratio * scale) ** 2 * num.moment_of_exponential(c))
 
     return combine_legs(alpha, leg)
 
@@ -94,7 +98,8 @@ def _normal_gap(alpha: Array, p: Tempered, q: Tempered) -> Array:
     variance = mix(alpha, (q.scale / big) ** 2, (p.scale / big) ** 2)
     ok = variance > 0.0
     shift = (p.loc - q.loc) / big
-    location = 0.5 * p.power * shift * shift / jnp.where(ok, variance, 1.0)
+    shift = shift / jnp.sqrt(jnp.where(ok, variance, 1.0))
+    location = 0.5 * p.power * shift * shift
     spread = 0.5 * log_gap(1.0 - alpha, 2.0 * num.log_ratio(p.scale, q.scale))
     return jnp.where(ok, location, jnp.inf) + spread
 
@@ -204,7 +209,10 @@ def _masked_log_softmax(logits: Array, mask: Array) -> tuple[Array, Array]:
     lost = jnp.sum(jnp.where(mask, 0.0, weights))
     some = kept > 0.0
     safe = jnp.where(some, kept, 1.0)
-    log_mass = jnp.where(some, -jnp.log1p(lost / safe), -jnp.inf)
+    most = lost < safe
+    log_most = -jnp.log1p(jnp.where(most, lost, 0.0) / jnp.where(most, safe, 1.0))
+    log_mass = jnp.where(most, log_most, jnp.log(safe) - jnp.log(safe + lost))
+    log_mass = jnp.where(some, log_mass, -jnp.inf)
     return jnp.where(mask, logits - top - jnp.log(safe), 0.0), log_mass
 
 
@@ -226,10 +234,11 @@ def _categorical_overlap(alpha: Array, p: Pmf, q: Pmf) -> Overlap:
     terms = jnp.sum(jnp.where(mask, exp_gap(alpha, log_p, log_q, ratio), 0.0))
     product = alpha * (1.0 - alpha)
     affinity = 1.0 - product * terms
-    near = affinity > 0.3
-    safe = jnp.where(near, product * terms, 0.0)
+    near = (affinity > 0.3) & (affinity < 10.0)
+    terms = jnp.where(near, terms, 0.0)
+    safe = product * terms
     direct = -_logsumexp(mix(alpha, log_p, log_q), mask) / jnp.where(near, 1.0, product)
-    gap = jnp.where(near, jnp.where(near, terms, 1.0) * num.log1p_over(-safe), direct)
+    gap = jnp.where(near, terms * num.log1p_over(-safe), direct)
     return Overlap(mass_p, mass_q, jnp.where(jnp.any(mask), gap, jnp.inf))
 
 
