@@ -26,11 +26,17 @@ def log_gap(alpha: Array, ratio: Array) -> Array:
     def at(t, on_v, on_u, between):
         return jnp.where(t == 0.0, on_v, jnp.where(t == 1.0, on_u, between))
 
+    def near_v(t):  # log of the mix at t = 0, with its derivatives in t
+        return log_v + jnp.log1p(jnp.where(t == 0.0, t, 0.0) * jnp.expm1(tame))
+
+    def near_u(t):
+        return log_u + jnp.log1p(jnp.where(t == 1.0, 1.0 - t, 0.0) * jnp.expm1(-tame))
+
     def leg(start, end, length):
         # at u and at v from the ratio itself: quotients of tiny numbers have derivatives that overflow
         first, last = at(start, 1.0, 1.0, mix(start, u, v)), at(end, 1.0, 1.0, mix(end, u, v))
         slope = at(start, jnp.expm1(tame), -jnp.expm1(-tame), difference / first)
-        growth = at(end, log_v, log_u, jnp.log(last)) - at(start, log_v, log_u, jnp.log(first))
+        growth = at(end, near_v(end), near_u(end), jnp.log(last)) - at(start, log_v, log_u, jnp.log(first))
         return num.moment_of_inverse_square(slope, growth, length)
 
     def gap(alpha, *_):
