@@ -61,9 +61,6 @@ def exp_gap(alpha: Array, log_u: Array, log_v: Array, ratio: Array) -> Array:
 
 # --- −log: one positive parameter --------------------------------------------------------------------------
 
-SCALE = same_support(lambda alpha, p, q: log_gap(1.0 - alpha, num.log_ratio(p, q)))
-"""theta = the scale of an exponential variable."""
-
 RATE = same_support(lambda alpha, p, q: log_gap(alpha, num.log_ratio(p, q)))
 """theta = the rate of an exponential variable, e.g. Kumaraswamy with one first shape."""
 
