@@ -1,0 +1,218 @@
+"""Closed forms of the divergences between two distributions. p is the target, q the model; values in nats.
+
+Every function takes two unbatched distrax or TensorFlow Probability distributions, is a scalar, and is
+differentiable, jittable and vmappable in their parameters: build the distributions inside the mapped
+function. ``alpha`` may be traced. Where the supports differ, or the integral diverges, the value is the
+mathematical one.
+
+Raises, all of them: ``NotImplementedError`` where no closed form is known here, naming the remedies;
+``ValueError`` for a batched distribution or unequal event shapes.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from divjax.exact import _numerics as num
+from divjax.exact import cross_sources as cross_sources  # registers
+from divjax.exact import cross_targets as cross_targets  # registers
+from divjax.exact.cross import cross_kl
+from divjax.exact.family import Overlap
+from divjax.exact.pair import check, closed_form, comparable, no_closed_form
+
+Scalar = Float[Array, ""]
+
+
+def kl(p: Any, q: Any) -> Scalar:
+    """KL(p‖q) = ∫ p log(p/q) ≥ 0; +inf where p has mass outside the support of q (Kullback, Leibler 1951).
+
+    Also between families: any p whose entropy and moments are known against any q whose log-density is
+    linear in them.
+    """
+    check(p, q)
+    pair = comparable(p, q, equal_frames=False)
+    if pair is not None:
+        if pair.family.kl is not None:
+            return pair.family.kl(pair.theta_p, pair.theta_q)
+        if pair.equal_frames:
+            return _coefficient(pair.overlap(1.0), jnp.ones(()))
+    value = cross_kl(p, q)
+    if value is None:
+        raise no_closed_form("kl", p, q)
+    return value
+
+
+def reverse_kl(p: Any, q: Any) -> Scalar:
+    """KL(q‖p) = ∫ q log(q/p): ``kl`` with the arguments exchanged."""
+    return kl(q, p)
+
+
+def jeffreys(p: Any, q: Any) -> Scalar:
+    """KL(p‖q) + KL(q‖p) (Jeffreys 1946)."""
+    return kl(p, q) + kl(q, p)
+
+
+def renyi(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
+    """log ∫ p^a q^(1−a) / (a−1); a → 1 is ``kl``, a = 0 is −log Q(support of p) (Rényi 1961).
+
+    +inf for a ≥ 1 where p has mass outside the support of q, or where the integral diverges. Non-positive for
+    a < 0, where it is a/(1−a) times the divergence of order 1−a of q from p.
+    """
+    alpha = jnp.asarray(alpha, dtype=_dtype(alpha))
+    parts = closed_form("renyi", p, q).overlap(alpha)
+    return _renyi(parts, alpha)
+
+
+def tsallis(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
+    """(∫ p^a q^(1−a) − 1)/(a−1); a → 1 is ``kl`` (Tsallis 1998)."""
+    alpha = jnp.asarray(alpha, dtype=_dtype(alpha))
+    parts = closed_form("tsallis", p, q).overlap(alpha)
+    order = _renyi(parts, alpha)
+    # with J = (1−a) R: (1 − e^(−J))/(1−a) = R (1 − e^(−J))/J
+    return _saturate(order, 1.0 - alpha)
+
+
+def alpha_divergence(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
+    """(1 − ∫ p^a q^(1−a))/(a(1−a)) ≥ 0; a → 1 is KL(p‖q), a → 0 is KL(q‖p) (Minka 2005).
+
+    At most 1/(a(1−a)) for 0 < a < 1; +inf for a ≥ 1 (a ≤ 0) where p (q) has mass outside the other's support.
+    """
+    alpha = jnp.asarray(alpha, dtype=_dtype(alpha))
+    parts = closed_form("alpha_divergence", p, q).overlap(alpha)
+    return _saturate(_coefficient(parts, alpha), alpha * (1.0 - alpha))
+
+
+def bhattacharyya(p: Any, q: Any) -> Scalar:
+    """−log ∫ √(pq) ≥ 0; +inf for disjoint supports (Bhattacharyya 1943)."""
+    parts = closed_form("bhattacharyya", p, q).overlap(0.5)
+    return 0.25 * _coefficient(parts, jnp.full((), 0.5))
+
+
+def squared_hellinger(p: Any, q: Any) -> Scalar:
+    """1 − ∫ √(pq), between 0 and 1 (Hellinger 1909)."""
+    parts = closed_form("squared_hellinger", p, q).overlap(0.5)
+    return -jnp.expm1(-0.25 * _coefficient(parts, jnp.full((), 0.5)))
+
+
+def pearson_chi2(p: Any, q: Any) -> Scalar:
+    """∫ (p−q)²/q = ∫ p²/q − 1; +inf where the integral diverges, e.g. for σ_p² ≥ 2σ_q² (Pearson 1900)."""
+    parts = closed_form("pearson_chi2", p, q).overlap(2.0)
+    two = jnp.full((), 2.0)
+    return 2.0 * _saturate(_coefficient(parts, two), -two)
+
+
+def neyman_chi2(p: Any, q: Any) -> Scalar:
+    """∫ (p−q)²/p: ``pearson_chi2`` with the arguments exchanged."""
+    return pearson_chi2(q, p)
+
+
+def cauchy_schwarz(p: Any, q: Any) -> Scalar:
+    """−log(∫ pq / √(∫p² ∫q²)) ≥ 0; exact between mixtures of Gaussians too (Jenssen et al. 2006).
+
+    Between two members of one family it is ``bhattacharyya`` of the normalised squares: nothing cancels.
+    +inf for disjoint supports.
+    """
+    from divjax.exact.mixtures import mixture_cauchy_schwarz
+
+    check(p, q)
+    pair = comparable(p, q)
+    if pair is not None and pair.square is not None:
+        return _cauchy_schwarz(pair)
+    value = mixture_cauchy_schwarz(p, q)
+    if value is None:
+        raise no_closed_form("cauchy_schwarz", p, q)
+    return value
+
+
+def l2(p: Any, q: Any) -> Scalar:
+    """∫ (p−q)² ≥ 0, squared; exact between mixtures of Gaussians too. +inf where ∫p² or ∫q² diverges.
+
+    Two members of one family: (√∫p² − √∫q²)² + 2 √(∫p² ∫q²)(1 − e^(−cauchy_schwarz)), without cancellation.
+    Two mixtures: a signed sum of Gaussian overlaps, whose rounding error is a few eps of ∫p² + ∫q².
+    """
+    from divjax.exact.mixtures import mixture_l2
+
+    check(p, q)
+    pair = comparable(p, q)
+    if pair is not None and pair.square is not None:
+        return pair_l2(pair)
+    value = mixture_l2(p, q)
+    if value is None:
+        raise no_closed_form("l2", p, q)
+    return value
+
+
+def pair_l2(pair) -> Scalar:
+    """``l2`` of two members of one family whose squares are members too."""
+    norm_p, norm_q = pair.square.log_norm(pair.theta_p), pair.square.log_norm(pair.theta_q)
+    ok = (norm_p < jnp.inf) & (norm_q < jnp.inf)
+    norm_p, norm_q = jnp.where(ok, norm_p, 0.0), jnp.where(ok, norm_q, 0.0)
+    angle = _cauchy_schwarz(pair)
+    # far apart, the second term dwarfs the rounding of the first
+    near = ok & (angle < 0.05)
+    exact = num.segment_difference(
+        pair.square.log_norm,
+        pair.theta_q,
+        jax.tree.map(functools.partial(jnp.where, near), pair.theta_p, pair.theta_q),
+    )
+    half = 0.5 * jnp.where(near, exact, norm_p - norm_q)
+    # (√A − √B)², from the larger so that expm1 stays bounded
+    amplitude = jnp.exp(jnp.maximum(norm_p, norm_q)) * jnp.expm1(-jnp.abs(half)) ** 2
+    turn = -2.0 * jnp.exp(0.5 * (norm_p + norm_q)) * jnp.expm1(-angle)
+    return jnp.where(ok, amplitude + turn, jnp.inf)
+
+
+def _cauchy_schwarz(pair) -> Scalar:
+    parts = pair.overlap_of_squares(0.5)
+    return 0.25 * _coefficient(parts, jnp.full((), 0.5))
+
+
+# --- From the overlap to the divergence --------------------------------------------------------------------
+
+
+def _coefficient(parts: Overlap, alpha: Array) -> Scalar:
+    """−log ∫ p^a q^(1−a) / (a(1−a)): the gap plus what lies outside the common support, with its poles."""
+    log_p, log_q, gap = parts
+    alpha = alpha.astype(gap.dtype)
+    lost_p, lost_q = log_p < 0.0, log_q < 0.0
+    infinite = (lost_p & (alpha >= 1.0)) | (lost_q & (alpha <= 0.0)) | ~(gap < jnp.inf)
+    infinite |= ~(log_p > -jnp.inf) | ~(log_q > -jnp.inf)
+    safe_p, safe_q = jnp.where(lost_p & ~infinite, log_p, 0.0), jnp.where(lost_q & ~infinite, log_q, 0.0)
+    outside = -safe_p / jnp.where(alpha == 1.0, 1.0, 1.0 - alpha) - safe_q / jnp.where(
+        alpha == 0.0, 1.0, alpha
+    )
+    # at a = 1 and a = 0 the other side's mass still counts: −log Q(S) and −log P(S)
+    return jnp.where(infinite, jnp.inf, jnp.where(infinite, 0.0, gap) + outside)
+
+
+def _renyi(parts: Overlap, alpha: Array) -> Scalar:
+    """a K − log Q(S) − a log P(S)/(1−a)."""
+    log_p, log_q, gap = parts
+    alpha = alpha.astype(gap.dtype)
+    lost_p, lost_q = log_p < 0.0, log_q < 0.0
+    infinite = (lost_p & (alpha >= 1.0)) | ~(log_p > -jnp.inf) | ~(log_q > -jnp.inf)
+    infinite |= (lost_q & (alpha < 0.0)) | ~(gap < jnp.inf)
+    safe_p, safe_q = jnp.where(lost_p & ~infinite, log_p, 0.0), jnp.where(lost_q & ~infinite, log_q, 0.0)
+    value = alpha * jnp.where(infinite, 0.0, gap) - safe_q
+    value -= alpha * safe_p / jnp.where(alpha == 1.0, 1.0, 1.0 - alpha)
+    return jnp.where(infinite, jnp.where(alpha < 0.0, -jnp.inf, jnp.inf), value)
+
+
+def _saturate(value: Array, factor: Array) -> Scalar:
+    """(1 − e^(−factor · value))/factor, also for an infinite value and for factor 0."""
+    factor = factor.astype(value.dtype)
+    infinite = (jnp.abs(value) == jnp.inf) | (-factor * value > num.log_max(value))
+    safe = jnp.where(infinite, 0.0, value)
+    finite = safe * num.one_minus_exp_over(factor * safe)
+    saturated = infinite & (factor * jnp.sign(value) > 0.0)
+    limit = jnp.where(
+        saturated, 1.0 / jnp.where(saturated, factor, 1.0), jnp.where(value < 0.0, -jnp.inf, jnp.inf)
+    )
+    return jnp.where(infinite, limit, finite)
+
+
+def _dtype(alpha) -> jnp.dtype:
+    return jnp.result_type(float, alpha) if isinstance(alpha, int | float) else jnp.result_type(alpha)

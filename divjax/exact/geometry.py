@@ -1,0 +1,152 @@
+"""Closed forms that need more than densities of one family: transport, scores and kernels."""
+
+import math
+from typing import Any
+
+import distrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from tensorflow_probability.substrates import jax as tfp
+
+from divjax.exact import _numerics as num
+from divjax.exact import families as fam
+from divjax.exact.divergences import pair_l2
+from divjax.exact.family import product
+from divjax.exact.members import gaussian_member
+from divjax.exact.mixtures import GaussianMixture, gaussian_mixture, quadratic
+from divjax.exact.multivariate import GAUSSIAN, Gaussian, bures, covariance_difference, smooth
+from divjax.exact.pair import Pair, check, comparable, no_closed_form
+
+tfd = tfp.distributions
+Scalar = Float[Array, ""]
+
+# mean and variance of the standard member of a location-scale family
+_STANDARD = {
+    "Normal": (0.0, 1.0),
+    "Laplace": (0.0, 2.0),
+    "Gumbel": (0.5772156649015329, math.pi**2 / 6),
+    "Logistic": (0.0, math.pi**2 / 3),
+    "Uniform": (0.5, 1 / 12),
+    "Exponential": (1.0, 1.0),
+    "HalfNormal": (math.sqrt(2 / math.pi), 1 - 2 / math.pi),
+}
+
+
+def wasserstein2(p: Any, q: Any) -> Scalar:
+    """The 2-Wasserstein distance (not squared), √ inf E‖X − Y‖²: Gaussians, and location-scale families in
+    1-D.
+
+    Gaussians: ‖Δμ‖² + tr(Σ_p + Σ_q − 2 (Σ_p^½ Σ_q Σ_p^½)^½) under the root, the Bures metric (Gelbrich 1990),
+    computed as a Procrustes distance so that nothing cancels. Location-scale: Y = c + s X is the monotone
+    map. The gradient at p = q, where the distance has a kink, is 0.
+    """
+    check(p, q)
+    squared = _location_scale_distance(p, q)
+    if squared is None:
+        pair = comparable(p, q)
+        if pair is None:
+            raise no_closed_form("wasserstein2", p, q)
+        if pair.family is GAUSSIAN:
+            squared = bures(pair.theta_p, pair.theta_q)
+        elif pair.family is product(fam.NORMAL, 1):
+            (m, s, _), (n, t, _) = pair.theta_p, pair.theta_q
+            squared = jnp.sum((m - n) ** 2 + (s - t) ** 2)
+        else:
+            raise no_closed_form("wasserstein2", p, q)
+    return num.safe_sqrt(squared)
+
+
+def _location_scale(dist: Any) -> tuple[str, Array, Array] | None:
+    """(standard form, location, scale)."""
+    for name in ("Normal", "Laplace", "Gumbel", "Logistic"):
+        if isinstance(dist, (getattr(distrax, name), getattr(tfd, name))):
+            return name, jnp.asarray(dist.loc), jnp.asarray(dist.scale)
+    if isinstance(dist, distrax.Uniform | tfd.Uniform):
+        return "Uniform", jnp.asarray(dist.low), jnp.asarray(dist.high) - jnp.asarray(dist.low)
+    if isinstance(dist, tfd.Exponential):
+        return "Exponential", jnp.zeros_like(dist.rate), 1.0 / jnp.asarray(dist.rate)
+    if isinstance(dist, tfd.HalfNormal):
+        return "HalfNormal", jnp.zeros_like(dist.scale), jnp.asarray(dist.scale)
+    return None
+
+
+def _location_scale_distance(p: Any, q: Any) -> Scalar | None:
+    one, two = _location_scale(p), _location_scale(q)
+    if one is None or two is None or one[0] != two[0]:
+        return None
+    mean, variance = _STANDARD[one[0]]
+    loc, scale = one[1] - two[1], one[2] - two[2]
+    return (loc + mean * scale) ** 2 + variance * scale**2
+
+
+def fisher(p: Any, q: Any) -> Scalar:
+    """∫ p ‖∇log p − ∇log q‖² (Hyvärinen 2005): Gaussians and the gamma family.
+
+    Gaussians: ‖Σ_q⁻¹ Δμ‖² + ‖(Σ_q⁻¹ − Σ_p⁻¹) L_p‖²_F. Gamma: +inf for α_p ≤ 2 where the concentrations
+    differ.
+    """
+    check(p, q)
+    pair = comparable(p, q)
+    if pair is not None:
+        theta_p, theta_q = pair.theta_p, pair.theta_q
+        if pair.family is GAUSSIAN:
+            return _fisher_gaussian(theta_p, theta_q)
+        if pair.tag in ("Normal", "MultivariateNormal"):
+            return jnp.sum(_fisher_normal(theta_p, theta_q))
+        if pair.tag == "Gamma":
+            return _fisher_gamma(theta_p, theta_q)
+    raise no_closed_form("fisher", p, q)
+
+
+def _fisher_normal(p: fam.Tempered, q: fam.Tempered) -> Array:
+    precision = (p.scale - q.scale) * (p.scale + q.scale) / (q.scale**2 * p.scale)
+    return ((p.loc - q.loc) / q.scale**2) ** 2 + precision**2
+
+
+def _fisher_gaussian(p: Gaussian, q: Gaussian) -> Array:
+    """(Σ_q⁻¹ − Σ_p⁻¹) L_p = Σ_q⁻¹ (Σ_p − Σ_q) L_p⁻ᵀ."""
+    solve = jax.scipy.linalg.solve_triangular
+    right = solve(p.scale_tril, covariance_difference(p, q), lower=True).T
+    stacked = jnp.concatenate([(p.loc - q.loc)[:, None], right], axis=1)
+    return jnp.sum(jax.scipy.linalg.cho_solve((q.scale_tril, True), stacked) ** 2)
+
+
+def _fisher_gamma(p: fam.GammaParameters, q: fam.GammaParameters) -> Array:
+    """E (δα/x − δβ)², with E 1/x = β/(α−1) and Var 1/x = β²/((α−1)²(α−2))."""
+    shape, rate = p.concentration - q.concentration, p.rate - q.rate
+    ok = p.concentration > 2.0
+    a = jnp.where(ok, p.concentration, 3.0)
+    inverse = p.rate / (a - 1.0)
+    value = (shape * inverse - rate) ** 2 + (shape * inverse) ** 2 / (a - 2.0)
+    return jnp.where(ok, value, jnp.where(shape == 0.0, rate**2, jnp.inf))
+
+
+def mmd2(p: Any, q: Any, *, bandwidth: Float[Array, ""] | float) -> Scalar:
+    """E k(X,X') + E k(Y,Y') − 2 E k(X,Y) with k(x, y) = exp(−‖x−y‖²/(2 bandwidth²)), squared (Gretton et
+    al. 2012).
+
+    Exact for Gaussians and mixtures of Gaussians: k is a Gaussian, so this is ∫ (p̃−q̃)² (2π
+    bandwidth²)^(d/2) of the densities smoothed by N(0, bandwidth²/2). Two Gaussians lose nothing when p ≈ q
+    but the rounding of the smoothed scales; mixtures lose a few eps.
+    """
+    check(p, q)
+    one, two = gaussian_mixture(p), gaussian_mixture(q)
+    if one is None or two is None:
+        raise no_closed_form("mmd2", p, q)
+    dim = one.loc.shape[-1]
+    bandwidth = jnp.asarray(bandwidth, one.loc.dtype)
+    log_norm = dim * (0.5 * math.log(2.0 * math.pi) + jnp.log(bandwidth))
+    if one.log_w.shape == two.log_w.shape == (1,):
+        value = pair_l2(_smoothed(one, two, 0.5 * bandwidth**2))
+    else:
+        value = quadratic(one, two, bandwidth**2)
+    return jnp.exp(log_norm) * value
+
+
+def _smoothed(one: GaussianMixture, two: GaussianMixture, variance: Array) -> Pair:
+    p, q = (
+        smooth(Gaussian(m.loc[0], m.scale_tril[0], jnp.ones_like(variance)), variance) for m in (one, two)
+    )
+    member = gaussian_member(p.loc, p.scale_tril)
+    return Pair(member.tag, GAUSSIAN, p, q, member.square, equal_frames=True)

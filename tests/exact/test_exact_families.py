@@ -1,0 +1,80 @@
+"""Every family against mpmath integrals, in both precisions, far apart and nearly equal."""
+
+import functools
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array
+
+from divjax import exact
+from tests.exact.cases import CASES, ORDERS
+
+REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
+
+
+@functools.cache
+def measured(name, dtype):
+    """All divergences of all pairs of a case, in one program."""
+    case = CASES[name]
+
+    def one(pair):
+        p, q = list(pair[0]), list(pair[1])
+        # equality of traced parameters is seen only if they are one object
+        q = [p[i] if i in case.shared else q[i] for i in range(len(q))]
+        p, q = case.build(p), case.build(q)
+        out = {"kl": exact.kl(p, q)}
+        alphas = jax.vmap(lambda a: exact.alpha_divergence(p, q, alpha=a))(jnp.asarray(ORDERS, dtype))
+        out |= {f"alpha {a}": v for a, v in zip(ORDERS, alphas, strict=True)}
+        if case.square:
+            out |= {"l2": exact.l2(p, q), "cauchy_schwarz": exact.cauchy_schwarz(p, q)}
+        return out
+
+    return list(map(jax.jit(one), [jnp.asarray(pair, dtype) for pair in case.pairs]))
+
+
+# one of each kind in float32 too; the rest of them is slow
+FEW = ("normal", "gamma", "laplace", "categorical", "beta", "geometric")
+SINGLE = [pytest.param(name, marks=[] if name in FEW else pytest.mark.slow) for name in CASES]
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.usefixtures("x64")
+def test_against_mpmath(name):
+    check(name, "float64", 1e-12)
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_against_mpmath_in_float32(name):
+    check(name, "float32", 1e-5)
+
+
+def check(name, dtype, rtol):
+    for got, expected in zip(measured(name, dtype), REFERENCE[name], strict=True):
+        for key, value in expected.items():
+            np.testing.assert_allclose(float(got[key]), float(value), rtol=rtol, err_msg=f"{name} {key}")
+
+
+def test_nearly_equal_normals_in_float32():
+    """KL(N(0,1)‖N(1e-5,1)) = 5e-11, which a difference of log-partitions in float32 calls 0."""
+    case = CASES["normal"]
+    p, q = case.build(jnp.array([0.0, 1.0])), case.build(jnp.array([1e-5, 1.0]))
+    np.testing.assert_allclose(exact.kl(p, q), 5e-11, rtol=1e-4)
+
+
+def test_a_family_of_ones_own():
+    """From its log-partition alone: A = exp is Poisson."""
+    family = exact.from_log_partition(jnp.exp, jnp.isfinite)
+
+    class Counts(NamedTuple):
+        log_rate: Array
+        batch_shape: tuple = ()
+        event_shape: tuple = ()
+
+    exact.exponential_family.register(Counts, lambda d: exact.Member(family, "Counts", d.log_rate))
+    got = exact.kl(Counts(jnp.log(2.5)), Counts(jnp.log(0.75)))
+    np.testing.assert_allclose(got, 2.5 * np.log(2.5 / 0.75) - 1.75, rtol=1e-5)
