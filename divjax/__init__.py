@@ -1,9 +1,11 @@
 """Differentiable divergences in JAX. Discretise once, measure with any of them."""
 
+import importlib
+from typing import TYPE_CHECKING
+
 from divjax import diagnostics as diagnostics
 from divjax import discretize as discretize
 from divjax import divergences as divergences
-from divjax import logits as logits
 from divjax import models as models
 from divjax import targets as targets
 from divjax.discretize import cdfs as cdfs
@@ -56,3 +58,17 @@ from divjax.training import fit as fit
 from divjax.training import newton as newton
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from divjax import exact as exact
+    from divjax import logits as logits
+    from divjax.exact import bounds as bounds
+
+_LATER = {"exact": "divjax.exact", "bounds": "divjax.exact.bounds", "logits": "divjax.logits"}
+
+
+def __getattr__(name: str):
+    """Closed forms and logits are imported when first used: not every program needs them."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'divjax' has no attribute {name!r}")
+    return importlib.import_module(_LATER[name])

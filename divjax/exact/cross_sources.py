@@ -22,9 +22,7 @@ def _normal(p):
 
     def distance(m):
         z = (loc - m) / scale
-        return scale * math.sqrt(2 / math.pi) * jnp.exp(-0.5 * z * z) + (loc - m) * jax.lax.erf(
-            z / math.sqrt(2)
-        )
+        return scale * math.sqrt(2 / math.pi) * jnp.exp(-0.5 * z * z) + (loc - m) * jax.lax.erf(z / math.sqrt(2))
 
     entropy = 0.5 + 0.5 * math.log(2 * math.pi) + jnp.log(scale)
     exp = lambda t: jnp.exp(t * loc + 0.5 * (t * scale) ** 2)  # noqa: E731

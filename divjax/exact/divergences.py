@@ -181,9 +181,7 @@ def _coefficient(parts: Overlap, alpha: Array) -> Scalar:
     infinite = (lost_p & (alpha >= 1.0)) | (lost_q & (alpha <= 0.0)) | ~(gap < jnp.inf)
     infinite |= ~(log_p > -jnp.inf) | ~(log_q > -jnp.inf)
     safe_p, safe_q = jnp.where(lost_p & ~infinite, log_p, 0.0), jnp.where(lost_q & ~infinite, log_q, 0.0)
-    outside = -safe_p / jnp.where(alpha == 1.0, 1.0, 1.0 - alpha) - safe_q / jnp.where(
-        alpha == 0.0, 1.0, alpha
-    )
+    outside = -safe_p / jnp.where(alpha == 1.0, 1.0, 1.0 - alpha) - safe_q / jnp.where(alpha == 0.0, 1.0, alpha)
     # at a = 1 and a = 0 the other side's mass still counts: −log Q(S) and −log P(S)
     return jnp.where(infinite, jnp.inf, jnp.where(infinite, 0.0, gap) + outside)
 
@@ -208,9 +206,7 @@ def _saturate(value: Array, factor: Array) -> Scalar:
     safe = jnp.where(infinite, 0.0, value)
     finite = safe * num.one_minus_exp_over(factor * safe)
     saturated = infinite & (factor * jnp.sign(value) > 0.0)
-    limit = jnp.where(
-        saturated, 1.0 / jnp.where(saturated, factor, 1.0), jnp.where(value < 0.0, -jnp.inf, jnp.inf)
-    )
+    limit = jnp.where(saturated, 1.0 / jnp.where(saturated, factor, 1.0), jnp.where(value < 0.0, -jnp.inf, jnp.inf))
     return jnp.where(infinite, limit, finite)
 
 

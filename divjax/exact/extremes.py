@@ -92,9 +92,7 @@ def _weibull_kl(p: Located, q: Located) -> Array:
 GUMBEL = same_support(lambda alpha, p, q: log_gap(1.0 - alpha, (q.loc - p.loc) / p.scale), _gumbel_kl)
 """exp(−X/scale) is exponential, so that one scale makes an exponential family."""
 
-WEIBULL = same_support(
-    lambda alpha, p, q: log_gap(1.0 - alpha, p.scale * num.log_ratio(p.loc, q.loc)), _weibull_kl
-)
+WEIBULL = same_support(lambda alpha, p, q: log_gap(1.0 - alpha, p.scale * num.log_ratio(p.loc, q.loc)), _weibull_kl)
 """X^k is exponential: one shape k makes an exponential family."""
 
 

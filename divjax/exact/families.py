@@ -73,9 +73,7 @@ class Power(NamedTuple):
     weight: Float[Array, ""]
 
 
-POWER = same_support(
-    lambda alpha, p, q: p.weight * log_gap(1.0 - alpha, p.power * num.log_ratio(p.scale, q.scale))
-)
+POWER = same_support(lambda alpha, p, q: p.weight * log_gap(1.0 - alpha, p.power * num.log_ratio(p.scale, q.scale)))
 """Generalised normal about one location with one power k: weight 1/k."""
 
 
@@ -114,14 +112,12 @@ def _inverse_gaussian_gap(alpha: Array, p: Located, q: Located) -> Array:
     """Natural parameters (−λ/(2μ²), −λ/2), A = −½ log λ − λ/μ; Located is (μ, λ)."""
 
     def inside(alpha, p, q):
-        return (mix(alpha, p.scale, q.scale) > 0.0) & (
-            mix(alpha, p.scale / p.loc**2, q.scale / q.loc**2) > 0.0
-        )
+        return (mix(alpha, p.scale, q.scale) > 0.0) & (mix(alpha, p.scale / p.loc**2, q.scale / q.loc**2) > 0.0)
 
     def gap(alpha, p, q):
-        middle = jnp.sqrt(
-            mix(alpha, p.scale, q.scale) * mix(alpha, p.scale / p.loc**2, q.scale / q.loc**2)
-        ) + mix(alpha, p.scale / p.loc, q.scale / q.loc)
+        middle = jnp.sqrt(mix(alpha, p.scale, q.scale) * mix(alpha, p.scale / p.loc**2, q.scale / q.loc**2)) + mix(
+            alpha, p.scale / p.loc, q.scale / q.loc
+        )
         shift = (p.loc - q.loc) / (p.loc * q.loc)
         return p.scale * q.scale * shift**2 / middle + 0.5 * log_gap(alpha, num.log_ratio(p.scale, q.scale))
 

@@ -141,9 +141,7 @@ def from_curvature(curvature: Callable, inside: Callable, natural: Callable = la
 
         return combine_legs(
             alpha,
-            lambda start, end, length: num.segment_moment(
-                lambda eta: curvature(eta, delta), at(start), at(end)
-            ),
+            lambda start, end, length: num.segment_moment(lambda eta: curvature(eta, delta), at(start), at(end)),
         )
 
     def ok(alpha, p, q):

@@ -145,8 +145,6 @@ def mmd2(p: Any, q: Any, *, bandwidth: Float[Array, ""] | float) -> Scalar:
 
 
 def _smoothed(one: GaussianMixture, two: GaussianMixture, variance: Array) -> Pair:
-    p, q = (
-        smooth(Gaussian(m.loc[0], m.scale_tril[0], jnp.ones_like(variance)), variance) for m in (one, two)
-    )
+    p, q = (smooth(Gaussian(m.loc[0], m.scale_tril[0], jnp.ones_like(variance)), variance) for m in (one, two))
     member = gaussian_member(p.loc, p.scale_tril)
     return Pair(member.tag, GAUSSIAN, p, q, member.square, equal_frames=True)

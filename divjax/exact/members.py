@@ -99,17 +99,12 @@ def _half_normal(dist):
 
 @register(tfd.InverseGaussian)
 def _inverse_gaussian(dist):
-    return Member(
-        fam.INVERSE_GAUSSIAN, "InverseGaussian", fam.Located(*full(dist, dist.loc, dist.concentration))
-    )
+    return Member(fam.INVERSE_GAUSSIAN, "InverseGaussian", fam.Located(*full(dist, dist.loc, dist.concentration)))
 
 
 @register(distrax.MultivariateNormalDiag, tfd.MultivariateNormalDiag)
 def _normal_diag(dist):
-    if isinstance(dist, distrax.MultivariateNormalDiag):
-        scale = dist.scale_diag
-    else:
-        scale = jnp.abs(dist.scale.diag_part())
+    scale = dist.scale_diag if isinstance(dist, distrax.MultivariateNormalDiag) else jnp.abs(dist.scale.diag_part())
     loc = jnp.zeros_like(scale) if dist.loc is None else dist.loc
     shape = tuple(dist.batch_shape) + tuple(dist.event_shape)
     theta = _tempered(jnp.broadcast_to(loc, shape), jnp.broadcast_to(jnp.abs(scale), shape))
@@ -263,9 +258,7 @@ def _dirichlet(dist):
 @register(distrax.Laplace, tfd.Laplace)
 def _laplace(dist):
     loc, scale = full(dist, dist.loc, dist.scale)
-    square = Square(
-        lambda theta: theta._replace(scale=0.5 * theta.scale), lambda theta: -jnp.log(4.0 * theta.scale)
-    )
+    square = Square(lambda theta: theta._replace(scale=0.5 * theta.scale), lambda theta: -jnp.log(4.0 * theta.scale))
     return Member(LAPLACE, "Laplace", fam.Located(loc, scale), square=square)
 
 
@@ -288,9 +281,7 @@ def _cauchy(dist):
 @register(tfd.GeneralizedNormal)
 def _generalized_normal(dist):
     scale, power = full(dist, dist.scale, dist.power)
-    return Member(
-        fam.POWER, "GeneralizedNormal", fam.Power(scale, power, 1.0 / power), frame=(dist.loc, dist.power)
-    )
+    return Member(fam.POWER, "GeneralizedNormal", fam.Power(scale, power, 1.0 / power), frame=(dist.loc, dist.power))
 
 
 @register(tfd.Kumaraswamy)
@@ -314,9 +305,7 @@ def _uniform(dist):
 @register(distrax.VonMises, tfd.VonMises)
 def _von_mises(dist):
     loc, kappa = full(dist, dist.loc, dist.concentration)
-    square = Square(
-        lambda theta: theta._replace(concentration=2.0 * theta.concentration), _von_mises_log_norm
-    )
+    square = Square(lambda theta: theta._replace(concentration=2.0 * theta.concentration), _von_mises_log_norm)
     return Member(VON_MISES, "VonMises", Polar(loc, kappa), square=square)
 
 

@@ -74,9 +74,7 @@ def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
         # beta first, so that the derivative in alpha survives at alpha = 0 and 1
         return jnp.where(t == beta, middle, jnp.where(t == 0.0, q.scale_tril, p.scale_tril))
 
-    spread = combine_legs(
-        beta, lambda start, end, length: _leg(factor(start), factor(end), difference, length)
-    )
+    spread = combine_legs(beta, lambda start, end, length: _leg(factor(start), factor(end), difference, length))
     shift = jax.scipy.linalg.solve_triangular(middle, p.loc - q.loc, lower=True)
     return jnp.where(ok, 0.5 * p.power * jnp.sum(shift**2) + 0.5 * spread, jnp.inf)
 

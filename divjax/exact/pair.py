@@ -85,16 +85,14 @@ def no_closed_form(name: str, p: Any, q: Any) -> NotImplementedError:
         )
     return NotImplementedError(
         f"Expected a pair with a closed form of {name}; got {type(p).__name__} and {type(q).__name__}, which "
-        f"have none here{reason}. Use dj.quadrature (one dimension), dj.monte_carlo, or dj.bounds (Gaussian "
+        f"have none here{reason}. Use dj.quadrature (one dimension), dj.Nodes of your own samples, or dj.bounds (Gaussian "
         "mixtures)."
     )
 
 
 def same(one: PyTree, two: PyTree) -> bool:
     """Known to be equal: one object, or equal values that are not traced."""
-    return all(
-        a is b or _equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True)
-    )
+    return all(a is b or _equal(a, b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True))
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -34,9 +34,7 @@ def diverges(case, p, q, order):
     for end, inner in ((points[0], 1), (points[-1], -1)):
         if abs(end) == mp.inf:
             sign = mp.sign(end)
-            found |= log_mass(sign * mp.mpf("1e9"), mp.mpf("1e9")) > log_mass(
-                sign * mp.mpf("1e8"), mp.mpf("1e8")
-            )
+            found |= log_mass(sign * mp.mpf("1e9"), mp.mpf("1e9")) > log_mass(sign * mp.mpf("1e8"), mp.mpf("1e8"))
         else:
             with mp.workdps(80):
                 found |= log_mass(end + inner * mp.mpf("1e-60"), mp.mpf("1e-60")) > log_mass(

@@ -43,9 +43,7 @@ def test_bounds_hold(k, m):
     pairs = [(_random(rng, k), _random(rng, m)) for _ in range(60)]
     # and mixtures that are nearly each other, where a wrong sign would show
     if k == m + 1:
-        pairs += [
-            ((p[0], p[1], p[2]), (p[0][:2] / p[0][:2].sum(), p[1][:2], p[2][:2])) for p, _ in pairs[:20]
-        ]
+        pairs += [((p[0], p[1], p[2]), (p[0][:2] / p[0][:2].sum(), p[1][:2], p[2][:2])) for p, _ in pairs[:20]]
     true = np.array([_kl(p, q) for p, q in pairs])
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *pairs)
     run = jax.jit(jax.vmap(lambda p, q: exact.bounds.kl(_mixture(*p), _mixture(*q))))
@@ -80,9 +78,7 @@ def test_several_dimensions_in_float32():
     components = distrax.MultivariateNormalDiag(loc, jnp.ones((2, 2)))
     p = distrax.MixtureSameFamily(distrax.Categorical(probs=jnp.array([0.5, 0.5])), components)
     q = distrax.MultivariateNormalDiag(jnp.array([1.5, 0.5]), jnp.array([2.0, 1.0]))
-    (lower, upper, variational), unscented = jax.jit(
-        lambda: (exact.bounds.kl(p, q), exact.bounds.unscented_kl(p, q))
-    )()
+    (lower, upper, variational), unscented = jax.jit(lambda: (exact.bounds.kl(p, q), exact.bounds.unscented_kl(p, q)))()
     sampled = p.log_prob(x := p.sample(seed=jax.random.key(0), sample_shape=(4000,))) - q.log_prob(x)
     error = 4 * sampled.std() / np.sqrt(4000)
     assert lower - error <= sampled.mean() <= upper + error

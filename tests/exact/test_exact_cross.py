@@ -68,9 +68,7 @@ def test_cross_families(name):
         if low < left or high > right:
             assert value == np.inf, other
         elif np.isfinite(value):
-            np.testing.assert_allclose(
-                value, reference(p, q, (low, high)), rtol=2e-3, atol=1e-4, err_msg=other
-            )
+            np.testing.assert_allclose(value, reference(p, q, (low, high)), rtol=2e-3, atol=1e-4, err_msg=other)
     assert known >= 5
 
 

@@ -107,9 +107,7 @@ def _mixture(w, loc, scale):
 
 def _density(x, w, loc, scale):
     z = (x - np.asarray(loc, float)) / np.asarray(scale, float)
-    return float(
-        np.sum(np.asarray(w, float) * np.exp(-0.5 * z**2) / np.asarray(scale, float) / np.sqrt(2 * np.pi))
-    )
+    return float(np.sum(np.asarray(w, float) * np.exp(-0.5 * z**2) / np.asarray(scale, float) / np.sqrt(2 * np.pi)))
 
 
 @pytest.mark.usefixtures("x64")
@@ -152,10 +150,7 @@ def test_mixture_forms_agree():
 
 @pytest.mark.usefixtures("x64")
 def test_bures_and_fisher_by_scipy():
-    p, q = (
-        distrax.MultivariateNormalTri(jnp.asarray(m, float), jnp.asarray(s, float))
-        for m, s in ((M, S), (N, T))
-    )
+    p, q = (distrax.MultivariateNormalTri(jnp.asarray(m, float), jnp.asarray(s, float)) for m, s in ((M, S), (N, T)))
     a, b, d = (np.asarray(x, float) for x in (S @ S.T.astype(float), T @ T.T.astype(float), M - N))
     root = scipy.linalg.sqrtm(a)
     squared = d @ d + np.trace(a + b - 2 * scipy.linalg.sqrtm(root @ b @ root).real)
