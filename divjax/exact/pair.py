@@ -85,8 +85,8 @@ def no_closed_form(name: str, p: Any, q: Any) -> NotImplementedError:
         )
     return NotImplementedError(
         f"Expected a pair with a closed form of {name}; got {type(p).__name__} and {type(q).__name__}, which "
-        f"have none here{reason}. Use dj.quadrature (one dimension), dj.Nodes of your own samples, or dj.bounds (Gaussian "
-        "mixtures)."
+        f"have none here{reason}. Use dj.quadrature (one dimension), dj.Nodes of your own samples, or "
+        "dj.bounds (Gaussian mixtures)."
     )
 
 
