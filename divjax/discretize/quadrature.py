@@ -57,7 +57,7 @@ def univariate(dist: Any, name: str = "the distribution") -> Profile:
     if event != ():
         raise ValueError(
             f"Expected {name} to be one-dimensional with event_shape (); got event_shape {event}. "
-            "In more dimensions make dj.Nodes from samples: log p, log q, and −log of their own density times their number."
+            "In more dimensions make dj.Nodes from samples, with log_w = −log of their density times their number."
         )
     if batch != ():
         raise ValueError(
