@@ -4,5 +4,5 @@ import pytest
 
 @pytest.fixture
 def x64():
-    with jax.enable_x64(True):
+    with jax.enable_x64(True):  # noqa: FBT003
         yield

@@ -1,7 +1,8 @@
 """Every divergence on nodes: name, function, parameters, symmetry, upper end of the range, degree in the weights."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import divjax as dj
 
 class Row(NamedTuple):
     divergence: Callable
-    params: dict = {}
+    params: Mapping = MappingProxyType({})
     symmetric: bool = False
     top: float = math.inf  # least upper bound for densities of mass one
     linear: bool = True  # twice the weights give twice the value

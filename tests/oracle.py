@@ -1,4 +1,4 @@
-"""Reference values, the distributions they are of, and the check that every divergence, and every mutant, goes through."""
+"""Reference values, the distributions they are of, and the check that divergences, and mutants, go through."""
 
 import functools
 import json

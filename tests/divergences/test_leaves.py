@@ -46,9 +46,7 @@ EDGES = {
 }
 NAMES = list(EDGES)
 SUM_TO_ONE = NAMES[: NAMES.index("huge_p")]
-STACK = tuple(
-    np.stack([np.broadcast_to(edge[i], 8) for edge in EDGES.values()]).astype(np.float32) for i in range(3)
-)
+STACK = tuple(np.stack([np.broadcast_to(edge[i], 8) for edge in EDGES.values()]).astype(np.float32) for i in range(3))
 each = pytest.mark.parametrize("name", NODES)
 
 
