@@ -65,7 +65,7 @@ def _table():
 def test_a_wrong_divergence_is_caught(mutant):
     name, wrong = MUTANTS[mutant]
     only = None if name in oracle.ON_NODES else oracle.QUICK
-    with pytest.raises(AssertionError, match="expected inf|relative error|< 0"):
+    with pytest.raises(AssertionError, match=r"expected inf|relative error|< 0"):
         oracle.check(name, wrong, _table()[name][1], only=only)
 
 
@@ -76,6 +76,6 @@ def test_the_right_one_is_not(name):
 
 def test_cancellation_is_caught():
     """The textbook sum of p log p/q passes in float64, and fails for nearly equal densities in float32."""
-    assert oracle.errors("kl", kl_term_by_term, {}, x64=False)[0] < 1e-5
-    with pytest.raises(AssertionError):
-        oracle.check("kl", kl_term_by_term, {}, x64=False)
+    assert oracle.errors("kl", kl_term_by_term, {}, x64=False, only=oracle.QUICK)[0] < 1e-5
+    with pytest.raises(AssertionError, match=r"relative error|< 0"):
+        oracle.check("kl", kl_term_by_term, {}, x64=False, only=oracle.QUICK)

@@ -156,11 +156,16 @@ def _levels(start, end, graded):
     return level, log_width + jnp.log(slope) + jnp.asarray(panels.LOG_WEIGHTS, dtype)
 
 
+def _rising_to_one(weights):
+    """Cumulative weights, 1 from the last positive weight on: what rounding leaves must not fall to masked points."""
+    after = jnp.append(jnp.cumsum(weights[:0:-1])[::-1], 0.0)
+    return jnp.where(after > 0.0, jnp.cumsum(weights), 1.0)
+
+
 def _matched_samples(p: Points, q: Points) -> Coupling:
     """The merged levels of both samples: on each of the n + m pieces both quantile functions are constant."""
     order_p, order_q = jnp.argsort(p.x), jnp.argsort(q.x)
-    cdf_p = jnp.cumsum(jnp.exp(p.log_w)[order_p]).at[-1].set(1.0)
-    cdf_q = jnp.cumsum(jnp.exp(q.log_w)[order_q]).at[-1].set(1.0)
+    cdf_p, cdf_q = _rising_to_one(jnp.exp(p.log_w)[order_p]), _rising_to_one(jnp.exp(q.log_w)[order_q])
     levels = jnp.sort(jnp.concatenate([cdf_p, cdf_q]))
     width = jnp.diff(levels, prepend=0.0)
     middle = levels - 0.5 * width

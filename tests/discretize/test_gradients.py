@@ -49,7 +49,9 @@ def test_against_quad(name):
     np.testing.assert_allclose(grad, slopes, atol=2e-8 * np.abs(slopes).max())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name == "uniform" else pytest.param(name, marks=pytest.mark.slow) for name in lines.LINES]
+)
 def test_float32_against_float64(name):
     (value, grad), (exact, slopes) = measured(name, x64=False), measured(name, x64=True)
     steep = name == "beta_steep"  # 1 − x is rounded where the density is infinite

@@ -29,6 +29,7 @@ def quantile_costs(x, wx, y, wy):
     """Brute force: both quantile functions on the merged levels."""
     i, j = np.argsort(x), np.argsort(y)
     levels_x, levels_y = np.cumsum(wx[i]) / wx.sum(), np.cumsum(wy[j]) / wy.sum()
+    levels_x[-1] = levels_y[-1] = 1.0
     levels = np.unique(np.concatenate([[0.0], levels_x, levels_y]))
     middle, width = 0.5 * (levels[1:] + levels[:-1]), np.diff(levels)
     gap = np.abs(x[i][np.searchsorted(levels_x, middle)] - y[j][np.searchsorted(levels_y, middle)])
@@ -52,8 +53,7 @@ def points(x, weights):
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples(name, x64):
     x, wx, y, wy = SAMPLES[name]
-    p, q = points(x, wx), points(y, wy)
-    coupled, steps = dj.coupling(p, q), dj.cdfs(p, q)
+    coupled, steps = jax.jit(lambda p, q: (dj.coupling(p, q), dj.cdfs(p, q)))(points(x, wx), points(y, wy))
     np.testing.assert_allclose(costs(*coupled), quantile_costs(x, wx, y, wy), rtol=1e-12)
     assert float(dj.wasserstein(*coupled)) == pytest.approx(st.wasserstein_distance(x, y, wx, wy), rel=1e-12)
     assert float(dj.energy(*steps)) == pytest.approx(st.energy_distance(x, y, wx, wy) ** 2, rel=1e-12)
@@ -68,7 +68,7 @@ def test_sample_gradient(x64):
         p, q = dj.Points(x, log_w), points(y, wy)
         return dj.wasserstein(*dj.coupling(p, q), order=2.0) + dj.energy(*dj.cdfs(p, q))
 
-    gradient = jax.grad(distances, (0, 1))
+    gradient, distances = jax.jit(jax.grad(distances, (0, 1))), jax.jit(distances)
     step = 1e-6 * RNG.randn(2, 40)
     at = np.stack([x, np.log(wx)])
     slope = sum(np.sum(g * d) for g, d in zip(gradient(*at), step, strict=True))
@@ -104,7 +104,7 @@ def test_wasserstein_at_equality():
     assert np.isfinite(grad).all()
 
 
-QUICK = ("uniform",)
+QUICK = ()
 FAMILIES = (
     "laplace",
     "uniform",

@@ -53,7 +53,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    "x64", [pytest.param(True, marks=pytest.mark.slow, id="float64"), pytest.param(False, id="float32")]
+)
 @pytest.mark.parametrize("name", CASES)
 def test_value_and_derivative_in_the_order(name, x64):
     divergence, parameter, exact, orders = CASES[name]

@@ -9,8 +9,8 @@ NAMES = list(oracle.ON_NODES)
 @pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nodes(name, x64):
-    found = oracle.check(name, *oracle.ON_NODES[name], x64=x64)
-    assert len(found) >= 4
+    found = oracle.check(name, *oracle.ON_NODES[name], x64=x64, only=None if x64 else oracle.QUICK_FLOAT32)
+    assert len(found) >= 2
 
 
 @pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
