@@ -27,6 +27,7 @@ def costs(*coupling):
 
 def quantile_costs(x, wx, y, wy):
     """Brute force: both quantile functions on the merged levels."""
+    x, wx, y, wy = x[wx > 0], wx[wx > 0], y[wy > 0], wy[wy > 0]
     i, j = np.argsort(x), np.argsort(y)
     levels_x, levels_y = np.cumsum(wx[i]) / wx.sum(), np.cumsum(wy[j]) / wy.sum()
     levels_x[-1] = levels_y[-1] = 1.0
