@@ -105,7 +105,7 @@ def log_power(log_x: Array, order: ArrayLike) -> Array:
 
 def safe_root(x: Array, order: ArrayLike = 2.0) -> Array:
     """x^(1/order) for x ≥ 0, with derivative 0 instead of inf at 0."""
-    positive = x > 0.0
+    positive, order = x > 0.0, jnp.asarray(order, x.dtype)
     return jnp.where(positive, jnp.where(positive, x, 1.0) ** (1.0 / order), 0.0)
 
 

@@ -10,22 +10,22 @@ from divjax.discretize import panels
 from divjax.discretize.marginals import tails
 from divjax.discretize.quadrature import log_density, univariate
 
-CROSSINGS = 8  # ends of intervals that a region may have
-
 
 def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
     """log c such that {x: p(x) ≥ c} is the smallest region holding ``mass`` of p (highest-density region).
 
     p: an unbatched one-dimensional distribution with a distribution function. Found by secant steps on the exact
-    mass of the region, a union of up to 8 intervals whose ends are roots of p(x) = c (Hyndman 1996 for the region).
+    mass of the region, a union of intervals whose ends are roots of p(x) = c (Hyndman 1996 for the region).
     """
     shape = univariate(p, "p")
-    grid = panels.lay(shape)
+    grid, ends = panels.lay(shape), _most_ends(shape)
     placed = panels.nodes(grid)
     log_p = log_density(p, shape, placed.x)
 
     def missing(level):
-        return _mass_outside(grid, placed, lambda x: log_density(p, shape, x) - level, log_p - level, p) - (1.0 - mass)
+        return _mass_outside(grid, placed, lambda x: log_density(p, shape, x) - level, log_p - level, p, ends) - (
+            1.0 - mass
+        )
 
     # The first guess: the level at which nodes, from the least dense on, have gathered 1 − mass.
     order = jnp.argsort(log_p.ravel())
@@ -45,9 +45,14 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
     return jax.lax.stop_gradient(level)
 
 
-def _mass_outside(grid, placed, gap, values, q):
-    """1 − the mass of q where gap > 0, from its distribution function at the ends of those intervals."""
-    x, found, rising = panels.sign_changes(grid, placed, gap, values, CROSSINGS)
+def _most_ends(shape):
+    """How many ends a region may have: two for every component, and some to spare."""
+    return 4 + 2 * shape.center.size
+
+
+def _mass_outside(grid, placed, gap, values, q, ends):
+    """1 − the mass of q where gap > 0, from its distribution function at the ``ends`` of those intervals."""
+    x, found, rising = panels.sign_changes(grid, placed, gap, values, ends)
     below = tails(q, x)[0]
     inside = jnp.sum(jnp.where(found, jnp.where(rising, -below, below), 0.0)) + (values.ravel()[-1] > 0.0)
     return 1.0 - inside
@@ -67,4 +72,4 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
     def gap(x):
         return jnp.maximum(log_density(p, shape_p, x), jnp.finfo(x.dtype).min) - level
 
-    return jnp.clip(_mass_outside(grid, placed, gap, gap(placed.x), q), 0.0, 1.0)
+    return jnp.clip(_mass_outside(grid, placed, gap, gap(placed.x), q, _most_ends(shape_p)), 0.0, 1.0)

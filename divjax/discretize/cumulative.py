@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from divjax import numerics as nu
 from divjax.discretize import panels
 from divjax.discretize.compiled import compiled
 from divjax.discretize.families import Profile
@@ -131,39 +132,56 @@ def _against_sample(dist, sample, crossings):
     """Between a sample's steps u runs over an interval, on which the quantile of dist is smooth."""
     order = jnp.argsort(sample.x)
     y, weights = sample.x[order], jnp.exp(sample.log_w)[order]
-    above = jnp.append(jnp.cumsum(weights[::-1])[::-1], 0.0)
-    below = jnp.append(0.0, jnp.cumsum(weights))
-    # The pieces of [0, 1] in which nothing is rounded: from u below the median, from v = 1 − u above.
-    lower = below[:-1] + below[1:] < 1.0
+    below, above = jnp.append(0.0, jnp.cumsum(weights)), jnp.append(jnp.cumsum(weights[::-1])[::-1], 0.0)
+    y, below, above = _cut_at_half(y, below, above)
+    # Nothing is rounded if levels are u below the median and v = 1 − u above: ``start`` < ``end``, the nearer to 0.
+    lower = jnp.arange(y.size) <= jnp.argmax(below[1:] >= 0.5)
     start, end = jnp.where(lower, below[:-1], above[1:]), jnp.where(lower, below[1:], above[:-1])
-    # At a level P(y), x = y: the kink of |x − y| becomes the end of a piece.
+    # At a level P(y), x = y: the kink of |x − y| becomes the end of a piece, and moves with the parameters of dist.
     cdf, survival = tails(dist, y)
     kink = jnp.clip(jnp.where(lower, cdf, survival), start, end) if crossings else end
-    kink = jax.lax.stop_gradient(kink)
-    first, last = (start == 0.0), jnp.zeros(y.shape, bool)
-    pieces = [_levels(start, kink, first), _levels(kink, end, last)]
-    level, log_w = (jnp.stack(part) for part in zip(*pieces, strict=True))
+    level, log_w = (jnp.stack(part) for part in zip(_levels(start, kink), _levels(kink, end), strict=True))
     u, v = jnp.where(lower[:, None], level, 1.0 - level), jnp.where(lower[:, None], 1.0 - level, level)
     x = quantile(dist, u, v)
     return x.ravel(), jnp.broadcast_to(y[:, None], x.shape).ravel(), log_w.ravel()
 
 
-def _levels(start, end, graded):
-    """Gauss-Kronrod levels on (start, end) and log-weights, like t⁸ where the piece begins at 0."""
+def _cut_at_half(y, below, above):
+    """The step that holds the median as two: each piece then has at most one singular level at its ends."""
+    middle = jnp.argmax(below[1:] >= 0.5)
+    index = jnp.arange(y.size + 1)
+    ends = jnp.arange(y.size + 2)
+    is_cut, shifted = ends == middle + 1, ends - (ends > middle)
+    below, above = (jnp.where(is_cut, 0.5, level[shifted]) for level in (below, above))
+    return y[index - (index > middle)], below, above
+
+
+def _levels(start, end):
+    """Gauss-Kronrod levels on (start, end) and log-weights, like t⁸ on pieces that begin near 0, where a quantile is
+    singular; on others t⁸ would cost digits."""
     dtype = start.dtype
     t, width = jnp.asarray(panels.T, dtype), (end - start)[:, None]
     positive = width > 0.0
-    t, slope = jnp.where(graded[:, None], t**8, t), jnp.where(graded[:, None], 8.0 * t**7, 1.0)
-    log_width = jnp.where(positive, jnp.log(jnp.where(positive, width, 1.0)), -jnp.inf)
-    level = start[:, None] + jnp.where(positive, width, 0.5 - start[:, None]) * t
-    return level, log_width + jnp.log(slope) + jnp.asarray(panels.LOG_WEIGHTS, dtype)
+    start, end = start[:, None], jnp.where(positive, end[:, None], 1.0)
+    graded = positive & (end > 2.0 * start)
+    low, high = (nu.safe_root(jnp.where(graded, level, 0.5), 8.0) for level in (start, end))
+    root = low + (high - low) * t
+    level = jnp.where(graded, root**8, start + jnp.where(positive, width, 0.5 - start) * t)
+    slope = jnp.where(graded, 8.0 * root**7 * (high - low), jnp.where(positive, width, 1.0))
+    log_slope = jnp.where(positive, jnp.log(jnp.where(slope > 0.0, slope, 1.0)), -jnp.inf)
+    return level, log_slope + jnp.asarray(panels.LOG_WEIGHTS, dtype)
+
+
+def _rising_to_one(weights):
+    """Cumulative weights, 1 from the last positive weight on: what rounding leaves must not fall to masked points."""
+    after = jnp.append(jnp.cumsum(weights[:0:-1])[::-1], 0.0)
+    return jnp.where(after > 0.0, jnp.cumsum(weights), 1.0)
 
 
 def _matched_samples(p: Points, q: Points) -> Coupling:
     """The merged levels of both samples: on each of the n + m pieces both quantile functions are constant."""
     order_p, order_q = jnp.argsort(p.x), jnp.argsort(q.x)
-    cdf_p = jnp.cumsum(jnp.exp(p.log_w)[order_p]).at[-1].set(1.0)
-    cdf_q = jnp.cumsum(jnp.exp(q.log_w)[order_q]).at[-1].set(1.0)
+    cdf_p, cdf_q = _rising_to_one(jnp.exp(p.log_w)[order_p]), _rising_to_one(jnp.exp(q.log_w)[order_q])
     levels = jnp.sort(jnp.concatenate([cdf_p, cdf_q]))
     width = jnp.diff(levels, prepend=0.0)
     middle = levels - 0.5 * width

@@ -210,7 +210,10 @@ def mixture_parts(dist: Any) -> tuple[Array, list[Any]]:
 def _(dist):
     """Pushed forward from the base: the images of the base's panels lie where the mass is."""
     base, forward = profile(dist.distribution), jax.vmap(dist.bijector.forward)
-    image = jnp.sort(forward(jnp.ravel(knots(base))))
+    # Four panels for one of the base: a map like exp stretches the outer ones, and the density with them.
+    ends = jnp.sort(jnp.ravel(knots(base)))
+    finer = ends[:-1, None] + jnp.diff(ends)[:, None] * jnp.arange(4) / 4
+    image = jnp.sort(forward(jnp.append(finer.ravel(), ends[-1])))
     low, high = _ends(
         dist.bijector,
         -math.inf if base.low is None else base.low,

@@ -176,9 +176,7 @@ def quantile(dist: Any, u: Array, v: Array) -> Array:
     d x = (d u − ∂P/∂θ d θ) / p(x): the first derivative in u and in the parameters is exact, higher ones are not.
     """
     ends = jax.lax.stop_gradient(jnp.ravel(knots(profile(dist))))
-    low, high = jnp.min(ends), jnp.max(ends)
-    width = jnp.maximum(high - low, 1.0)
-    low, high = low - 30.0 * width, high + 30.0 * width
+    center, width = jnp.median(ends), jnp.max(ends) - jnp.min(ends)
 
     def excess(x):
         below, above = tails(dist, x)
@@ -187,13 +185,14 @@ def quantile(dist: Any, u: Array, v: Array) -> Array:
     def halve(_, bracket):
         low, high = bracket
         middle = 0.5 * (low + high)
-        too_low = excess(middle) < 0.0
+        too_low = excess(center + width * jnp.sinh(middle)) < 0.0
         return jnp.where(too_low, middle, low), jnp.where(too_low, high, middle)
 
-    bracket = (jnp.full_like(u, low), jnp.full_like(u, high))
-    steps = jnp.finfo(u.dtype).nmant + 8
-    low, high = jax.lax.stop_gradient(jax.lax.fori_loop(0, steps, halve, bracket))
-    x = 0.5 * (low + high)
+    # In x = center + width sinh(z): from a billionth of the width to where a float ends, whatever the tail.
+    bracket = (jnp.full_like(u, -70.0), jnp.full_like(u, 70.0))
+    steps = jnp.finfo(u.dtype).nmant + 10
+    low, high = jax.lax.fori_loop(0, steps, halve, bracket)
+    x = jax.lax.stop_gradient(center + width * jnp.sinh(0.5 * (low + high)))
     density = jnp.exp(dist.log_prob(x))
     density = jnp.where(density > 0.0, density, jnp.inf)
     return x - excess(x) / jax.lax.stop_gradient(density)
@@ -230,6 +229,11 @@ def _(dist, u, v):
 @quantile.register(tfd.Uniform)
 def _(dist, u, v):
     return jnp.where(u < v, dist.low + (dist.high - dist.low) * u, dist.high - (dist.high - dist.low) * v)
+
+
+@quantile.register(tfd.Cauchy)
+def _(dist, u, v):
+    return dist.loc + dist.scale * jnp.where(u < v, -1.0 / jnp.tan(jnp.pi * u), 1.0 / jnp.tan(jnp.pi * v))
 
 
 @quantile.register(tfd.Exponential)

@@ -160,10 +160,12 @@ def _changes(grid, placed, gap, values, num):
     values = jax.lax.stop_gradient(values).ravel()
     changes = (values[1:] > 0.0) != (values[:-1] > 0.0)
     index = jnp.nonzero(changes, size=num, fill_value=values.size)[0]
-    found, index = index < values.size, jnp.minimum(index, values.size - 2)
+    found = index < values.size
+    index = jnp.where(found, index, values.size // 2)  # anywhere but in a tail, where gap may not be differentiable
     # Neighbouring nodes may lie on two stretches.
     position = jnp.asarray(np.arange(stretches)[:, None] + T, placed.x.dtype).ravel()
-    gap_at = lambda s: gap(_at(grid, s / per_panel)[0])  # noqa: E731
+    fixed = jax.tree.map(jax.lax.stop_gradient, grid)
+    gap_at = lambda s: gap(_at(fixed, s / per_panel)[0])  # noqa: E731
     roots = _roots(gap_at, position[index], position[index + 1], values[index], values[index + 1])
     return jnp.where(found, roots, stretches), found, values[index + 1] > 0.0
 
@@ -215,4 +217,10 @@ def _roots(gap, low, high, at_low, at_high):
                 jnp.where(same, value, 0.5 * at_low), jnp.where(same, 0.5 * at_high, value))  # fmt: skip
 
     low, high, at_low, at_high = jax.lax.fori_loop(0, 12, narrow, (low, high, at_low, at_high))
-    return jax.lax.stop_gradient(jnp.where(jnp.abs(at_low) < jnp.abs(at_high), low, high))
+    root = jax.lax.stop_gradient(jnp.where(jnp.abs(at_low) < jnp.abs(at_high), low, high))
+    # The root moves with the parameters of gap as the implicit function theorem has it: d root = −d gap / gap'. A
+    # kink that stood still would leave first derivatives right and second ones without their boundary terms.
+    value, slope = jax.jvp(gap, (root,), (jnp.ones_like(root),))
+    slope = jax.lax.stop_gradient(slope)
+    moved = (value - jax.lax.stop_gradient(value)) / jnp.where(slope == 0.0, 1.0, slope)
+    return root - jnp.where(slope == 0.0, 0.0, moved)

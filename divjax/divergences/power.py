@@ -138,18 +138,23 @@ def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0
         return jnp.where(rising, low, middle), jnp.where(rising, middle, high)
 
     zero = jnp.zeros((), log_p.dtype)
-    low, high = jax.lax.fori_loop(0, bits, halve, (zero, zero + 1.0))
+    low, high = jax.lax.stop_gradient(jax.lax.fori_loop(0, bits, halve, (zero, zero + 1.0)))
     # Strictly inside, where (1 − α) renyi is −log ∫ p^α q^(1−α) even if kl is infinite.
     eps = jnp.finfo(log_p.dtype).eps
-    return jax.lax.stop_gradient(jnp.clip(0.5 * (low + high), eps, 1.0 - eps))
+    alpha = jax.lax.stop_gradient(jnp.clip(0.5 * (low + high), eps, 1.0 - eps))
+    # It moves with the densities as the implicit function theorem has it: d alpha = −d slope / slope'.
+    curvature = nu.finite(jax.lax.stop_gradient(jax.grad(slope)(alpha)))
+    at_root = nu.finite(slope(alpha))
+    moved = (at_root - jax.lax.stop_gradient(at_root)) / jnp.where(curvature > 0.0, curvature, 1.0)
+    return alpha - jnp.where(curvature > 0.0, moved, 0.0)
 
 
 def chernoff(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
     """Chernoff information max over α in [0, 1] of −log ∫ p^α q^(1−α) ≥ 0 (Chernoff 1952). Symmetric.
 
-    The gradient is that at the optimal exponent held fixed (envelope theorem). +inf for disjoint supports.
+    +inf for disjoint supports.
     """
-    alpha = chernoff_exponent(*(jax.lax.stop_gradient(x) for x in (log_p, log_q)), log_w)
+    alpha = chernoff_exponent(log_p, log_q, log_w)
     return (1.0 - alpha) * renyi(log_p, log_q, log_w, alpha=alpha)
 
 

@@ -9,11 +9,13 @@ NAMES = list(oracle.ON_NODES)
 @pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nodes(name, x64):
-    found = oracle.check(name, *oracle.ON_NODES[name], x64=x64)
-    assert len(found) >= 4
+    found = oracle.check(name, *oracle.ON_NODES[name], x64=x64, only=None if x64 else oracle.QUICK_FLOAT32)
+    assert len(found) >= 2
 
 
-@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+@pytest.mark.parametrize(
+    "x64", [pytest.param(True, id="float64"), pytest.param(False, marks=pytest.mark.slow, id="float32")]
+)
 @pytest.mark.parametrize("name", [*oracle.ON_CDFS, *oracle.ON_COUPLING])
 def test_line(name, x64):
     table = oracle.ON_CDFS | oracle.ON_COUPLING

@@ -1,0 +1,128 @@
+"""Who may know whom: the imports of every module, read from the source, against the order in the design."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "divjax"
+
+# module or subpackage -> what it may import of divjax; itself always
+CORE = {"measures", "status", "numerics"}
+LEAVES = CORE | {"divergences"}
+ARRAYS = LEAVES | {"discretize", "exact"}
+MODELS = ARRAYS | {"estimate", "models", "targets", "iteration"}
+TRAINING = MODELS | {"training"}
+LOOKING = TRAINING | {"diagnostics", "sweeps"}
+MAY = {
+    "measures": set(),
+    "status": set(),
+    "numerics": set(),
+    "iteration": {"status"},
+    "divergences": CORE,
+    "discretize": LEAVES | {"exact"},
+    "exact": LEAVES | {"discretize"},
+    "estimate": ARRAYS,
+    "models": ARRAYS | {"estimate"},
+    "targets": MODELS,
+    "training": MODELS,
+    "sweeps": {"iteration"},
+    "diagnostics": TRAINING,
+    "plots": LOOKING,
+    "report": LOOKING | {"plots"},
+}
+EVERYTHING = {"__init__", "catalog", "cli", "__main__"}
+HEAVY = ("matplotlib", "xarray", "zarr", "typer", "tqdm", "pandas", "sklearn", "ott", "mpmath", "scipy.stats")
+
+
+def imports(source: str, package: tuple[str, ...]) -> set[str]:
+    """Modules of divjax that a source imports, as dotted names below divjax; inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("divjax.") for name in found if name.startswith("divjax.")} | {
+        "__init__" for name in found if name == "divjax"
+    }
+
+
+def back_edges(part: str, source: str, package: tuple[str, ...]) -> set[str]:
+    reached = {name.split(".")[0] for name in imports(source, package)} - {part}
+    return set() if part in EVERYTHING else reached - MAY[part]
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
+def test_no_back_edge(path):
+    relative = path.relative_to(PACKAGE)
+    part = relative.parts[0].removesuffix(".py")
+    assert part in MAY or part in EVERYTHING, f"{part} has no place in the order"
+    package = ("divjax", *relative.parts[:-1])
+    assert not back_edges(part, path.read_text(), package)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from divjax.discretize import quadrature",
+        "import divjax.training.fit",
+        "import divjax",
+        "from divjax import sweeps",
+        "def f():\n    from divjax.discretize.panels import lay",
+        "from ..discretize import panels",
+        "from .. import discretize as d",
+    ],
+)
+def test_a_back_edge_is_found(source):
+    assert back_edges("divergences", source, ("divjax", "divergences"))
+    assert back_edges("sweeps", source.replace("sweeps", "plots"), ("divjax", "sweeps"))
+
+
+def test_subpackages_do_not_import_each_other_in_circles():
+    for low, high in (("divergences", "discretize"), ("models", "training"), ("iteration", "training")):
+        assert high not in MAY[low]
+
+
+def test_import_is_light():
+    """Nothing heavier than what jax, optax and distrax have imported already."""
+    code = (
+        "import sys, jax, optax, distrax; before = set(sys.modules); import divjax;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
+    )
+    added = {name for name in out.stdout.split() if not name.startswith("divjax")}
+    heavy = [name for name in added if any(name == top or name.startswith(top + ".") for top in HEAVY)]
+    assert not heavy
+    allowed = (
+        "jax",
+        "jaxtyping",
+        "optax",
+        "distrax",
+        "tensorflow_probability",
+        "numpy",
+        "wadler_lindig",
+        "typing_extensions",
+    )
+    foreign = {name.split(".")[0] for name in added} - set(allowed) - set(sys.stdlib_module_names)
+    assert not foreign, foreign
+
+
+def test_files_and_functions_stay_small():
+    """At most 400 lines in a file and 40 in the body of a function, its docstring apart."""
+    for path in FILES:
+        source = path.read_text()
+        assert source.count("\n") <= 400, path
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                assert node.end_lineno - first.lineno < 40, f"{path}: {node.name}"
