@@ -3,6 +3,7 @@
 p and q may each be an unbatched one-dimensional distrax or TFP distribution, or a sample: ``Points`` or an array [n].
 """
 
+import math
 from typing import Any
 
 import jax
@@ -118,8 +119,9 @@ def _carried(base: Any, other: Any, shapes: tuple[Profile, Profile], crossings: 
 
     def image(x):
         below, above = tails(base, x)
-        tiny = jnp.finfo(x.dtype).tiny
-        return quantile(other, jnp.maximum(below, tiny), jnp.maximum(above, tiny))
+        # Below it the second derivative of a quantile, like u⁻², would overflow.
+        least = math.sqrt(jnp.finfo(x.dtype).tiny)
+        return quantile(other, jnp.maximum(below, least), jnp.maximum(above, least))
 
     if crossings:
         x = jax.lax.stop_gradient(placed.x)
