@@ -107,7 +107,10 @@ def lookup(name: str) -> Entry:
     value = float(number)
     _check_parameter(entry, value)
     # The convex order 1 has a kink at x = y, others do not need nodes there.
-    return entry._replace(name=name, default=value, kinked=entry.kinked and value == 1.0)
+    entry = entry._replace(name=name, default=value, kinked=entry.kinked and value == 1.0)
+    if entry.function in (dv.alpha_divergence, dv.tsallis) and not 0.0 <= value <= 1.0:
+        return entry._replace(objective=dv.log_affinity)  # the divergence is its exponential, and overflows
+    return entry
 
 
 def _is_number(text):

@@ -11,6 +11,8 @@ from divjax import inputs
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
+INTERRUPTED = 130
+
 Out = Annotated[Path, typer.Option(help="Folder for the results and the figures.")]
 
 
@@ -24,8 +26,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         code = _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted: what was finished is kept; the same command goes on from there.", file=sys.stderr)
-        code = 130
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this code, or lets it through, by its version
+        print("divjax: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
     sys.exit(code)
 
 
@@ -91,13 +94,13 @@ def sweep_command(
 def _draw(fits, out, **target):
     """The figures of a sweep; figure 1 for maximum likelihood where it was swept. -> their file names."""
     from divjax import plots
+    from divjax.studies import two_modes
 
-    names = [str(name) for name in fits["divergence"].values]
-    figures = {
-        "figure_1.png": plots.figure_1(fits, divergence="kl" if "kl" in names else names[0], **target),
-        "optima.png": plots.optima(fits, **target),
-        "separation.png": plots.against_separation(fits, **target),
-    }
+    figures = {"optima.png": plots.optima(fits, **target), "separation.png": plots.against_separation(fits, **target)}
+    names = sorted((str(name) for name in fits["divergence"].values), key=lambda name: name != "kl")
+    farthest = fits.sel(separation=fits["separation"].max())
+    if fitted := [name for name in names if two_modes.optima(farthest.sel(divergence=name))]:
+        figures = {"figure_1.png": plots.figure_1(fits, divergence=fitted[0], **target)} | figures
     for name, figure in figures.items():
         plots.save(figure, out / name)
     return list(figures)
@@ -116,6 +119,8 @@ def fit_command(
     """Fit a Gaussian to your own one-dimensional sample, by maximum likelihood and by sample discrepancies."""
     name, x = inputs.read_column(data, column)
     chosen = inputs.names(divergences, "divergences")
+    if out is not None:
+        _folder(out)
     from divjax import report
     from divjax.studies import sample
 
@@ -124,7 +129,6 @@ def fit_command(
     if out is not None:
         from divjax import plots
 
-        _folder(out)
         picture = out / f"fit_{data.stem}_{_file_name(name)}.png"
         gaussians = {key: (found.loc, found.scale) for key, found in fits.items()}
         plots.save(plots.sample_fits(x, gaussians, column=name), picture)
@@ -134,7 +138,12 @@ def fit_command(
 def _folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise ValueError(f"Expected --out to be a folder; got {str(path)!r}, which is a file. Name another.")
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"Expected --out to be a folder that can be made; got {str(path)!r}: {error.strerror}. Name another."
+        ) from None
 
 
 def _file_name(text: str) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+MOST = 1e6  # beyond, float32 does not resolve a mode of width 1
+
 
 def numbers(text: str, name: str) -> list[float]:
     """ "2.5,5,10" -> [2.5, 5.0, 10.0], all finite."""
@@ -28,6 +30,8 @@ def grid(text: str, name: str) -> list[float]:
             raise ValueError(f"Expected {name} as START:STOP:COUNT with COUNT ≥ 1, such as 0:16:33; got {text!r}.")
         low, high = numbers(f"{parts[0]},{parts[1]}", name)
         values = [float(value) for value in np.linspace(low, high, int(parts[2]))]
+    if max(map(abs, values)) > MOST or min(values) < 0.0:
+        raise ValueError(f"Expected {name} from 0 to {MOST:g}; got {text!r}. They are distances of the modes.")
     if len(set(np.float32(values).tolist())) < len(values):
         raise ValueError(f"Expected different {name}; got {text!r}, where one stands twice. Give each of them once.")
     return values
@@ -42,7 +46,9 @@ def pair(text: str, name: str) -> tuple[float, float]:
 
 def weights(text: str) -> tuple[float, float]:
     values = pair(text, "weights")
-    if min(values) < 0 or abs(sum(values) - 1) > 1e-6:
+    if min(values) < 0:
+        raise ValueError(f"Expected weights ≥ 0 that sum to 1; got {text!r}, of which {min(values):g} is negative.")
+    if abs(sum(values) - 1) > 1e-6:
         raise ValueError(
             f"Expected weights ≥ 0 that sum to 1; got {text!r}, which sums to {sum(values):g}. Normalise them."
         )
@@ -96,6 +102,8 @@ def _read_npy(path):
             f"Expected real numbers of shape [n] or [n, columns]; got {array.dtype} of shape {list(array.shape)} "
             f"in {path.name!r}. Convert it first."
         )
+    if array.size == 0:
+        raise ValueError(f"Expected numbers in {path.name!r}; got an empty array of shape {list(array.shape)}.")
     array = array.astype(float)
     if array.ndim == 1:
         return {path.stem: array}
@@ -116,9 +124,19 @@ def _read_csv(path):
         raise ValueError(
             f"Expected {len(rows[0])} cells in every row of {path.name!r}; got {len(rows[ragged - 1])} in row {ragged}."
         )
-    has_header = not any(_is_number(cell) for cell in rows[0])
+    separator = next((mark for mark in ";\t|" if len(rows[0]) == 1 and mark in rows[0][0]), None)
+    if separator:
+        raise ValueError(f"Expected commas between the cells of {path.name!r}; got {separator!r}. Convert it.")
+    below = rows[1:2] or [rows[0]]
+    has_header = any(not _is_number(name) and _is_number(cell) for name, cell in zip(rows[0], below[0], strict=True))
+    has_header |= not any(_is_number(cell) for cell in rows[0])
     header = [cell.strip() for cell in rows[0]] if has_header else [str(i) for i in range(len(rows[0]))]
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise ValueError(f"Expected different names of the columns in {path.name!r}; got {twice!r} twice. Rename one.")
     body = rows[has_header:]
+    if not body:
+        raise ValueError(f"Expected rows below the header of {path.name!r}; got {', '.join(header)} alone.")
     columns = {}
     for name, cells in zip(header, zip(*body, strict=True), strict=True):
         values = np.array([float(cell) if _is_number(cell) else math.nan for cell in cells])

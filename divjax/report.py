@@ -36,7 +36,10 @@ def two_modes(fits: "xarray.Dataset", weights: Sequence[float], scales: Sequence
     at = fits.sel(separation=separation)
     rows = []
     for name in at["divergence"].values:
-        for rank, best in enumerate(optima(at.sel(divergence=name))):
+        found = optima(at.sel(divergence=name))
+        if not found:
+            rows.append((str(name), *["–"] * 3, "0 %", "–", "–", "no fit converged"))
+        for rank, best in enumerate(found):
             masses = " / ".join(f"{100 * mass:.1f}" for mass in best.mode_mass)
             rows.append(
                 (

@@ -48,12 +48,14 @@ def _gap(log_p, log_q):
 
 def default_refine(dtype: jnp.dtype) -> int:
     """Stretches per panel that take smooth integrands to rounding in float32, to 1e-10 in float64."""
-    # Three and not two: between equal widths p = q half way between two knots, and a root on an end is a lost derivative.
+    # Three and not two: between equal widths p = q half way between two knots. A kink on an end loses a derivative.
     return 3 if dtype == jnp.float64 else 1
 
 
 def univariate(dist: Any, name: str = "the distribution") -> Profile:
     """The profile of one unbatched distribution on the line; ValueError where it is not that."""
+    if not hasattr(dist, "log_prob"):
+        raise TypeError(f"Expected {name} to be a distrax or TFP distribution; got something without a log_prob.")
     event, batch = tuple(dist.event_shape), tuple(dist.batch_shape)
     if event != ():
         raise ValueError(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from divjax import diagnostics
-from divjax.status import OK, STALLED
+from divjax.status import OK
 
 NATS = ("kl", "reverse_kl", "jeffreys", "jensen_shannon", "bhattacharyya", "chernoff", "renyi", "gamma", "cauchy")
 LENGTHS = ("wasserstein", "cramer", "energy")
@@ -114,4 +114,4 @@ def converged(fits):
     """Which fits ended at an optimum, as an array over divergence, separation and seed, those that are there."""
     dims = [dim for dim in ("divergence", "separation", "seed") if dim in fits["status"].dims]
     table = fits.transpose(*dims, ...)
-    return np.isin(table["status"].values, (OK, STALLED)) & np.isfinite(table["value"].values)
+    return (table["status"].values == OK) & np.isfinite(table["value"].values)

@@ -38,7 +38,12 @@ def fit_sample(x: Sequence[float], divergences: Sequence[str] = DIVERGENCES) -> 
     """
     x = check_sample(np.asarray(x, float))
     losses = {name: _loss(name) for name in divergences}
-    center, spread = x.mean(), x.std()
+    with np.errstate(over="ignore", invalid="ignore"):
+        center, spread = x.mean(), x.std()
+    if not (np.isfinite(center) and np.isfinite(spread) and spread > 0.0):
+        raise ValueError(
+            f"Expected numbers whose variance a float can hold; got values up to {np.abs(x).max():g}. Rescale them."
+        )
     standard = jnp.asarray((x - center) / spread, jnp.result_type(float))
     start = {"loc": jnp.asarray(0.3), "log_scale": jnp.asarray(0.3)}
     fits = {}

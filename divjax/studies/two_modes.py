@@ -11,7 +11,7 @@ import numpy as np
 
 from divjax import catalog, diagnostics, models, targets
 from divjax.iteration import Iteration
-from divjax.status import OK, STALLED
+from divjax.status import OK
 from divjax.sweeps import product, sweep
 from divjax.training import fit, newton
 
@@ -134,7 +134,7 @@ def optima(fits: "xarray.Dataset", *, tolerance: float = 0.02) -> list[Optimum]:
     Two fits are one optimum if loc and scale agree to ``tolerance`` times the larger scale.
     """
     table = {name: np.asarray(fits[name].values) for name in fits.data_vars}
-    ok = np.isin(table["status"], (OK, STALLED)) & np.isfinite(table["value"])
+    ok = (table["status"] == OK) & np.isfinite(table["value"])
     left, found = list(np.flatnonzero(ok)), []
     while left:
         best = min(left, key=lambda i: table["value"][i])

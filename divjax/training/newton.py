@@ -119,10 +119,10 @@ def _box_step(
     longest component of the Newton step, inf where a curvature is not positive."""
     curvature, axes = _eigh(hessian)
     slope = axes.T @ grad
-    inside = curvature * radius > jnp.abs(slope)
+    inside = (curvature * radius >= jnp.abs(slope)) & (curvature > 0.0)
     wall = jnp.where(slope > 0, -radius, radius)
     # Along a flat axis slope and curvature are rounding: going to the wall would be a random walk.
-    worth = jnp.abs(slope) * radius - 0.5 * curvature * radius**2 > rounding
+    worth = (jnp.abs(slope) * radius - 0.5 * curvature * radius**2 > rounding) | (curvature * radius**2 > rounding)
     along = jnp.where(inside, -slope / jnp.where(inside, curvature, 1.0), jnp.where(worth, wall, 0.0))
     predicted = -jnp.sum(slope * along + 0.5 * curvature * along**2)
     convex = curvature > 0.0
