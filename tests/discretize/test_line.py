@@ -126,9 +126,8 @@ def measured(name, x64):
     fixed = {"student": 1, "beta": 2}.get(name, 0)  # betainc has no derivative in its parameters in JAX
 
     def function(theta):
-        theta = jnp.concatenate([jax.lax.stop_gradient(theta[:fixed]), theta[fixed:]])
-        # Against Beta's unit interval the other one is Uniform-like only in scipy's sense: its parameters are fixed.
-        p, q = base.build(jnp.asarray(base.params, theta.dtype)), line.build(theta)
+        theta_fixed = [*jnp.asarray(line.params[:fixed], theta.dtype), *theta[fixed:]] if fixed else theta
+        p, q = base.build(jnp.asarray(base.params, theta.dtype)), line.build(theta_fixed)
         coupled = dj.coupling(p, q)
         powers = jax.vmap(lambda order: dj.transport_cost(*coupled, order=order))(ORDERS.astype(theta.dtype))
         return jnp.append(powers, dj.energy(*dj.cdfs(p, q)))
@@ -156,7 +155,9 @@ def test_against_integrals_of_quantiles(name):
         warnings.simplefilter("ignore")
         expected, slopes = exact(at), lines.slopes(exact, at).T[:, fixed:]
     rows = [0, 1, 3] if heavy else [0, 1, 2, 3]
-    np.testing.assert_allclose(values[rows], expected[rows], rtol=1e-5 if heavy else 1e-8)
+    # quad meets the kinks of order 1 blindly: the reference is the rougher one.
+    np.testing.assert_allclose(values[0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(values[rows[1:]], expected[rows[1:]], rtol=1e-5 if heavy else 1e-8)
     scale = np.abs(slopes).max(axis=1, keepdims=True) if slopes.size else 1.0
     np.testing.assert_allclose((jacobian / scale)[rows], (slopes / scale)[rows], atol=1e-3 if heavy else 3e-6)
 
