@@ -84,7 +84,12 @@ def _append(*flags):
 def _sorted_knots(smooth, kinks, edges):
     if not edges.size and not kinks.size:
         return jnp.sort(smooth), np.zeros(smooth.shape, bool)
-    ends = jnp.concatenate([edges, kinks, smooth])
+    sharp = jnp.concatenate([edges, kinks])
+    # A knot that only rounding keeps from a kink or an end is put there: nothing fits on a panel between the two.
+    apart = jax.lax.stop_gradient(jnp.abs(smooth[:, None] - sharp))
+    reach = 64.0 * jnp.finfo(smooth.dtype).eps * jax.lax.stop_gradient(jnp.abs(sharp))
+    smooth = jnp.where(jnp.any(apart <= reach, axis=1), sharp[jnp.argmin(apart, axis=1)], smooth)
+    ends = jnp.concatenate([sharp, smooth])
     ascending = jnp.argsort(jax.lax.stop_gradient(ends))
     values = jax.lax.stop_gradient(ends)[ascending]
     # Knots at one place move together, as the first of them does: else the panels on both sides would part.
@@ -167,6 +172,7 @@ def _changes(grid, placed, gap, values, num):
     fixed = jax.tree.map(jax.lax.stop_gradient, grid)
     gap_at = lambda s: gap(_at(fixed, s / per_panel)[0])  # noqa: E731
     roots = _roots(gap_at, position[index], position[index + 1], values[index], values[index + 1])
+    roots = _moving(gap_at, roots, position[position.size // 2])
     return jnp.where(found, roots, stretches), found, values[index + 1] > 0.0
 
 
@@ -217,10 +223,23 @@ def _roots(gap, low, high, at_low, at_high):
                 jnp.where(same, value, 0.5 * at_low), jnp.where(same, 0.5 * at_high, value))  # fmt: skip
 
     low, high, at_low, at_high = jax.lax.fori_loop(0, 12, narrow, (low, high, at_low, at_high))
-    root = jax.lax.stop_gradient(jnp.where(jnp.abs(at_low) < jnp.abs(at_high), low, high))
-    # The root moves with the parameters of gap as the implicit function theorem has it: d root = −d gap / gap'. A
-    # kink that stood still would leave first derivatives right and second ones without their boundary terms.
-    value, slope = jax.jvp(gap, (root,), (jnp.ones_like(root),))
-    slope = jax.lax.stop_gradient(slope)
-    moved = (value - jax.lax.stop_gradient(value)) / jnp.where(slope == 0.0, 1.0, slope)
-    return root - jnp.where(slope == 0.0, 0.0, moved)
+    return jax.lax.stop_gradient(jnp.where(jnp.abs(at_low) < jnp.abs(at_high), low, high))
+
+
+def _moving(gap, roots, anywhere):
+    """Roots that move with the parameters of gap, as the implicit function theorem has it: d root = −d gap / gap'.
+
+    A kink that stood still would leave first derivatives right, and second ones without their boundary terms. Only a
+    root well inside its stretch moves: next to an end, or to another root, a piece of length 0 has no derivative to
+    give, and the other piece would keep its own.
+    """
+    value, slope = jax.lax.stop_gradient(jax.jvp(gap, (roots,), (jnp.ones_like(roots),)))
+    share = roots - jnp.floor(roots)
+    room = jnp.minimum(share, 1.0 - share)
+    apart = jnp.abs(jnp.diff(roots))
+    room = jnp.minimum(room, jnp.minimum(jnp.append(apart, 1.0), jnp.append(1.0, apart)))
+    is_zero = jnp.abs(value) < 1e-3 * jnp.abs(slope)  # and not a jump, at the end of a support
+    moves = (room > 1e-3) & jnp.isfinite(slope) & is_zero
+    value = gap(jnp.where(moves, roots, anywhere))  # in a tail its derivative may not be finite
+    shift = (value - jax.lax.stop_gradient(value)) / jnp.where(moves, slope, 1.0)
+    return roots - jnp.where(moves, shift, 0.0)

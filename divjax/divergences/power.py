@@ -146,7 +146,8 @@ def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0
     curvature = nu.finite(jax.lax.stop_gradient(jax.grad(slope)(alpha)))
     at_root = nu.finite(slope(alpha))
     moved = (at_root - jax.lax.stop_gradient(at_root)) / jnp.where(curvature > 0.0, curvature, 1.0)
-    return alpha - jnp.where(curvature > 0.0, moved, 0.0)
+    inside = (curvature > 0.0) & (alpha > 4.0 * eps) & (alpha < 1.0 - 4.0 * eps)  # at an end it stays there
+    return alpha - jnp.where(inside, moved, 0.0)
 
 
 def chernoff(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:

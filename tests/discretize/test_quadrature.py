@@ -54,7 +54,7 @@ def test_far_away(case, expected, x64):
         found = against_modes(*(jnp.asarray(x, dtype) for x in case))
         (value, (tv, mass_p, mass_q)), grads = jax.tree.map(float, found)
     if not x64 and case[0] == 1e4:
-        eps = 3e-5  # x itself is rounded to 1e-3 there
+        eps = 1e-4  # x itself is rounded to 1e-3 there, a tenth of the spacing of two nodes is 1e-2
     assert float(value) == pytest.approx(expected, rel=eps)
     assert 0 <= tv <= 1 + eps
     for mass in (mass_p, mass_q):
