@@ -10,6 +10,7 @@ from divjax import models as models
 from divjax import targets as targets
 from divjax.discretize import cdfs as cdfs
 from divjax.discretize import coupling as coupling
+from divjax.discretize import monte_carlo as monte_carlo
 from divjax.discretize import quadrature as quadrature
 from divjax.divergences import alpha_divergence as alpha_divergence
 from divjax.divergences import beta_divergence as beta_divergence
@@ -41,14 +42,18 @@ from divjax.divergences import tsallis as tsallis
 from divjax.divergences import wasserstein as wasserstein
 from divjax.estimate import Estimate as Estimate
 from divjax.estimate import estimate as estimate
+from divjax.estimate import estimate_gradient as estimate_gradient
 from divjax.iteration import Iteration as Iteration
 from divjax.iteration import run as run
 from divjax.measures import Cdfs as Cdfs
 from divjax.measures import Coupling as Coupling
+from divjax.measures import Cubature as Cubature
+from divjax.measures import Draws as Draws
 from divjax.measures import Nodes as Nodes
 from divjax.measures import Panels as Panels
 from divjax.measures import Points as Points
 from divjax.measures import Scores as Scores
+from divjax.pareto import pareto_k as pareto_k
 from divjax.status import explain as explain
 from divjax.sweeps import product as product
 from divjax.sweeps import sweep as sweep
@@ -56,6 +61,9 @@ from divjax.sweeps import zipped as zipped
 from divjax.training import FitResult as FitResult
 from divjax.training import fit as fit
 from divjax.training import newton as newton
+from divjax.variational import dreg as dreg
+from divjax.variational import iwae as iwae
+from divjax.variational import reverse_kl_stl as reverse_kl_stl
 
 __version__ = "0.1.0"
 

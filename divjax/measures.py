@@ -27,6 +27,31 @@ class Panels(NamedTuple):
     log_w: Float[Array, " n"]
 
 
+class Cubature(NamedTuple):
+    """``Nodes`` made by ``quadrature`` in d > 1 dimensions: an m^d grid on each of k components, [k, m, …, m].
+
+    Unpacks like ``Nodes``; leaves sum over all entries. The type tells ``estimate`` that every second node along each
+    axis is a rule too, whose difference to the full one gives the error.
+    """
+
+    log_p: Float[Array, "k *grid"]
+    log_q: Float[Array, "k *grid"]
+    log_w: Float[Array, "k *grid"]
+
+
+class Draws(NamedTuple):
+    """``Nodes`` made by ``monte_carlo``, [strata, units, members].
+
+    Unpacks like ``Nodes``; leaves sum over all entries. Units of a stratum are independent and equally distributed, the
+    members of a unit (an antithetic pair, a randomly shifted lattice) depend on each other: all that ``estimate`` has
+    to know for the standard error.
+    """
+
+    log_p: Float[Array, "s u m"]
+    log_q: Float[Array, "s u m"]
+    log_w: Float[Array, "s u m"]
+
+
 class Points(NamedTuple):
     """A weighted sample: points ``x`` [n, d] (or [n] in one dimension) and log-weights that sum to one."""
 

@@ -118,3 +118,19 @@ def difference(log_p: Array, log_q: Array, d: Array) -> Array:
     """p − q from the logarithms and d = log p − log q, to full relative precision where p ≈ q."""
     near = jnp.abs(d) < 0.5
     return jnp.where(near, jnp.exp(log_q) * jnp.expm1(jnp.where(near, d, 0.0)), jnp.exp(log_p) - jnp.exp(log_q))
+
+
+def undifferentiable(x: Array, message: str) -> Float[Array, ""]:
+    """0, whatever x; ValueError with this message where a derivative along x is asked for."""
+
+    @jax.custom_jvp
+    def zero(x):
+        return jnp.zeros((), x.dtype)
+
+    def jvp(primals, tangents):
+        if not all(isinstance(tangent, jax.custom_derivatives.SymbolicZero) for tangent in tangents):
+            raise ValueError(message)
+        return zero(*primals), jnp.zeros((), primals[0].dtype)
+
+    zero.defjvp(jvp, symbolic_zeros=True)
+    return zero(x)

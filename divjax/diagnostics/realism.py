@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from divjax.discretize import panels
+from divjax.discretize.density import log_density
 from divjax.discretize.marginals import tails
-from divjax.discretize.quadrature import log_density, univariate
+from divjax.discretize.quadrature import univariate
 
 
 def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:

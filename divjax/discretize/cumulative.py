@@ -13,9 +13,10 @@ from jaxtyping import Array
 from divjax import numerics as nu
 from divjax.discretize import panels
 from divjax.discretize.compiled import compiled
+from divjax.discretize.density import log_density
 from divjax.discretize.families import Profile
 from divjax.discretize.marginals import has_quantile, quantile, tails
-from divjax.discretize.quadrature import default_refine, log_density, univariate
+from divjax.discretize.quadrature import default_refine, univariate
 from divjax.measures import Cdfs, Coupling, Points
 
 

@@ -1,33 +1,38 @@
-"""Quadrature in one dimension: two distributions in, nodes that follow the mass of both out."""
+"""Quadrature: two distributions in, nodes that follow the mass of both out. On the line here, else in ``cubature``."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from divjax import numerics as nu
 from divjax.discretize import panels
 from divjax.discretize.compiled import compiled
+from divjax.discretize.cubature import cubature
+from divjax.discretize.density import log_density
 from divjax.discretize.families import Profile, profile
-from divjax.measures import Panels
+from divjax.measures import Cubature, Panels
 
 
 @compiled
-def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Panels:
-    """Nodes for every ∫ h(p(x), q(x)) dx on the line, from the distributions alone: no grid to choose.
+def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Panels | Cubature:
+    """Nodes for every ∫ h(p(x), q(x)) dx, from the distributions alone: no grid to choose.
 
-    p, q: unbatched one-dimensional distrax or TFP distributions, mixtures too; build them from parameter arrays
-    inside the function that is vmapped or differentiated. The panels of the rule follow the components' centres and
-    scales, the kinks and the ends of the supports of both, as they move with the parameters.
+    p, q: unbatched distrax or TFP distributions in one, two or three dimensions, mixtures too; build them from
+    parameter arrays inside the function that is vmapped or differentiated. On the line the panels of the rule follow
+    the components' centres and scales, the kinks and the ends of the supports of both, as they move with the
+    parameters. In two and three dimensions: see ``divjax.discretize.cubature``.
 
     crossings: how many points with p = q become ends of panels (for total_variation, whose integrand has its kinks
     there); 0 saves 15 to 30 % where no integrand has kinks. refine: every panel is cut into so many; by default 1 in
     float32 and 3 in float64, for errors at the level of rounding and near 1e-11.
 
-    Returns ``Panels(log_p, log_q, log_w)``, [n] each: feed it to any divergence as ``kl(*nodes)``. Raises ValueError
-    for batched or multivariate distributions, TypeError for one whose mass it cannot locate.
+    Returns ``Panels(log_p, log_q, log_w)``, [n] each, or ``Cubature``: feed it to any divergence as ``kl(*nodes)``.
+    Raises ValueError for batched distributions and for more than three dimensions, TypeError for one whose mass it
+    cannot locate.
     """
+    if all(hasattr(dist, "log_prob") and tuple(dist.event_shape) for dist in (p, q)):
+        return cubature(p, q, refine=refine)
     shape_p, shape_q = (univariate(dist, name) for dist, name in ((p, "p"), (q, "q")))
     grid = panels.lay(shape_p, shape_q)
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
@@ -60,7 +65,7 @@ def univariate(dist: Any, name: str = "the distribution") -> Profile:
     if event != ():
         raise ValueError(
             f"Expected {name} to be one-dimensional with event_shape (); got event_shape {event}. "
-            "In more dimensions make dj.Nodes from samples, with log_w = −log of their density times their number."
+            "In more dimensions use dj.quadrature or dj.monte_carlo with both p and q."
         )
     if batch != ():
         raise ValueError(
@@ -68,29 +73,3 @@ def univariate(dist: Any, name: str = "the distribution") -> Profile:
             "the distribution inside the mapped function."
         )
     return profile(dist)
-
-
-def log_density(dist: Any, shape: Profile, x: Array) -> Array:
-    """log p(x), −inf outside the support, where a log_prob may be NaN or have a NaN gradient."""
-    center = jax.lax.stop_gradient(shape.center[0])
-    if shape.low is None and shape.high is None:
-        return _underflown(dist, x, center)
-    low = -jnp.inf if shape.low is None else jax.lax.stop_gradient(shape.low)
-    high = jnp.inf if shape.high is None else jax.lax.stop_gradient(shape.high)
-    inside = (x >= low) & (x <= high)
-    # A node that rounding puts on an end of the support is moved one step inside: log 0 times 0 is NaN.
-    x = jnp.where(x <= low, _step(low, 1.0, x.dtype), x)
-    x = jnp.where(x >= high, _step(high, -1.0, x.dtype), x)
-    return jnp.where(inside, _underflown(dist, jnp.where(inside, x, center), center), -jnp.inf)
-
-
-def _step(end, sign, dtype):
-    """The next number after an end of the support; past 0 a normal one, since others count as 0."""
-    end, tiny = jnp.asarray(end, dtype), jnp.finfo(dtype).tiny
-    return jnp.where(end == 0.0, sign * tiny, jnp.nextafter(end, jnp.asarray(sign * jnp.inf, dtype)))
-
-
-def _underflown(dist, x, center):
-    """log p(x), a constant where it is −inf: its derivative may be infinite there."""
-    empty = jax.lax.stop_gradient(dist.log_prob(x)) == -jnp.inf
-    return jnp.where(empty, -jnp.inf, dist.log_prob(jnp.where(empty, center, x)))

@@ -1,0 +1,132 @@
+"""Monte Carlo: draws from one or both of two distributions, weighted so that they are nodes of every divergence."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from divjax import numerics as nu
+from divjax.discretize import designs, validity
+from divjax.discretize.density import log_prob
+from divjax.discretize.sources import Source, source
+from divjax.measures import Draws
+
+
+def monte_carlo(
+    key: PRNGKeyArray,
+    p: Any,
+    q: Any,
+    num: int,
+    *,
+    base: Any = "mixture",
+    gradient: str = "pathwise",
+    design: Callable[..., Array] = designs.independent,
+) -> Draws:
+    """``num`` draws x_i from the density r of ``base``, weighted 1/(num r): nodes for every ∫ h(p(x), q(x)) dx.
+
+    p, q: unbatched distrax or TFP distributions with the same event shape, of any dimension, discrete ones too; build
+    them from parameter arrays inside the function that is vmapped or differentiated.
+
+    base: ``"p"``, ``"q"``, ``"mixture"`` (half of the draws from each, r = (p + q)/2: multiple importance sampling with
+    the balance heuristic, Veach, Guibas 1995, which bounds p/r and q/r by 2), or a distribution of one's own. Unbiased
+    for every divergence that is a sum over nodes, if r > 0 where p or q are; ``estimate`` says how far to trust it.
+    The components of a mixture get their share of the draws exactly (systematic sampling).
+
+    gradient: ``"pathwise"``, draws move with the parameters of the base (Kingma, Welling 2014; the weights of a
+    mixture by their score, since no draw moves with them), or ``"score"``, draws and r stand still (Williams 1992),
+    for what cannot be differentiated in x. The value is the same. Estimators that are right for one divergence alone
+    are functions of their own: ``reverse_kl_stl``, ``iwae``, ``dreg``.
+
+    design: ``independent``, ``antithetic`` or ``lattice`` (quasi-Monte Carlo) of ``divjax.discretize``.
+
+    Returns ``Draws(log_p, log_q, log_w)``, [strata, units, members]: feed it to any divergence as ``kl(*draws)``.
+    Raises ValueError for batched distributions, unequal event shapes, a base or gradient that is invalid for the pair,
+    and a num that the design cannot divide; TypeError for something that is no distribution.
+    """
+    validity.check_pair(p, q)
+    parts = _bases(p, q, base)
+    if gradient not in ("pathwise", "score"):
+        raise ValueError(
+            f"Expected gradient 'pathwise' or 'score', which are right for every divergence; got {gradient!r}. "
+            "Sticking the landing is right for the reverse KL alone: dj.reverse_kl_stl; doubly reparameterised "
+            "gradients for the importance-weighted bound: dj.dreg."
+        )
+    sources = [source(part) for part in parts]
+    each = designs.whole(num, len(parts), f"a base of {len(parts)} distributions")
+    keys = jax.random.split(key, len(parts))
+    for part, origin in zip(parts, sources, strict=True):
+        check_design(part, origin, design)
+        if gradient == "pathwise":
+            validity.check_pathwise(part, origin, (p, q))
+    drawn = [draw(*row, each, design) for row in zip(keys, parts, sources, strict=True)]
+    x, log_share = (jnp.concatenate(field) for field in zip(*drawn, strict=True))
+    if gradient == "score":
+        x = jax.lax.stop_gradient(x)
+    log_p, log_q = log_prob(p, x), log_prob(q, x)
+    log_r = _log_base(base, log_p, log_q, x)
+    if gradient == "score":
+        log_r, log_share = jax.lax.stop_gradient((log_r, log_share))
+        log_p, log_q = (_with_fixed_ends(dist, log) for dist, log in ((p, log_p), (q, log_q)))
+    return Draws(log_p, log_q, log_share - log_r - jnp.log(jnp.asarray(num, log_r.dtype)))
+
+
+def _bases(p, q, base):
+    """The distributions that are drawn from."""
+    if isinstance(base, str) and base in ("p", "q"):
+        part, other = (p, q) if base == "p" else (q, p)
+        validity.check_reach(base, part, other)
+        return [part]
+    if isinstance(base, str) and base == "mixture":
+        return [p, q]
+    if isinstance(base, str) or not hasattr(base, "log_prob"):
+        raise ValueError(f"Expected base 'p', 'q', 'mixture' or a distribution; got {base!r}.")
+    validity.check_pair(base, p)
+    return [base]
+
+
+def _log_base(base, log_p, log_q, x):
+    if not isinstance(base, str):
+        return log_prob(base, x)
+    if base == "mixture":
+        top = jax.lax.stop_gradient(jnp.maximum(log_p, log_q))
+        return top + jnp.log(0.5 * (jnp.exp(log_p - top) + jnp.exp(log_q - top)))
+    return log_p if base == "p" else log_q
+
+
+def check_design(dist: Any, origin: Source, design: Callable[..., Array]) -> None:
+    """ValueError for a design that its own sampler cannot follow."""
+    if not origin.mapped and design is not designs.independent:
+        raise ValueError(
+            f"Expected a distribution that is an image of normal variables for design={design!r}; got "
+            f"{type(dist).__name__}. Use design=divjax.discretize.independent."
+        )
+
+
+def draw(key: PRNGKeyArray, dist: Any, origin: Source, num: int, design: Callable[..., Array]) -> tuple[Array, Array]:
+    """num points x [strata, units, members, *event] of one distribution, and the log of their shares, which is 0.
+
+    A share carries the derivative of a component's weight: what is drawn more often counts more.
+    """
+    key_cube, key_own = jax.random.split(key)
+    t = design(key_cube, num, 1 + origin.dim)
+    weights = jax.lax.stop_gradient(jnp.cumsum(jnp.exp(origin.log_w)))
+    # Rounding must not take a level past the last component that has mass.
+    last = jnp.argmax(weights >= weights[-1])
+    index = jnp.minimum(jnp.searchsorted(weights, 0.5 * (1.0 + t[..., 0]) * weights[-1], side="right"), last)
+    log_w = nu.finite(origin.log_w)[index]
+    z = math.sqrt(2.0) * jax.scipy.special.erfinv(t[..., 1:])
+    return origin.image(key_own, index, z), log_w - jax.lax.stop_gradient(log_w)
+
+
+def _with_fixed_ends(dist: Any, log: Array) -> Array:
+    """The log-density; differentiating it along a moving end of the support is an error, since no draw sees it move."""
+    message = (
+        f"Expected ends of supports that do not move for gradient='score'; got {type(dist).__name__}, differentiated "
+        "along an end of its support: no draw sees it move. Use dj.quadrature."
+    )
+    for end in validity.moving_ends(dist):
+        log = log + nu.undifferentiable(end, message)
+    return log

@@ -1,0 +1,158 @@
+"""What can be sampled, and how: a distribution as a mixture of images of standard normal variables.
+
+``source(dist)`` is open to users' own classes (``source.register(MyDistribution)``). A distribution without one is
+sampled by its own ``sample``, which leaves no choice of design.
+"""
+
+import math
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any, NamedTuple
+
+import distrax
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import ndtr
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from tensorflow_probability.substrates import jax as tfp
+
+from divjax.discretize.families import mixture_parts
+from divjax.discretize.marginals import has_quantile, quantile
+
+tfd = tfp.distributions
+
+# Their own samples are differentiable in all parameters; distrax does not say so of its distributions.
+_REPARAMETERIZED = (distrax.Gamma, distrax.Beta, distrax.Dirichlet, distrax.Transformed, distrax.Independent)
+
+
+class Source(NamedTuple):
+    """A mixture with weights exp(log_w) of components x = image(key, index, t)."""
+
+    log_w: Float[Array, " k"]
+    # Key, components' numbers [...], standard normal z [..., dim] -> x [..., *event].
+    image: Callable[[PRNGKeyArray, Int[Array, "..."], Float[Array, "... dim"]], Array]
+    dim: int
+    mapped: bool  # x is a smooth function of z; else x comes from the key alone, and z is not looked at
+    pathwise: bool  # x is differentiable in the parameters, at a fixed z or key
+
+
+def _at(dist, z):
+    """The quantile at level Φ(z): both tails keep their digits."""
+    return quantile(dist, ndtr(z), ndtr(-z))
+
+
+@singledispatch
+def source(dist: Any) -> Source:
+    """How to draw from ``dist`` (see ``Source``); TypeError for something without sample and log_prob."""
+    if not (hasattr(dist, "log_prob") and hasattr(dist, "sample")):
+        raise TypeError(f"Expected a distrax or TFP distribution; got {type(dist).__name__}.")
+    if (gaussian := _gaussian(dist)) is not None:
+        return gaussian
+    if has_quantile(dist):
+        return _single(1, lambda z: _at(dist, z[..., 0]))
+    return _own_sampler(dist)
+
+
+def _single(dim, image):
+    """One component, whose image needs neither key nor number."""
+    return Source(jnp.zeros(1, jnp.result_type(float)), lambda key, index, z: image(z), dim, mapped=True, pathwise=True)
+
+
+def _own_sampler(dist):
+    def image(key, index, z):
+        return dist.sample(seed=key, sample_shape=z.shape[:-1])
+
+    declared = getattr(dist, "reparameterization_type", None)
+    known = isinstance(dist, _REPARAMETERIZED) and jnp.issubdtype(dist.dtype, jnp.floating)
+    pathwise = known if declared is None else declared == tfd.FULLY_REPARAMETERIZED
+    return Source(jnp.zeros(1, jnp.result_type(float)), image, 0, mapped=False, pathwise=bool(pathwise))
+
+
+def _gaussian(dist):
+    """Gaussians, univariate or not, and mixtures of them: x = μ + L z."""
+    from divjax.exact.mixtures import gaussian_mixture
+
+    mixture = gaussian_mixture(dist)
+    if mixture is None:
+        return None
+    log_w, loc, scale_tril = mixture
+    event = tuple(dist.event_shape)
+
+    def image(key, index, z):
+        if log_w.size == 1:
+            x = loc[0] + z @ scale_tril[0].T
+        else:
+            x = loc[index] + jnp.einsum("...ij,...j->...i", scale_tril[index], z)
+        return x.reshape(index.shape + event)
+
+    return Source(jax.nn.log_softmax(log_w), image, loc.shape[-1], mapped=True, pathwise=True)
+
+
+@source.register(distrax.Independent)
+@source.register(tfd.Independent)
+def _(dist):
+    parts = dist.distribution
+    shape = tuple(parts.batch_shape)
+    if (gaussian := _gaussian(dist)) is not None:
+        return gaussian
+    if not has_quantile(parts) or tuple(dist.batch_shape) != ():
+        return _own_sampler(dist)
+
+    def image(z):
+        return _at(parts, z.reshape(z.shape[:-1] + shape))
+
+    return _single(math.prod(shape), image)
+
+
+@source.register(distrax.MixtureSameFamily)
+@source.register(tfd.MixtureSameFamily)
+def _(dist):
+    if (gaussian := _gaussian(dist)) is not None:
+        return gaussian
+    log_w = jax.nn.log_softmax(dist.mixture_distribution.logits_parameter())
+    parts, event = dist.components_distribution, tuple(dist.event_shape)
+    if event == () and has_quantile(parts):
+        return Source(log_w, _chosen(lambda key, z: _at(parts, z)), 1, mapped=True, pathwise=True)
+    own = _own_sampler(parts)
+    return own._replace(log_w=log_w, image=_chosen(lambda key, z: parts.sample(seed=key, sample_shape=z.shape[:-1])))
+
+
+def _chosen(images):
+    """All components' images of the same z, [..., k, *event], and of them the one asked for."""
+
+    def image(key, index, z):
+        x = images(key, z)
+        at = index.reshape(index.shape + (1,) * (x.ndim - index.ndim))
+        return jnp.take_along_axis(x, at, axis=index.ndim).squeeze(index.ndim)
+
+    return image
+
+
+@source.register(distrax.MixtureOfTwo)
+@source.register(tfd.Mixture)
+def _(dist):
+    if (gaussian := _gaussian(dist)) is not None:
+        return gaussian
+    weights, parts = mixture_parts(dist)
+    sources = [source(part) for part in parts]
+    if any(part.log_w.size != 1 for part in sources):
+        return _own_sampler(dist)._replace(pathwise=False)
+    mapped, dim = all(part.mapped for part in sources), max(part.dim for part in sources)
+
+    def images(key, z):
+        first = jnp.zeros(z.shape[:-1], int)
+        keys = jax.random.split(key, len(sources))
+        drawn = [part.image(k, first, z[..., : part.dim]) for k, part in zip(keys, sources, strict=True)]
+        return jnp.stack(drawn, axis=first.ndim)
+
+    pathwise = all(part.pathwise for part in sources)
+    return Source(jnp.log(weights), _chosen(images), dim, mapped, pathwise)
+
+
+@source.register(distrax.Transformed)
+@source.register(tfd.TransformedDistribution)
+def _(dist):
+    if (gaussian := _gaussian(dist)) is not None:
+        return gaussian
+    base = source(dist.distribution)
+    return base._replace(image=lambda key, index, z: dist.bijector.forward(base.image(key, index, z)))
