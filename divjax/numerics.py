@@ -11,19 +11,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 
-def promote(*values: ArrayLike) -> tuple[Array, ...]:
-    """To arrays of one floating dtype (at least float32), not broadcast."""
-    if dist := next((value for value in values if hasattr(value, "log_prob")), None):
-        raise TypeError(
-            f"Expected arrays such as log-densities; got the distribution {type(dist).__name__}. Discretise first: "
-            "kl(*quadrature(p, q))."
-        )
-    dtype = jnp.result_type(*values)
-    dtype = jnp.promote_types(dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.float32, jnp.float32)
-    dtype = jax.dtypes.canonicalize_dtype(dtype)
-    return tuple(jnp.asarray(value, dtype) for value in values)
-
-
 def log_ratio(log_p: Array, log_q: Array) -> Array:
     """log p − log q, which is 0 where p = q = 0 and ±inf where one of the two is 0."""
     both_zero = (log_p == -jnp.inf) & (log_q == -jnp.inf)

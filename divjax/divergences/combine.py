@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
-from divjax import numerics as nu
+from divjax import operands as op
 
 Divergence = Callable[..., Array]
 
@@ -39,9 +39,10 @@ def symmetrize(divergence: Divergence) -> Divergence:
 
 def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
     """D(p, w p + (1−w) q): finite where D is not, since the second argument covers the first (Lee 1999)."""
+    op.parameter(weight, "weight", 0.0, 1.0)
 
     def skewed(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
-        log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+        log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
         return divergence(log_p, _log_mixture(log_p, log_q, weight), log_w, **params)
 
     return skewed
@@ -49,9 +50,10 @@ def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
 
 def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
     """w D(p, m) + (1−w) D(q, m) with m = w p + (1−w) q, e.g. Jensen-Shannon from kl."""
+    op.parameter(weight, "weight", 0.0, 1.0)
 
     def jensen_divergence(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
-        log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+        log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
         log_m = _log_mixture(log_p, log_q, weight)
         p_part, q_part = divergence(log_p, log_m, log_w, **params), divergence(log_q, log_m, log_w, **params)
         return weight * p_part + (1.0 - weight) * q_part

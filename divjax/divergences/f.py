@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from divjax import numerics as nu
+from divjax import operands as op
+from divjax.divergences.convex import check_convex
 
 Term = Callable[..., Array]
 LogDensity = Float[Array, " n"]
@@ -53,8 +55,8 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
 
 
 def _total(term: Term, log_p: Array, log_q: Array, log_w: ArrayLike, *params: ArrayLike) -> Scalar:
-    log_p, log_q, log_w, *params = nu.promote(log_p, log_q, log_w, *params)
-    return jnp.sum(term(log_p, log_q, jnp.broadcast_to(log_w, jnp.broadcast_shapes(log_p.shape, log_q.shape)), *params))
+    log_p, log_q, log_w, *params = op.operands(log_p, log_q, log_w, *params)
+    return jnp.sum(term(log_p, log_q, jnp.broadcast_to(log_w, log_p.shape), *params))
 
 
 def _kl_value(a, b, d):
@@ -143,7 +145,7 @@ def jensen_shannon(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0,
     In [0, −w log w − (1−w) log(1−w)], at most log 2, finite for any supports. weight in [0, 1]; symmetric at ½.
     The value divided by w tends to KL(p‖q) as w → 0, divided by 1−w to KL(q‖p) as w → 1.
     """
-    return _total(_jensen_shannon, log_p, log_q, log_w, weight)
+    return _total(_jensen_shannon, log_p, log_q, log_w, op.parameter(weight, "weight", 0.0, 1.0))
 
 
 def _hellinger_value(a, b, d):
@@ -239,8 +241,14 @@ def f_divergence(
 
     f maps arrays elementwise and must be finite on (0, ∞). f(t) − f'(1) (t − 1) is what is summed: the same
     divergence, with non-negative terms. ``slope`` = lim f(t)/t as t → ∞ is the price of p where q = 0.
+
+    That f is convex is assumed; ``check_convex(f)`` tests it on a grid, and is called here when JAX's own debug switch
+    is on: ``jax.config.update("jax_enable_checks", True)``. ValueError then names the interval.
     """
-    log_p, log_q, log_w, slope = nu.promote(log_p, log_q, log_w, slope)
+    if jax.config.jax_enable_checks:
+        check_convex(f)
+    slope = op.parameter(slope, "slope", infinite=True)
+    log_p, log_q, log_w, slope = op.operands(log_p, log_q, log_w, slope)
     d = nu.log_ratio(log_p, log_q)
     one = jnp.ones_like(d)
     tilt = jax.jvp(f, (one,), (one,))[1]

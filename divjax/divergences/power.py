@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from divjax import numerics as nu
+from divjax import operands as op
 from divjax.divergences.f import LogDensity, Scalar, _total, _with_partials, squared_hellinger
 
 
@@ -63,7 +64,7 @@ def alpha_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.
     α → 1 is kl, α → 0 reverse_kl, ½ is 4 squared_hellinger, 2 is pearson_chi2 / 2, −1 neyman_chi2 / 2.
     +inf where q = 0 < p for α ≥ 1, where p = 0 < q for α ≤ 0.
     """
-    return _total(_alpha, log_p, log_q, log_w, alpha)
+    return _total(_alpha, log_p, log_q, log_w, op.parameter(alpha, "alpha"))
 
 
 def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
@@ -71,7 +72,8 @@ def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alp
 
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, α = 0 gives ∫ q over p = 0, which is 0 where the supports agree.
     """
-    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    alpha = op.parameter(alpha, "alpha", 0.0)
+    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
     divergence = alpha_divergence(log_p, log_q, log_w, alpha=alpha)
     is_finite = jnp.isfinite(divergence)
     # At α = 0 what is left of an infinite α-divergence is the mass of q where p = 0.
@@ -86,7 +88,8 @@ def log_affinity(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *
     In log space throughout, so that it is finite where its exponential overflows: α = 2 is log(1 + pearson_chi2) and
     α = −1 log(1 + neyman_chi2), to be minimised in their place. Near p = q ``renyi`` has more digits.
     """
-    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    alpha = op.parameter(alpha, "alpha")
+    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
     powers = alpha * nu.finite(log_p) + (1.0 - alpha) * nu.finite(log_q)
     p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
     powers = jnp.where((p_zero & (alpha >= 0.0)) | (q_zero & (alpha <= 1.0)), -jnp.inf, powers)
@@ -101,7 +104,8 @@ def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, 2 is log(1 + pearson_chi2), α = ½ is 2 bhattacharyya. Computed from
     alpha_divergence near p = q and α = 1, where the logarithm cancels, and in log space where that one overflows.
     """
-    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    alpha = op.parameter(alpha, "alpha", 0.0)
+    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
     log_sum = log_affinity(log_p, log_q, log_w, alpha=alpha)
     near = (jnp.abs(log_sum) < 0.5) | (alpha == 1.0)
     # Where the other branch is taken alpha_divergence may overflow, and its derivatives with it: it gets p = q there.
@@ -127,7 +131,7 @@ def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) 
 
 def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
     """The α in [0, 1] that maximises −log ∫ p^α q^(1−α), by bisection on the derivative (the log is convex in α)."""
-    log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+    log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
     slope = jax.grad(lambda alpha: log_affinity(log_p, log_q, log_w, alpha=alpha))
     bits = jnp.finfo(log_p.dtype).nmant + 2
 
@@ -193,7 +197,8 @@ def beta_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0
 
     β → 0 is kl, β = 1 is l2; in between efficiency is traded for robustness against outliers in p.
     """
-    log_p, log_q, log_w, beta = nu.promote(log_p, log_q, log_w, beta)
+    beta = op.parameter(beta, "beta", 0.0)
+    log_p, log_q, log_w, beta = op.operands(log_p, log_q, log_w, beta)
     return jnp.sum(_beta_terms(log_p, log_q, log_w, beta))
 
 
@@ -203,7 +208,8 @@ def gamma_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.
     γ → 0 is kl. Unchanged when p or q is multiplied by a constant. Computed as −log(1 − γ D/(1+γ)) / γ with D the
     beta-divergence of the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
     """
-    log_p, log_q, log_w, gamma = nu.promote(log_p, log_q, log_w, gamma)
+    gamma = op.parameter(gamma, "gamma", 0.0)
+    log_p, log_q, log_w, gamma = op.operands(log_p, log_q, log_w, gamma)
     log_p, log_q = (x - nu.finite(nu.logsumexp(nu.log_power(x, 1.0 + gamma) + log_w)) / (1.0 + gamma)
                     for x in (log_p, log_q))  # fmt: skip
     distance = jnp.sum(_beta_terms(log_p, log_q, log_w, gamma))
@@ -227,7 +233,7 @@ def _squared_gap(log_p, log_q, log_w):
 
 def l2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
     """Squared L2 distance of the densities ∫ (p − q)² ≥ 0. In units of density; the root is a metric."""
-    return _squared_gap(*nu.promote(log_p, log_q, log_w))
+    return _squared_gap(*op.operands(log_p, log_q, log_w))
 
 
 def cauchy_schwarz(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -235,7 +241,7 @@ def cauchy_schwarz(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0)
 
     Computed as −log(1 − ½ ‖p/‖p‖ − q/‖q‖‖²), so that nothing cancels near p = q.
     """
-    log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+    log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
     log_p, log_q = (x - 0.5 * nu.finite(nu.logsumexp(2.0 * x + log_w)) for x in (log_p, log_q))
     gap = 0.5 * _squared_gap(log_p, log_q, log_w)
     near = gap < 0.5
