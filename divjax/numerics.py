@@ -27,6 +27,18 @@ def bounded_exp(x: Array) -> Array:
     return jnp.exp(jnp.minimum(x, math.log(jnp.finfo(x.dtype).max) - 4.0))
 
 
+def over_order(x: Array, order: Array) -> Array:
+    """x / order for order > 0, and +inf, a constant, at and below 0; x ≥ 0.
+
+    So close to 0 that a derivative in the order would overflow, the order is a constant too.
+    """
+    positive, top = order > 0.0, 1e-3 * jnp.finfo(x.dtype).max
+    safe = jnp.where(positive, order, 1.0)
+    steep = safe * safe * safe * top <= x
+    quotient = jnp.where(steep, x / jax.lax.stop_gradient(safe), x / jnp.where(steep, 1.0, safe))
+    return jnp.where(positive, quotient, jnp.inf)
+
+
 def _terms(dtype: jnp.dtype, radius: float) -> int:
     """Terms after which the exponential series on |t| ≤ radius is exact to rounding."""
     eps, k, term = float(jnp.finfo(dtype).eps), 2, radius**2 / 2

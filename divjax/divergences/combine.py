@@ -16,7 +16,16 @@ def _log_mixture(log_p, log_q, weight):
     top = jnp.maximum(log_p, log_q)
     top = jnp.where(top == -jnp.inf, 0.0, top)
     total = weight * jnp.exp(log_p - top) + (1.0 - weight) * jnp.exp(log_q - top)
-    return jnp.where(total > 0.0, top + jnp.log(jnp.where(total > 0.0, total, 1.0)), -jnp.inf)
+    # Where the larger has no weight and the smaller underflows beside it, the mixture is the smaller.
+    alone = jnp.where(weight > 0.5, log_p, log_q)
+    return jnp.where(total > 0.0, top + jnp.log(jnp.where(total > 0.0, total, 1.0)), alone)
+
+
+def _share(weight, part):
+    """weight · part; an infinite part is a constant, and 0 where it has no weight."""
+    infinite = jnp.isinf(part)
+    constant = jnp.where(jnp.asarray(weight) == 0.0, 0.0, part)
+    return jnp.where(infinite, constant, weight * jnp.where(infinite, 0.0, part))
 
 
 def reverse(divergence: Divergence) -> Divergence:
@@ -56,6 +65,6 @@ def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
         log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
         log_m = _log_mixture(log_p, log_q, weight)
         p_part, q_part = divergence(log_p, log_m, log_w, **params), divergence(log_q, log_m, log_w, **params)
-        return weight * p_part + (1.0 - weight) * q_part
+        return _share(weight, p_part) + _share(1.0 - weight, q_part)
 
     return jensen_divergence

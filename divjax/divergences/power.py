@@ -5,6 +5,8 @@ that ``jax.vmap`` over it is one program, and its limits are smooth: alpha → 0
 Kullback-Leibler divergences, in value and in derivative.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
@@ -36,9 +38,7 @@ def _alpha_far(log_p, log_q, d, order):
     power = (jnp.exp(log_q + jnp.where(small, 0.0, order * d)) - q) / safe_order
     value = (p - q - jnp.where(small, slope, power)) / (1.0 - order)
     # Where only p is positive: p / (1 − order), order ≤ ½. Where only q is: q / order, infinite for order ≤ 0.
-    positive = order > 0.0
-    alone_q = jnp.where(positive, q / jnp.where(positive, order, 1.0), jnp.inf)
-    return jnp.where(only_p, p / (1.0 - order), jnp.where(only_q, alone_q, value))
+    return jnp.where(only_p, p / (1.0 - order), jnp.where(only_q, nu.over_order(q, order), value))
 
 
 def _alpha_partials(a, b, d, alpha):
@@ -77,7 +77,7 @@ def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alp
     divergence = alpha_divergence(log_p, log_q, log_w, alpha=alpha)
     is_finite = jnp.isfinite(divergence)
     # At α = 0 what is left of an infinite α-divergence is the mass of q where p = 0.
-    outside = jnp.sum(jnp.where(log_p == -jnp.inf, jnp.exp(log_q + log_w), 0.0))
+    outside = jnp.sum(nu.bounded_exp(jnp.where(log_p == -jnp.inf, log_q + log_w, -jnp.inf)))
     infinite = jnp.where(alpha == 0.0, outside, jnp.inf)
     return jnp.where(is_finite, alpha * jnp.where(is_finite, divergence, 0.0), infinite)
 
@@ -116,9 +116,10 @@ def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha
 
 
 def _infinite_or(x, function):
-    """function(x) for finite x; +inf, a constant, where x is infinite."""
-    infinite = jnp.isinf(x)
-    return jnp.where(infinite, jnp.inf, function(jnp.where(infinite, 0.0, x)))
+    """function(x) for finite x; +inf where x is infinite. Where x is so large that squares overflow, a constant."""
+    infinite, large = jnp.isinf(x), jnp.abs(x) > 1e-3 * math.sqrt(jnp.finfo(x.dtype).max)
+    constant = jax.lax.stop_gradient(jnp.where(infinite, jnp.inf, function(jnp.where(infinite, 0.0, x))))
+    return jnp.where(large, constant, function(jnp.where(large, 0.0, x)))
 
 
 def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -187,9 +188,8 @@ def _beta_far(log_p, log_q, log_w, d, beta):
     cross = jnp.where(p_zero | q_zero, 0.0, jnp.exp(log_p + beta * log_q + log_w))
     p_power = jnp.where(p_zero, 0.0, jnp.exp((1.0 + beta) * log_p + log_w))
     slope = jnp.where(small, cross * d * nu.exp_slope(jnp.where(small, beta * d, 0.0)), (p_power - cross) / safe_beta)
-    positive = beta > 0.0
-    alone_p = jnp.where(positive, p_power / jnp.where(positive, beta, 1.0), jnp.inf)
-    return jnp.where(q_zero & ~p_zero & (log_w > -jnp.inf), alone_p, q_power - cross + slope)
+    alone_p = q_zero & ~p_zero & (log_w > -jnp.inf)
+    return jnp.where(alone_p, nu.over_order(p_power, beta), q_power - cross + slope)
 
 
 def beta_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, beta: ArrayLike) -> Scalar:
@@ -218,7 +218,7 @@ def gamma_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.
     slope = nu.log1p_slope(jnp.where(near, gap, 0.0))
     from_distance = _infinite_or(distance, lambda distance: distance / (1.0 + gamma) * slope)
     log_cross = nu.logsumexp(log_p + nu.log_power(log_q, gamma) + log_w)
-    in_logs = _infinite_or(log_cross, lambda log_cross: -log_cross / jnp.where(near, 1.0, gamma))
+    in_logs = _infinite_or(log_cross, lambda log_cross: nu.over_order(-log_cross, jnp.where(near, 1.0, gamma)))
     return jnp.where(near, from_distance, in_logs)
 
 
