@@ -111,9 +111,7 @@ def nodes_between():
     return {pair: run(np.float32(p), np.float32(q)) for pair, (p, q) in PAIRS.items()}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if "a_div" in name else ()) for name in GAUSSIAN]
-)
+@pytest.mark.parametrize("name", GAUSSIAN)
 def test_through_the_limits_between_gaussians(name):
     """Value and derivative within 1e-4 of the orders 0 and 1, in float32, on nodes of quadrature."""
     divergence, key, *_ = CASES[name]
