@@ -16,6 +16,7 @@ from divjax.divergences import alpha_divergence as alpha_divergence
 from divjax.divergences import beta_divergence as beta_divergence
 from divjax.divergences import bhattacharyya as bhattacharyya
 from divjax.divergences import cauchy_schwarz as cauchy_schwarz
+from divjax.divergences import check_convex as check_convex
 from divjax.divergences import chernoff as chernoff
 from divjax.divergences import cramer as cramer
 from divjax.divergences import energy as energy

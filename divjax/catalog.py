@@ -1,10 +1,16 @@
-"""The catalogue: one table of every divergence, its range, what it is measured on, and how it is best fitted."""
+"""The catalogue: one table of every divergence, its range, what it is measured on, and how it is best fitted.
+
+``python -m divjax.catalog`` prints docs/catalogue.md.
+"""
 
 import difflib
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from divjax import discretize as dz
@@ -14,14 +20,13 @@ Leaf = Callable[..., Array]
 
 
 class Entry(NamedTuple):
-    """One divergence. ``function(*discretize(p, q), **params)`` is its value."""
+    """One divergence. ``function(*discretize(p, q), **params)`` is its value; both are None for closed forms only."""
 
     name: str
     formula: str
-    function: Leaf
-    discretize: Callable[..., Any]  # what it is measured on: quadrature, coupling or cdfs
-    low: str
-    high: str
+    function: Leaf | None
+    discretize: Callable[..., Any] | None  # what it is measured on: quadrature, coupling or cdfs
+    high: str  # upper end of its range; the lower is 0
     symmetric: str
     metric: str  # "yes", "its root", "no"
     reference: str
@@ -30,6 +35,9 @@ class Entry(NamedTuple):
     objective: Leaf | None = None  # a monotone function of it that is easier to minimise
     kinked: bool = False  # its integrand has kinks where p = q: nodes should know
     alias: str = ""  # how it is called with a parameter, if not by its name: alpha_0.5
+    closed: str = ""  # its name in divjax.exact, if not its own
+    needs: str = ""  # of p and q, if its discretisation does not say it
+    bases: tuple[str, ...] = ()  # of monte_carlo that are valid for it
 
     def measure(self, p: Any, q: Any) -> Array:
         """The divergence between two distributions (or, for coupling and cdfs, samples)."""
@@ -40,68 +48,87 @@ class Entry(NamedTuple):
         return self._on(self.objective or self.function, p, q)
 
     def _on(self, function, p, q):
-        arrays = self.discretize(p, q, crossings=4 if self.kinked else 0)
+        arrays = _measured(self).discretize(p, q, crossings=4 if self.kinked else 0)
         return function(*arrays, **({self.parameter: self.default} if self.parameter else {}))
+
+    def routes(self) -> tuple[str, ...]:
+        """The ways to its value, each a name below ``divjax``."""
+        inside = [(f"exact.{self.closed or self.name}"), f"logits.{self.name}", f"bounds.{self.name}"]
+        own = [self.discretize.__name__] if self.discretize else []
+        return (*own, *(["monte_carlo"] if self.bases else []), *filter(_exists, inside))
+
+
+def _exists(route):
+    module, name = route.split(".")
+    return hasattr(importlib.import_module(f"divjax.{'exact.' * (module == 'bounds')}{module}"), name)
 
 
 ENTRIES = (
-    Entry("kl", "∫ p log(p/q)", dv.kl, dz.quadrature, "0", "∞", "no", "no", "Kullback, Leibler 1951"),
-    Entry("reverse_kl", "∫ q log(q/p)", dv.reverse_kl, dz.quadrature, "0", "∞", "no", "no", "Kullback, Leibler 1951"),
-    Entry("jeffreys", "∫ (p−q) log(p/q)", dv.jeffreys, dz.quadrature, "0", "∞", "yes", "no", "Jeffreys 1946"),
-    Entry("jensen_shannon", "w KL(p‖m) + (1−w) KL(q‖m), m = w p + (1−w) q", dv.jensen_shannon, dz.quadrature, "0",
+    Entry("kl", "∫ p log(p/q)", dv.kl, dz.quadrature, "∞", "no", "no", "Kullback, Leibler 1951"),
+    Entry("reverse_kl", "∫ q log(q/p)", dv.reverse_kl, dz.quadrature, "∞", "no", "no", "Kullback, Leibler 1951"),
+    Entry("jeffreys", "∫ (p−q) log(p/q)", dv.jeffreys, dz.quadrature, "∞", "yes", "no", "Jeffreys 1946"),
+    Entry("jensen_shannon", "w KL(p‖m) + (1−w) KL(q‖m), m = w p + (1−w) q", dv.jensen_shannon, dz.quadrature,
           "log 2", "at ½", "its root", "Lin 1991; Huszár 2015", "weight", 0.5),
-    Entry("squared_hellinger", "1 − ∫ √(p q)", dv.squared_hellinger, dz.quadrature, "0", "1", "yes", "its root",
+    Entry("squared_hellinger", "1 − ∫ √(p q)", dv.squared_hellinger, dz.quadrature, "1", "yes", "its root",
           "Hellinger 1909"),
-    Entry("bhattacharyya", "−log ∫ √(p q)", dv.bhattacharyya, dz.quadrature, "0", "∞", "yes", "no",
+    Entry("bhattacharyya", "−log ∫ √(p q)", dv.bhattacharyya, dz.quadrature, "∞", "yes", "no",
           "Bhattacharyya 1943"),
-    Entry("chernoff", "max over a of −log ∫ pᵃ q¹⁻ᵃ", dv.chernoff, dz.quadrature, "0", "∞", "yes", "no",
+    Entry("chernoff", "max over a of −log ∫ pᵃ q¹⁻ᵃ", dv.chernoff, dz.quadrature, "∞", "yes", "no",
           "Chernoff 1952"),
-    Entry("triangular", "∫ (p−q)²/(p+q)", dv.triangular, dz.quadrature, "0", "2", "yes", "its root", "Le Cam 1986"),
-    Entry("total_variation", "½ ∫ abs(p−q)", dv.total_variation, dz.quadrature, "0", "1", "yes", "yes",
+    Entry("triangular", "∫ (p−q)²/(p+q)", dv.triangular, dz.quadrature, "2", "yes", "its root", "Le Cam 1986"),
+    Entry("total_variation", "½ ∫ abs(p−q)", dv.total_variation, dz.quadrature, "1", "yes", "yes",
           "Jordan 1881", kinked=True),
-    Entry("pearson_chi2", "∫ (p−q)²/q", dv.pearson_chi2, dz.quadrature, "0", "∞", "no", "no", "Pearson 1900",
+    Entry("pearson_chi2", "∫ (p−q)²/q", dv.pearson_chi2, dz.quadrature, "∞", "no", "no", "Pearson 1900",
           objective=partial(dv.log_affinity, alpha=2.0)),
-    Entry("neyman_chi2", "∫ (p−q)²/p", dv.neyman_chi2, dz.quadrature, "0", "∞", "no", "no", "Neyman 1949",
+    Entry("neyman_chi2", "∫ (p−q)²/p", dv.neyman_chi2, dz.quadrature, "∞", "no", "no", "Neyman 1949",
           objective=partial(dv.log_affinity, alpha=-1.0)),
-    Entry("alpha_divergence", "(1 − ∫ pᵃ q¹⁻ᵃ) / (a (1−a))", dv.alpha_divergence, dz.quadrature, "0", "∞", "no",
+    Entry("alpha_divergence", "(1 − ∫ pᵃ q¹⁻ᵃ) / (a (1−a))", dv.alpha_divergence, dz.quadrature, "∞", "no",
           "no", "Minka 2005", "alpha", 0.5, alias="alpha"),
-    Entry("renyi", "log ∫ pᵃ q¹⁻ᵃ / (a−1)", dv.renyi, dz.quadrature, "0", "∞", "no", "no", "Rényi 1961", "alpha",
+    Entry("renyi", "log ∫ pᵃ q¹⁻ᵃ / (a−1)", dv.renyi, dz.quadrature, "∞", "no", "no", "Rényi 1961", "alpha",
           0.5),
-    Entry("tsallis", "(∫ pᵃ q¹⁻ᵃ − 1) / (a−1)", dv.tsallis, dz.quadrature, "0", "∞", "no", "no", "Tsallis 1998",
+    Entry("tsallis", "(∫ pᵃ q¹⁻ᵃ − 1) / (a−1)", dv.tsallis, dz.quadrature, "∞", "no", "no", "Tsallis 1998",
           "alpha", 0.5),
-    Entry("beta_divergence", "∫ q¹⁺ᵇ − (1+1/b) p qᵇ + p¹⁺ᵇ/b", dv.beta_divergence, dz.quadrature, "0", "∞", "no",
+    Entry("beta_divergence", "∫ q¹⁺ᵇ − (1+1/b) p qᵇ + p¹⁺ᵇ/b", dv.beta_divergence, dz.quadrature, "∞", "no",
           "no", "Basu et al. 1998", "beta", 0.5, alias="beta"),
     Entry("gamma_divergence", "log∫p¹⁺ᵍ/(g(1+g)) − log∫p qᵍ/g + log∫q¹⁺ᵍ/(1+g)", dv.gamma_divergence, dz.quadrature,
-          "0", "∞", "no", "no", "Fujisawa, Eguchi 2008", "gamma", 0.5, alias="gamma"),
-    Entry("l2", "∫ (p−q)²", dv.l2, dz.quadrature, "0", "∞", "yes", "its root", "Scott 2001"),
-    Entry("cauchy_schwarz", "−log (∫ p q / √(∫p² ∫q²))", dv.cauchy_schwarz, dz.quadrature, "0", "∞", "yes", "no",
+          "∞", "no", "no", "Fujisawa, Eguchi 2008", "gamma", 0.5, alias="gamma"),
+    Entry("l2", "∫ (p−q)²", dv.l2, dz.quadrature, "∞", "yes", "its root", "Scott 2001"),
+    Entry("cauchy_schwarz", "−log (∫ p q / √(∫p² ∫q²))", dv.cauchy_schwarz, dz.quadrature, "∞", "yes", "no",
           "Príncipe 2000"),
-    Entry("wasserstein", "(∫ abs(P⁻¹−Q⁻¹)ᵏ du)^(1/k)", dv.wasserstein, dz.coupling, "0", "∞", "yes", "yes",
-          "Villani 2003", "order", 1.0, objective=dv.transport_cost, kinked=True),
-    Entry("cramer", "∫ (P−Q)² dx", dv.cramer, dz.cdfs, "0", "∞", "yes", "its root", "Cramér 1928"),
-    Entry("energy", "2 ∫ (P−Q)² dx", dv.energy, dz.cdfs, "0", "∞", "yes", "its root", "Székely, Rizzo 2013"),
+    Entry("wasserstein", "(∫ abs(P⁻¹−Q⁻¹)ᵏ du)^(1/k)", dv.wasserstein, dz.coupling, "∞", "yes", "yes",
+          "Villani 2003", "order", 1.0, objective=dv.transport_cost, kinked=True, closed="wasserstein2"),
+    Entry("cramer", "∫ (P−Q)² dx", dv.cramer, dz.cdfs, "∞", "yes", "its root", "Cramér 1928"),
+    Entry("energy", "2 ∫ (P−Q)² dx", dv.energy, dz.cdfs, "∞", "yes", "its root", "Székely, Rizzo 2013"),
 )  # fmt: skip
 
-CATALOG = {entry.name: entry for entry in ENTRIES}
+CLOSED_FORMS = (
+    Entry("fisher", "∫ p ‖∇log p − ∇log q‖²", None, None, "∞", "no", "no", "Hyvärinen 2005", needs="scores"),
+    Entry("mmd2", "E k(X,X′) + E k(Y,Y′) − 2 E k(X,Y), k Gaussian", None, None, "2", "yes", "its root",
+          "Gretton et al. 2012", "bandwidth", needs="samples"),
+)  # fmt: skip
+
+CATALOG = {entry.name: entry for entry in ENTRIES + CLOSED_FORMS}
 
 
 def lookup(name: str) -> Entry:
     """The entry of a name, which may end in a parameter: ``wasserstein_2``, ``jensen_shannon_0.1``, ``alpha_0.25``.
 
-    Raises ValueError, with the known names and the nearest, for one that is not in the catalogue.
+    Raises ValueError, with the known names and the nearest, for one that is not in the catalogue, has a parameter
+    outside its domain, or is not measured on arrays.
     """
     if name in CATALOG:
-        return CATALOG[name]
+        return _measured(CATALOG[name])
     stem, _, number = name.rpartition("_")
     entry = next((entry for entry in ENTRIES if stem in (entry.name, entry.alias) and stem), None)
     if entry is None or not entry.parameter or not _is_number(number):
+        known = [entry.name for entry in ENTRIES]
         aliases = [entry.alias for entry in ENTRIES if entry.alias]
-        near = difflib.get_close_matches(stem if entry else name, [*CATALOG, *aliases], 1, 0.0)[0]
+        near = difflib.get_close_matches(stem if entry else name, [*known, *aliases], 1, 0.0)[0]
         with_parameter = ", ".join(
             f"{entry.alias or entry.name}_<{entry.parameter}>" for entry in ENTRIES if entry.parameter
         )
         raise ValueError(
-            f"Expected a divergence out of {', '.join(CATALOG)}, or with its parameter {with_parameter}; "
+            f"Expected a divergence out of {', '.join(known)}, or with its parameter {with_parameter}; "
             f"got {name!r}. Did you mean {near!r}?"
         )
     value = float(number)
@@ -120,31 +147,70 @@ def _is_number(text):
         return False
 
 
-_DOMAINS = {
-    "weight": (0.0, 1.0),
-    "order": (1.0, float("inf")),
-    "beta": (0.0, float("inf")),
-    "gamma": (0.0, float("inf")),
-}
+def _measured(entry):
+    if entry.discretize is None:
+        raise ValueError(
+            f"Expected a divergence that is measured on arrays; got {entry.name!r}, which has closed forms only. Call "
+            f"dj.exact.{entry.name}(p, q), or choose one of {', '.join(entry.name for entry in ENTRIES)}."
+        )
+    return entry
 
 
 def _check_parameter(entry, value):
-    low, high = _DOMAINS.get(entry.parameter, (-float("inf"), float("inf")))
-    if entry.name in ("renyi", "tsallis"):
-        low = 0.0
-    if not low <= value <= high:
-        raise ValueError(f"Expected {entry.parameter} of {entry.name} in [{low:g}, {high:g}]; got {value:g}.")
+    """The function itself knows its domain."""
+    node = jax.ShapeDtypeStruct((1,), jnp.float32)
+    try:
+        jax.eval_shape(lambda x: entry.function(x, x, **{entry.parameter: value}), node)
+    except ValueError as error:
+        raise ValueError(str(error).replace(f"Expected {entry.parameter} in", f"Expected {entry.parameter} of "
+                                            f"{entry.name} in").splitlines()[0]) from None  # fmt: skip
 
 
-def markdown() -> str:
-    """The catalogue as the table in the README."""
-    rows = [
-        "| name | definition | range | symmetric | metric | measured on | source |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for entry in ENTRIES:
-        parameter = f"({entry.parameter}={entry.default:g})" if entry.parameter else ""
-        cells = (f"`{entry.name}{parameter}`", entry.formula, f"[{entry.low}, {entry.high}]", entry.symmetric,
-                 entry.metric, f"`{entry.discretize.__name__}`", entry.reference)  # fmt: skip
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows) + "\n"
+def _call(entry):
+    default = "" if entry.default is None else f"={entry.default:g}"
+    return f"`{entry.name}{f'({entry.parameter}{default})' if entry.parameter else ''}`"
+
+
+def _needs(entry):
+    known = {dz.quadrature: "densities", dz.coupling: "quantiles or samples", dz.cdfs: "cdfs or samples"}
+    return entry.needs or known[entry.discretize]
+
+
+SHORT: Mapping[str, Callable[[Entry], str]] = {
+    "name": _call,
+    "definition": lambda entry: entry.formula,
+    "range": lambda entry: f"[0, {entry.high}]",
+    "symmetric": lambda entry: entry.symmetric,
+    "metric": lambda entry: entry.metric,
+    "measured on": lambda entry: f"`{entry.discretize.__name__}`",
+    "source": lambda entry: entry.reference,
+}
+FULL: Mapping[str, Callable[[Entry], str]] = {
+    **{title: column for title, column in SHORT.items() if title not in ("measured on", "source")},
+    "bounded": lambda entry: "no" if entry.high == "∞" else "yes",
+    "needs": _needs,
+    "routes": lambda entry: ", ".join(f"`{route}`" for route in entry.routes()),
+    "source": SHORT["source"],
+}
+
+
+def markdown(columns: Mapping[str, Callable[[Entry], str]] = SHORT, entries: tuple[Entry, ...] = ENTRIES) -> str:
+    """The catalogue as a table: the one in the README."""
+    rows = [list(columns), ["---"] * len(columns), *([cell(entry) for cell in columns.values()] for entry in entries)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows).replace("| --- |", "|---|").replace(" --- |", "---|")
+
+
+def document() -> str:
+    """docs/catalogue.md: every divergence and every way to its value."""
+    return f"""# The catalogue
+
+p is the target and q the model, values are in nats, and the names are those of `divjax`. *needs* is what has to be
+known of p and q. A *route* is a way to the value: nodes of `quadrature`, `cdfs` or a `coupling` of the two, a closed
+form in `exact`, `bounds` between Gaussian mixtures, `logits` for two softmaxes. An upper end ∞ is reached where the
+supports differ, or where an integral diverges. Made by `python -m divjax.catalog`.
+
+{markdown(FULL, ENTRIES + CLOSED_FORMS)}"""
+
+
+if __name__ == "__main__":
+    print(document(), end="")

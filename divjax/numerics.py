@@ -11,19 +11,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 
-def promote(*values: ArrayLike) -> tuple[Array, ...]:
-    """To arrays of one floating dtype (at least float32), not broadcast."""
-    if dist := next((value for value in values if hasattr(value, "log_prob")), None):
-        raise TypeError(
-            f"Expected arrays such as log-densities; got the distribution {type(dist).__name__}. Discretise first: "
-            "kl(*quadrature(p, q))."
-        )
-    dtype = jnp.result_type(*values)
-    dtype = jnp.promote_types(dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.float32, jnp.float32)
-    dtype = jax.dtypes.canonicalize_dtype(dtype)
-    return tuple(jnp.asarray(value, dtype) for value in values)
-
-
 def log_ratio(log_p: Array, log_q: Array) -> Array:
     """log p − log q, which is 0 where p = q = 0 and ±inf where one of the two is 0."""
     both_zero = (log_p == -jnp.inf) & (log_q == -jnp.inf)
@@ -38,6 +25,18 @@ def finite(x: Array) -> Array:
 def bounded_exp(x: Array) -> Array:
     """exp(x), held at a large finite number where it would overflow, so that 0 · exp(x) is 0."""
     return jnp.exp(jnp.minimum(x, math.log(jnp.finfo(x.dtype).max) - 4.0))
+
+
+def over_order(x: Array, order: Array) -> Array:
+    """x / order for order > 0, and +inf, a constant, at and below 0; x ≥ 0.
+
+    So close to 0 that a derivative in the order would overflow, the order is a constant too.
+    """
+    positive, top = order > 0.0, 1e-3 * jnp.finfo(x.dtype).max
+    safe = jnp.where(positive, order, 1.0)
+    steep = safe * safe * safe * top <= x
+    quotient = jnp.where(steep, x / jax.lax.stop_gradient(safe), x / jnp.where(steep, 1.0, safe))
+    return jnp.where(positive, quotient, jnp.inf)
 
 
 def _terms(dtype: jnp.dtype, radius: float) -> int:

@@ -1,3 +1,7 @@
+import inspect
+import operator
+from pathlib import Path
+
 import distrax
 import jax
 import jax.numpy as jnp
@@ -43,7 +47,9 @@ def test_names_with_a_parameter():
     [
         ("jensen_shanon", "'jensen_shannon'"),
         ("kl_2", "'kl'"),
-        ("wasserstein_0.5", r"\[1, inf\]"),
+        ("wasserstein_0.5", r"order of wasserstein in \[1, inf\)"),
+        ("renyi_-1", r"alpha of renyi in \[0, inf\)"),
+        ("fisher", r"closed forms only\. Call dj\.exact\.fisher\(p, q\), or choose one of kl"),
         ("alpha_nan", "alpha"),
         ("jensen_shannon_2", r"\[0, 1\]"),
         ("", "kl"),
@@ -54,7 +60,29 @@ def test_unknown_names_are_refused_with_the_nearest(name, message):
         catalog.lookup(name)
 
 
-def test_the_readme_has_the_table():
-    from pathlib import Path
+ROOT = Path(__file__).parents[1]
 
-    assert catalog.markdown() in (Path(__file__).parents[1] / "README.md").read_text()
+
+def test_the_tables_are_current():
+    assert catalog.markdown() in (ROOT / "README.md").read_text()
+    assert catalog.document() == (ROOT / "docs" / "catalogue.md").read_text()
+
+
+@pytest.mark.parametrize("entry", catalog.CATALOG.values(), ids=lambda entry: entry.name)
+def test_every_route_leads_somewhere(entry):
+    for route in entry.routes():
+        assert callable(operator.attrgetter(route)(dj))
+    assert entry.routes()
+
+
+def test_every_function_of_the_routes_is_in_the_catalogue():
+    routes = {route for entry in catalog.CATALOG.values() for route in entry.routes()}
+    for module in ("exact", "logits"):
+        leaves = {name for name, f in vars(getattr(dj, module)).items() if inspect.isfunction(f)}
+        leaves -= {"f_divergence", "exponential_family", "from_curvature", "from_log_partition"}
+        assert {f"{module}.{name}" for name in leaves} <= routes
+
+
+def test_closed_forms_are_not_measured():
+    with pytest.raises(ValueError, match="closed forms only"):
+        catalog.CATALOG["mmd2"].measure(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "divjax"
 
 # module or subpackage -> what it may import of divjax; itself always
-CORE = {"measures", "status", "numerics"}
+CORE = {"measures", "status", "numerics", "operands"}
 LEAVES = CORE | {"divergences"}
 ARRAYS = LEAVES | {"discretize", "exact"}
 MODELS = ARRAYS | {"estimate", "models", "targets", "iteration"}
@@ -20,6 +20,7 @@ MAY = {
     "measures": set(),
     "status": set(),
     "numerics": set(),
+    "operands": set(),
     "iteration": {"status"},
     "divergences": CORE,
     "discretize": LEAVES | {"exact"},

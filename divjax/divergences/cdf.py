@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from divjax import numerics as nu
+from divjax import operands as op
 
 
 def cramer(cdf_p: Float[Array, " n"], cdf_q: Float[Array, " n"], log_w: ArrayLike = 0.0) -> Float[Array, ""]:
@@ -11,7 +11,7 @@ def cramer(cdf_p: Float[Array, " n"], cdf_q: Float[Array, " n"], log_w: ArrayLik
 
     cdf_p, cdf_q, log_w: ``Cdfs``, e.g. ``cramer(*cdfs(p, q))``. Finite wherever both means are, whatever the supports.
     """
-    cdf_p, cdf_q, log_w = nu.promote(cdf_p, cdf_q, log_w)
+    cdf_p, cdf_q, log_w = op.operands(cdf_p, cdf_q, log_w, names=("cdf_p", "cdf_q"))
     root = jnp.exp(0.5 * log_w) * (cdf_p - cdf_q)
     return jnp.sum(root * root)
 

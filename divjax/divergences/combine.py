@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
-from divjax import numerics as nu
+from divjax import operands as op
 
 Divergence = Callable[..., Array]
 
@@ -16,7 +16,16 @@ def _log_mixture(log_p, log_q, weight):
     top = jnp.maximum(log_p, log_q)
     top = jnp.where(top == -jnp.inf, 0.0, top)
     total = weight * jnp.exp(log_p - top) + (1.0 - weight) * jnp.exp(log_q - top)
-    return jnp.where(total > 0.0, top + jnp.log(jnp.where(total > 0.0, total, 1.0)), -jnp.inf)
+    # Where the larger has no weight and the smaller underflows beside it, the mixture is the smaller.
+    alone = jnp.where(weight > 0.5, log_p, log_q)
+    return jnp.where(total > 0.0, top + jnp.log(jnp.where(total > 0.0, total, 1.0)), alone)
+
+
+def _share(weight, part):
+    """weight · part; an infinite part is a constant, and 0 where it has no weight."""
+    infinite = jnp.isinf(part)
+    constant = jnp.where(jnp.asarray(weight) == 0.0, 0.0, part)
+    return jnp.where(infinite, constant, weight * jnp.where(infinite, 0.0, part))
 
 
 def reverse(divergence: Divergence) -> Divergence:
@@ -39,9 +48,10 @@ def symmetrize(divergence: Divergence) -> Divergence:
 
 def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
     """D(p, w p + (1−w) q): finite where D is not, since the second argument covers the first (Lee 1999)."""
+    op.parameter(weight, "weight", 0.0, 1.0)
 
     def skewed(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
-        log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+        log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
         return divergence(log_p, _log_mixture(log_p, log_q, weight), log_w, **params)
 
     return skewed
@@ -49,11 +59,12 @@ def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
 
 def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
     """w D(p, m) + (1−w) D(q, m) with m = w p + (1−w) q, e.g. Jensen-Shannon from kl."""
+    op.parameter(weight, "weight", 0.0, 1.0)
 
     def jensen_divergence(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
-        log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+        log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
         log_m = _log_mixture(log_p, log_q, weight)
         p_part, q_part = divergence(log_p, log_m, log_w, **params), divergence(log_q, log_m, log_w, **params)
-        return weight * p_part + (1.0 - weight) * q_part
+        return _share(weight, p_part) + _share(1.0 - weight, q_part)
 
     return jensen_divergence

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from divjax import numerics as nu
+from divjax import operands as op
+from divjax.divergences.convex import check_convex
 
 Term = Callable[..., Array]
 LogDensity = Float[Array, " n"]
@@ -28,33 +30,41 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
 
     @jax.custom_jvp
     def term(log_p, log_q, log_w, *params):
-        d = nu.log_ratio(log_p, log_q)
-        return value(log_p + log_w, log_q + log_w, d, *params)
+        a, b, d, infinite = _weighted(log_p, log_q, log_w)
+        return jnp.where(infinite, jnp.inf, value(a, b, d, *params))
 
     @term.defjvp
     def jvp(primals, tangents):
         log_p, log_q, log_w, *params = primals
         dlog_p, dlog_q, dlog_w, *dparams = tangents
-        d = nu.log_ratio(log_p, log_q)
+        a, b, d, _ = _weighted(log_p, log_q, log_w)
+        out = term(*primals)
+        # A term that is infinite has derivative 0: it is differentiated at p = q = 1, where every derivative is 0.
+        a, b, d = (jnp.where(jnp.isinf(out), 0.0, x) for x in (a, b, d))
         # Where one density is 0 the log-ratio is held so far out that its exponentials are 0 and its products finite.
         far = jnp.sqrt(jnp.finfo(d.dtype).max)
-        by_p, by_q = partials(log_p + log_w, log_q + log_w, jnp.clip(d, -far, far), *params)
-        out = term(*primals)
-        by_p, by_q = (jnp.where(jnp.isinf(out), 0.0, by) for by in (by_p, by_q))
+        by_p, by_q = partials(a, b, jnp.clip(d, -far, far), *params)
         tangent = by_p * dlog_p + by_q * dlog_q + (by_p + by_q) * dlog_w
         if params:
-            # A term that is infinite has derivative 0: it is differentiated at p = q = 1 instead.
-            is_finite = jnp.isfinite(out)
-            weighted = tuple(jnp.where(is_finite, x, 0.0) for x in (log_p + log_w, log_q + log_w, d))
-            tangent = tangent + jax.jvp(lambda *ps: value(*weighted, *ps), tuple(params), tuple(dparams))[1]
+            tangent = tangent + jax.jvp(lambda *ps: value(a, b, d, *ps), tuple(params), tuple(dparams))[1]
         return out, tangent
 
     return term
 
 
+def _weighted(log_p, log_q, log_w):
+    """The logarithms of both weighted densities and of their ratio, and where the term is infinite.
+
+    That is where a weighted density exceeds the dtype, unless p = q there; p = q = 1 takes its place.
+    """
+    a, b, d = log_p + log_w, log_q + log_w, nu.log_ratio(log_p, log_q)
+    overflow = jnp.maximum(a, b) > jnp.log(jnp.finfo(d.dtype).max) - 12.0  # room for a factor d, for 1 / weight
+    return *(jnp.where(overflow, 0.0, x) for x in (a, b, d)), overflow & (d != 0.0)
+
+
 def _total(term: Term, log_p: Array, log_q: Array, log_w: ArrayLike, *params: ArrayLike) -> Scalar:
-    log_p, log_q, log_w, *params = nu.promote(log_p, log_q, log_w, *params)
-    return jnp.sum(term(log_p, log_q, jnp.broadcast_to(log_w, jnp.broadcast_shapes(log_p.shape, log_q.shape)), *params))
+    log_p, log_q, log_w, *params = op.operands(log_p, log_q, log_w, *params)
+    return jnp.sum(term(log_p, log_q, jnp.broadcast_to(log_w, log_p.shape), *params))
 
 
 def _kl_value(a, b, d):
@@ -114,9 +124,18 @@ def jeffreys(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Sc
 
 
 def _log_ratios_to_mixture(d, weight):
-    """log(p/m) and log(q/m) for m = w p + (1−w) q, from the smaller of the two exponentials."""
-    decay = jnp.expm1(-jnp.abs(d))
-    nearest = -jnp.log1p(jnp.where(d >= 0.0, 1.0 - weight, weight) * decay)
+    """log(p/m) and log(q/m) for m = w p + (1−w) q, from the smaller of the two exponentials; finite."""
+    far = jnp.sqrt(jnp.finfo(d.dtype).max)
+    d = jnp.clip(d, -far, far)
+    of_larger = jnp.where(d >= 0.0, weight, 1.0 - weight)
+    of_smaller = jnp.where(d >= 0.0, 1.0 - weight, weight)
+    # log of of_larger + of_smaller e^(−|d|), the mixture over the larger density
+    loss = of_smaller * jnp.expm1(-jnp.abs(d))
+    near = loss > -0.5
+    total = of_larger + of_smaller * jnp.exp(-jnp.abs(d))
+    alone = total == 0.0  # the larger has no weight and the smaller underflows: the mixture is the smaller
+    by_logarithm = -jnp.log(jnp.where(near | alone, 1.0, total))
+    nearest = jnp.where(near, -jnp.log1p(jnp.where(near, loss, 0.0)), jnp.where(alone, jnp.abs(d), by_logarithm))
     return jnp.where(d >= 0.0, nearest, nearest + d), jnp.where(d >= 0.0, nearest - d, nearest)
 
 
@@ -143,7 +162,7 @@ def jensen_shannon(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0,
     In [0, −w log w − (1−w) log(1−w)], at most log 2, finite for any supports. weight in [0, 1]; symmetric at ½.
     The value divided by w tends to KL(p‖q) as w → 0, divided by 1−w to KL(q‖p) as w → 1.
     """
-    return _total(_jensen_shannon, log_p, log_q, log_w, weight)
+    return _total(_jensen_shannon, log_p, log_q, log_w, op.parameter(weight, "weight", 0.0, 1.0))
 
 
 def _hellinger_value(a, b, d):
@@ -239,18 +258,25 @@ def f_divergence(
 
     f maps arrays elementwise and must be finite on (0, ∞). f(t) − f'(1) (t − 1) is what is summed: the same
     divergence, with non-negative terms. ``slope`` = lim f(t)/t as t → ∞ is the price of p where q = 0.
+
+    That f is convex is assumed; ``check_convex(f)`` tests it on a grid, and is called here when JAX's own debug switch
+    is on: ``jax.config.update("jax_enable_checks", True)``. ValueError then names the interval.
     """
-    log_p, log_q, log_w, slope = nu.promote(log_p, log_q, log_w, slope)
-    d = nu.log_ratio(log_p, log_q)
+    if jax.config.jax_enable_checks:
+        check_convex(f)
+    slope = op.parameter(slope, "slope", infinite=True)
+    log_p, log_q, log_w, slope = op.operands(log_p, log_q, log_w, slope)
+    log_p, log_q, d, infinite = _weighted(log_p, log_q, log_w)
     one = jnp.ones_like(d)
     tilt = jax.jvp(f, (one,), (one,))[1]
     bound = jnp.log(jnp.finfo(d.dtype).max) / 4
     below = jnp.exp(jnp.clip(d, -bound, 0.0))  # p/q where p ≤ q: q f(p/q)
     above = jnp.exp(jnp.clip(d, 0.0, bound))  # p/q where p > q: p f(t)/t, which does not overflow
-    low = jnp.exp(log_q + log_w) * (f(below) - tilt * (below - 1.0))
-    high = jnp.exp(log_p + log_w) * (f(above) / above - tilt * (1.0 - 1.0 / above))
+    low = jnp.exp(log_q) * (f(below) - tilt * (below - 1.0))
+    high = jnp.exp(log_p) * (f(above) / above - tilt * (1.0 - 1.0 / above))
     # p · slope where q = 0; an infinite slope is a constant there, so that it is not multiplied by a gradient of 0.
-    priced, is_finite = (d == jnp.inf) & (log_p + log_w > -jnp.inf), jnp.isfinite(slope)
-    alone = jnp.exp(log_p + log_w) * (jnp.where(is_finite, slope, 0.0) - tilt)
+    priced, is_finite = (d == jnp.inf) & (log_p > -jnp.inf), jnp.isfinite(slope)
+    alone = jnp.exp(log_p) * (jnp.where(is_finite, slope, 0.0) - tilt)
     alone = jnp.where(priced, jnp.where(is_finite, alone, slope), 0.0)
-    return jnp.sum(jnp.where(d <= 0.0, low, jnp.where(d == jnp.inf, alone, high)))
+    terms = jnp.where(d <= 0.0, low, jnp.where(d == jnp.inf, alone, high))
+    return jnp.sum(jnp.where(infinite, jnp.inf, terms))

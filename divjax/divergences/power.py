@@ -5,11 +5,14 @@ that ``jax.vmap`` over it is one program, and its limits are smooth: alpha → 0
 Kullback-Leibler divergences, in value and in derivative.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
 from divjax import numerics as nu
+from divjax import operands as op
 from divjax.divergences.f import LogDensity, Scalar, _total, _with_partials, squared_hellinger
 
 
@@ -35,9 +38,7 @@ def _alpha_far(log_p, log_q, d, order):
     power = (jnp.exp(log_q + jnp.where(small, 0.0, order * d)) - q) / safe_order
     value = (p - q - jnp.where(small, slope, power)) / (1.0 - order)
     # Where only p is positive: p / (1 − order), order ≤ ½. Where only q is: q / order, infinite for order ≤ 0.
-    positive = order > 0.0
-    alone_q = jnp.where(positive, q / jnp.where(positive, order, 1.0), jnp.inf)
-    return jnp.where(only_p, p / (1.0 - order), jnp.where(only_q, alone_q, value))
+    return jnp.where(only_p, p / (1.0 - order), jnp.where(only_q, nu.over_order(q, order), value))
 
 
 def _alpha_partials(a, b, d, alpha):
@@ -63,7 +64,7 @@ def alpha_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.
     α → 1 is kl, α → 0 reverse_kl, ½ is 4 squared_hellinger, 2 is pearson_chi2 / 2, −1 neyman_chi2 / 2.
     +inf where q = 0 < p for α ≥ 1, where p = 0 < q for α ≤ 0.
     """
-    return _total(_alpha, log_p, log_q, log_w, alpha)
+    return _total(_alpha, log_p, log_q, log_w, op.parameter(alpha, "alpha"))
 
 
 def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
@@ -71,11 +72,12 @@ def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alp
 
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, α = 0 gives ∫ q over p = 0, which is 0 where the supports agree.
     """
-    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    alpha = op.parameter(alpha, "alpha", 0.0)
+    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
     divergence = alpha_divergence(log_p, log_q, log_w, alpha=alpha)
     is_finite = jnp.isfinite(divergence)
     # At α = 0 what is left of an infinite α-divergence is the mass of q where p = 0.
-    outside = jnp.sum(jnp.where(log_p == -jnp.inf, jnp.exp(log_q + log_w), 0.0))
+    outside = jnp.sum(nu.bounded_exp(jnp.where(log_p == -jnp.inf, log_q + log_w, -jnp.inf)))
     infinite = jnp.where(alpha == 0.0, outside, jnp.inf)
     return jnp.where(is_finite, alpha * jnp.where(is_finite, divergence, 0.0), infinite)
 
@@ -86,7 +88,8 @@ def log_affinity(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *
     In log space throughout, so that it is finite where its exponential overflows: α = 2 is log(1 + pearson_chi2) and
     α = −1 log(1 + neyman_chi2), to be minimised in their place. Near p = q ``renyi`` has more digits.
     """
-    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    alpha = op.parameter(alpha, "alpha")
+    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
     powers = alpha * nu.finite(log_p) + (1.0 - alpha) * nu.finite(log_q)
     p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
     powers = jnp.where((p_zero & (alpha >= 0.0)) | (q_zero & (alpha <= 1.0)), -jnp.inf, powers)
@@ -101,7 +104,8 @@ def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, 2 is log(1 + pearson_chi2), α = ½ is 2 bhattacharyya. Computed from
     alpha_divergence near p = q and α = 1, where the logarithm cancels, and in log space where that one overflows.
     """
-    log_p, log_q, log_w, alpha = nu.promote(log_p, log_q, log_w, alpha)
+    alpha = op.parameter(alpha, "alpha", 0.0)
+    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
     log_sum = log_affinity(log_p, log_q, log_w, alpha=alpha)
     near = (jnp.abs(log_sum) < 0.5) | (alpha == 1.0)
     # Where the other branch is taken alpha_divergence may overflow, and its derivatives with it: it gets p = q there.
@@ -112,9 +116,10 @@ def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha
 
 
 def _infinite_or(x, function):
-    """function(x) for finite x; +inf, a constant, where x is infinite."""
-    infinite = jnp.isinf(x)
-    return jnp.where(infinite, jnp.inf, function(jnp.where(infinite, 0.0, x)))
+    """function(x) for finite x; +inf where x is infinite. Where x is so large that squares overflow, a constant."""
+    infinite, large = jnp.isinf(x), jnp.abs(x) > 1e-3 * math.sqrt(jnp.finfo(x.dtype).max)
+    constant = jax.lax.stop_gradient(jnp.where(infinite, jnp.inf, function(jnp.where(infinite, 0.0, x))))
+    return jnp.where(large, constant, function(jnp.where(large, 0.0, x)))
 
 
 def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -127,7 +132,7 @@ def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) 
 
 def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
     """The α in [0, 1] that maximises −log ∫ p^α q^(1−α), by bisection on the derivative (the log is convex in α)."""
-    log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+    log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
     slope = jax.grad(lambda alpha: log_affinity(log_p, log_q, log_w, alpha=alpha))
     bits = jnp.finfo(log_p.dtype).nmant + 2
 
@@ -183,9 +188,8 @@ def _beta_far(log_p, log_q, log_w, d, beta):
     cross = jnp.where(p_zero | q_zero, 0.0, jnp.exp(log_p + beta * log_q + log_w))
     p_power = jnp.where(p_zero, 0.0, jnp.exp((1.0 + beta) * log_p + log_w))
     slope = jnp.where(small, cross * d * nu.exp_slope(jnp.where(small, beta * d, 0.0)), (p_power - cross) / safe_beta)
-    positive = beta > 0.0
-    alone_p = jnp.where(positive, p_power / jnp.where(positive, beta, 1.0), jnp.inf)
-    return jnp.where(q_zero & ~p_zero & (log_w > -jnp.inf), alone_p, q_power - cross + slope)
+    alone_p = q_zero & ~p_zero & (log_w > -jnp.inf)
+    return jnp.where(alone_p, nu.over_order(p_power, beta), q_power - cross + slope)
 
 
 def beta_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, beta: ArrayLike) -> Scalar:
@@ -193,7 +197,8 @@ def beta_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0
 
     β → 0 is kl, β = 1 is l2; in between efficiency is traded for robustness against outliers in p.
     """
-    log_p, log_q, log_w, beta = nu.promote(log_p, log_q, log_w, beta)
+    beta = op.parameter(beta, "beta", 0.0)
+    log_p, log_q, log_w, beta = op.operands(log_p, log_q, log_w, beta)
     return jnp.sum(_beta_terms(log_p, log_q, log_w, beta))
 
 
@@ -203,7 +208,8 @@ def gamma_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.
     γ → 0 is kl. Unchanged when p or q is multiplied by a constant. Computed as −log(1 − γ D/(1+γ)) / γ with D the
     beta-divergence of the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
     """
-    log_p, log_q, log_w, gamma = nu.promote(log_p, log_q, log_w, gamma)
+    gamma = op.parameter(gamma, "gamma", 0.0)
+    log_p, log_q, log_w, gamma = op.operands(log_p, log_q, log_w, gamma)
     log_p, log_q = (x - nu.finite(nu.logsumexp(nu.log_power(x, 1.0 + gamma) + log_w)) / (1.0 + gamma)
                     for x in (log_p, log_q))  # fmt: skip
     distance = jnp.sum(_beta_terms(log_p, log_q, log_w, gamma))
@@ -212,7 +218,7 @@ def gamma_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.
     slope = nu.log1p_slope(jnp.where(near, gap, 0.0))
     from_distance = _infinite_or(distance, lambda distance: distance / (1.0 + gamma) * slope)
     log_cross = nu.logsumexp(log_p + nu.log_power(log_q, gamma) + log_w)
-    in_logs = _infinite_or(log_cross, lambda log_cross: -log_cross / jnp.where(near, 1.0, gamma))
+    in_logs = _infinite_or(log_cross, lambda log_cross: nu.over_order(-log_cross, jnp.where(near, 1.0, gamma)))
     return jnp.where(near, from_distance, in_logs)
 
 
@@ -227,7 +233,7 @@ def _squared_gap(log_p, log_q, log_w):
 
 def l2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
     """Squared L2 distance of the densities ∫ (p − q)² ≥ 0. In units of density; the root is a metric."""
-    return _squared_gap(*nu.promote(log_p, log_q, log_w))
+    return _squared_gap(*op.operands(log_p, log_q, log_w))
 
 
 def cauchy_schwarz(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -235,7 +241,7 @@ def cauchy_schwarz(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0)
 
     Computed as −log(1 − ½ ‖p/‖p‖ − q/‖q‖‖²), so that nothing cancels near p = q.
     """
-    log_p, log_q, log_w = nu.promote(log_p, log_q, log_w)
+    log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
     log_p, log_q = (x - 0.5 * nu.finite(nu.logsumexp(2.0 * x + log_w)) for x in (log_p, log_q))
     gap = 0.5 * _squared_gap(log_p, log_q, log_w)
     near = gap < 0.5

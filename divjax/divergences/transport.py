@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from divjax import numerics as nu
+from divjax import operands as op
 
 
 def wasserstein(
@@ -24,7 +25,8 @@ def transport_cost(
 
     For k = 2 a quadratic form in the location and the scale of q: one Newton step minimises it.
     """
-    x, y, log_w, order = nu.promote(x, y, log_w, order)
+    order = op.parameter(order, "order", 1.0)
+    x, y, log_w, order = op.operands(x, y, log_w, order, names=("x", "y"))
     distance = jnp.abs(x - y)
     moved = distance > 0.0
     cost = jnp.where(moved, jnp.where(moved, distance, 1.0) ** order, 0.0)

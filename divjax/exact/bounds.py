@@ -77,7 +77,7 @@ def _both(p: Any, q: Any) -> tuple[GaussianMixture, GaussianMixture]:
     if one is None or two is None:
         raise NotImplementedError(
             f"Expected Gaussians or mixtures of Gaussians; got {type(p).__name__} and {type(q).__name__}. "
-            "Use dj.quadrature (one dimension) or dj.Nodes of your own samples."
+            "Use dj.quadrature (few dimensions) or dj.monte_carlo."
         )
     return one, two
 

@@ -6,16 +6,19 @@ function. ``alpha`` may be traced. Where the supports differ, or the integral di
 mathematical one.
 
 Raises, all of them: ``NotImplementedError`` where no closed form is known here, naming the remedies;
-``ValueError`` for a batched distribution or unequal event shapes.
+``ValueError`` for a batched distribution, unequal event shapes, or an ``alpha`` outside its domain; ``TypeError`` for
+what is no distribution.
 """
 
 import functools
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax import operands as op
 from divjax.exact import _numerics as num
 from divjax.exact import cross_sources as cross_sources  # registers
 from divjax.exact import cross_targets as cross_targets  # registers
@@ -58,17 +61,17 @@ def jeffreys(p: Any, q: Any) -> Scalar:
 def renyi(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
     """log ∫ p^a q^(1−a) / (a−1); a → 1 is ``kl``, a = 0 is −log Q(support of p) (Rényi 1961).
 
-    +inf for a ≥ 1 where p has mass outside the support of q, or where the integral diverges. Non-positive for
-    a < 0, where it is a/(1−a) times the divergence of order 1−a of q from p.
+    +inf for a ≥ 1 where p has mass outside the support of q, or where the integral diverges. a ≥ 0, as for
+    ``tsallis``: an order a < 0 is a/(1−a) times the order 1−a of q from p.
     """
-    alpha = jnp.asarray(alpha, dtype=_dtype(alpha))
+    alpha = _order(alpha, 0.0)
     parts = closed_form("renyi", p, q).overlap(alpha)
     return _renyi(parts, alpha)
 
 
 def tsallis(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
-    """(∫ p^a q^(1−a) − 1)/(a−1); a → 1 is ``kl`` (Tsallis 1998)."""
-    alpha = jnp.asarray(alpha, dtype=_dtype(alpha))
+    """(∫ p^a q^(1−a) − 1)/(a−1); a ≥ 0; a → 1 is ``kl`` (Tsallis 1998)."""
+    alpha = _order(alpha, 0.0)
     parts = closed_form("tsallis", p, q).overlap(alpha)
     order = _renyi(parts, alpha)
     # with J = (1−a) R: (1 − e^(−J))/(1−a) = R (1 − e^(−J))/J
@@ -80,7 +83,7 @@ def alpha_divergence(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scal
 
     At most 1/(a(1−a)) for 0 < a < 1; +inf for a ≥ 1 (a ≤ 0) where p (q) has mass outside the other's support.
     """
-    alpha = jnp.asarray(alpha, dtype=_dtype(alpha))
+    alpha = _order(alpha)
     parts = closed_form("alpha_divergence", p, q).overlap(alpha)
     return _saturate(_coefficient(parts, alpha), alpha * (1.0 - alpha))
 
@@ -210,5 +213,7 @@ def _saturate(value: Array, factor: Array) -> Scalar:
     return jnp.where(infinite, limit, finite)
 
 
-def _dtype(alpha) -> jnp.dtype:
-    return jnp.result_type(float, alpha) if isinstance(alpha, int | float) else jnp.result_type(alpha)
+def _order(alpha: Array | float, low: float = -math.inf) -> Array:
+    """A scalar, in its domain where it is not traced."""
+    alpha = op.parameter(alpha, "alpha", low)
+    return jnp.asarray(alpha, jnp.result_type(float, alpha))

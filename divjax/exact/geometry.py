@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from tensorflow_probability.substrates import jax as tfp
 
+from divjax import operands as op
 from divjax.exact import _numerics as num
 from divjax.exact import families as fam
 from divjax.exact.divergences import pair_l2
@@ -131,6 +132,7 @@ def mmd2(p: Any, q: Any, *, bandwidth: Float[Array, ""] | float) -> Scalar:
     but the rounding of the smoothed scales; mixtures lose a few eps.
     """
     check(p, q)
+    bandwidth = op.parameter(bandwidth, "bandwidth", 0.0, above=True)
     one, two = gaussian_mixture(p), gaussian_mixture(q)
     if one is None or two is None:
         raise no_closed_form("mmd2", p, q)

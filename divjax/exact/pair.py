@@ -35,8 +35,13 @@ def _as(alpha: Array | float, theta: PyTree) -> Array:
 
 
 def check(p: Any, q: Any) -> None:
-    """Unbatched, of equal event shapes; ``ValueError`` otherwise."""
+    """Distributions, unbatched, of equal event shapes; ``TypeError`` or ``ValueError`` otherwise."""
     for dist in (p, q):
+        if not hasattr(dist, "batch_shape"):
+            raise TypeError(
+                f"Expected distrax or TFP distributions; got {type(dist).__name__}. Log-densities go to the divergence "
+                "itself: dj.kl(log_p, log_q)."
+            )
         if tuple(dist.batch_shape):
             raise ValueError(
                 f"Expected an unbatched distribution; got batch_shape {tuple(dist.batch_shape)}. Use "
@@ -85,8 +90,8 @@ def no_closed_form(name: str, p: Any, q: Any) -> NotImplementedError:
         )
     return NotImplementedError(
         f"Expected a pair with a closed form of {name}; got {type(p).__name__} and {type(q).__name__}, which "
-        f"have none here{reason}. Use dj.quadrature (one dimension), dj.Nodes of your own samples, or "
-        "dj.bounds (Gaussian mixtures)."
+        f"have none here{reason}. Use dj.quadrature (few dimensions), dj.monte_carlo, or dj.bounds "
+        "(KL of Gaussian mixtures)."
     )
 
 

@@ -1,9 +1,13 @@
 """Divergences with a real order: smooth through their limits, against mpmath, one program for all orders."""
 
+import functools
+
+import distrax
 import jax
 import mpmath as mp
 import numpy as np
 import pytest
+from test_leaves import NAMES, STACK
 
 import divjax as dj
 from divjax import numerics as nu
@@ -80,6 +84,77 @@ def test_value_and_derivative_in_the_order(name, x64):
                 assert abs(value - truth) <= limit * abs(truth), (pmf, order)
                 assert abs(slope - derivative) <= limit * (abs(derivative) + abs(truth)), (pmf, order)
     assert len(traces) == 1
+
+
+def gaussian_integral(p, q, a, b):
+    """∫ p^a q^b of two normals."""
+    (m, s), (n, t) = p, q
+    precision = a / s**2 + b / t**2
+    distance = a * b * (m - n) ** 2 / (a * t**2 + b * s**2) / 2
+    return (2 * mp.pi) ** ((1 - a - b) / 2) / s**a / t**b / mp.sqrt(precision) * mp.exp(-distance)
+
+
+GAUSSIAN = {
+    "alpha_divergence": lambda i, a: (1 - i(a, 1 - a)) / (a * (1 - a)),
+    "renyi": lambda i, a: mp.log(i(a, 1 - a)) / (a - 1),
+    "tsallis": lambda i, a: (i(a, 1 - a) - 1) / (a - 1),
+    "beta_divergence": lambda i, b: i(0, 1 + b) - (1 + 1 / b) * i(1, b) + i(1 + b, 0) / b,
+    "gamma_divergence": lambda i, g: mp.log(i(1 + g, 0)) / (g * (1 + g)) - mp.log(i(1, g)) / g
+    + mp.log(i(0, 1 + g)) / (1 + g),
+}  # fmt: skip
+PAIRS = {"near": ((0.0, 1.0), (1.0, 1.5)), "apart": ((0.0, 1.0), (6.0, 2.0)), "close": ((0.0, 1.0), (0.01, 1.01))}
+
+
+@functools.cache
+def nodes_between():
+    run = jax.jit(lambda p, q: dj.quadrature(distrax.Normal(*p), distrax.Normal(*q)))
+    return {pair: run(np.float32(p), np.float32(q)) for pair, (p, q) in PAIRS.items()}
+
+
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_through_the_limits_between_gaussians(name):
+    """Value and derivative within 1e-4 of the orders 0 and 1, in float32, on nodes of quadrature."""
+    divergence, key, *_ = CASES[name]
+    steps = np.array([-1e-4, -1e-5, -1e-7, 0, 1e-7, 1e-5, 1e-4])
+    orders = np.float32(np.r_[steps[0 if name == "alpha_divergence" else 3 :], 1 + steps])
+    run = jax.jit(jax.vmap(jax.value_and_grad(lambda order, nodes: divergence(*nodes, **{key: order})), (0, None)))
+    for pair, sides in PAIRS.items():
+        exactly = tuple(tuple(mp.mpf(float(np.float32(x))) for x in side) for side in sides)
+        integral = lambda a, b, sides=exactly: gaussian_integral(*sides, a, b)  # noqa: E731
+        values, slopes = run(orders, nodes_between()[pair])
+        for order, value, slope in zip(orders.tolist(), values.tolist(), slopes.tolist(), strict=True):
+            at, h = mp.mpf(order) + (mp.mpf("1e-15") if order in (0, 1) else 0), mp.mpf("1e-10")
+            truth, up, down = (GAUSSIAN[name](integral, x) for x in (at, at + h, at - h))
+            derivative = (up - down) / (2 * h)
+            assert abs(value - truth) <= 1e-5 * abs(truth) + 1e-13, (pair, order)
+            assert abs(slope - derivative) <= 1e-5 * (abs(derivative) + abs(truth)), (pair, order)
+
+
+EXTREMES = {
+    "alpha_divergence": [0, 1, 1e-37, 1e-20, -1e-20, 1 - 6e-8, 1 + 1.2e-7, 50, -50, 1000],
+    "renyi": [0, 1, 1e-37, 1e-20, 1 - 6e-8, 1 + 1.2e-7, 50, 1000],
+    "tsallis": [0, 1, 1e-37, 1e-20, 1 - 6e-8, 1 + 1.2e-7, 50, 1000],
+    "beta_divergence": [0, 1e-37, 1e-20, 1e-7, 50, 1000],
+    "gamma_divergence": [0, 1e-20, 1e-7, 50, 1000],
+    "jensen_shannon": [0, 1, 1e-37, 1e-20, 1 - 6e-8],
+}
+SLOW = ("alpha_divergence", "tsallis", "gamma_divergence")  # renyi is made of the first
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in EXTREMES]
+)
+def test_extreme_orders_at_the_edges(name):
+    """No NaN, and finite derivatives in the densities, the weights and the order."""
+    key = CASES[name][1] if name in CASES else "weight"
+    function = jax.value_and_grad(lambda p, q, w, order: getattr(dj, name)(p, q, w, **{key: order}), (0, 1, 2, 3))
+    over_orders = jax.vmap(function, (None, None, None, 0))
+    values, grads = jax.jit(jax.vmap(over_orders, (0, 0, 0, None)))(*STACK, np.float32(EXTREMES[name]))
+    where = np.broadcast_to(np.array(NAMES)[:, None], values.shape)
+    assert not np.isnan(values).any(), set(where[np.isnan(values)])
+    for argument, grad in zip(("log_p", "log_q", "log_w", key), grads, strict=True):
+        bad = ~np.isfinite(grad).reshape(*values.shape, -1).all(-1)
+        assert not bad.any(), f"d {name} / d {argument} is not finite at {set(where[bad])}"
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ def test_event_shapes():
     "f", [exact.kl, exact.squared_hellinger, exact.l2, exact.wasserstein2, exact.fisher, exact.cauchy_schwarz]
 )
 def test_no_closed_form(f):
-    with pytest.raises(NotImplementedError, match=r"got StudentT and Logistic.*dj.quadrature.*dj.Nodes.*dj.bounds"):
+    with pytest.raises(NotImplementedError, match=r"got StudentT and Logistic.*quadrature.*dj.monte_carlo.*dj.bounds"):
         f(tfd.StudentT(3.0, 0.0, 1.0), distrax.Logistic(0.0, 1.0))
 
 
@@ -36,6 +36,28 @@ def test_no_closed_form_of_kl_between_mixtures():
         exact.kl(mixture, distrax.Normal(0.0, 1.0))
     with pytest.raises(NotImplementedError, match="Laplace"):
         exact.bounds.kl(mixture, distrax.Laplace(0.0, 1.0))
+
+
+def test_arrays_are_no_distributions():
+    with pytest.raises(TypeError, match=r"Expected distrax or TFP distributions; got .*\. Log-densities go to the div"):
+        exact.kl(jnp.zeros(3), jnp.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "outside", "domain"),
+    [
+        ("renyi", "alpha", -0.1, r"\[0, inf\)"),
+        ("tsallis", "alpha", float("nan"), r"\[0, inf\)"),
+        ("alpha_divergence", "alpha", float("inf"), r"\(-inf, inf\)"),
+        ("mmd2", "bandwidth", 0.0, r"\(0, inf\)"),
+    ],
+)
+def test_parameters(name, parameter, outside, domain):
+    p, q = distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0)
+    with pytest.raises(ValueError, match=f"Expected {parameter} in {domain}; got {outside:g}"):
+        getattr(exact, name)(p, q, **{parameter: outside})
+    with pytest.raises(ValueError, match=rf"scalar {parameter}; got shape \(2,\). Use jax.vmap"):
+        getattr(exact, name)(p, q, **{parameter: jnp.ones(2)})
 
 
 def test_families_by_a_shared_parameter():

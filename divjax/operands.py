@@ -1,0 +1,99 @@
+"""What callers pass to a divergence: checked once, and made arrays of one floating dtype.
+
+Shapes and dtypes are known while tracing and always checked. The value of a parameter is checked where it is
+concrete; a traced one is not, so that sweeps and fits over parameters cost nothing. Values of arrays are never looked
+at: what is wrong there is a NaN, and a status.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike
+
+LOG_DENSITIES = ("log_p", "log_q")
+
+
+def operands(
+    x: ArrayLike, y: ArrayLike, log_w: ArrayLike, *params: ArrayLike, names: tuple[str, str] = LOG_DENSITIES
+) -> tuple[Array, ...]:
+    """All as arrays of one floating dtype (at least float32), x and y of equal shape, log_w of that or a scalar.
+
+    Raises TypeError for what is no array of real numbers, ValueError for a wrong shape, each with the remedy.
+    """
+    values = (x, y, log_w, *params)
+    for value, name in zip(values[:3], (*names, "log_w"), strict=True):
+        _check_array(value, name)
+    if jnp.shape(x) != jnp.shape(y):
+        raise ValueError(
+            f"Expected {names[0]} and {names[1]} of equal shapes; got {jnp.shape(x)} and {jnp.shape(y)}. Both belong "
+            "to the same nodes: broadcast a shared one with jnp.broadcast_to, map over batches with jax.vmap."
+        )
+    if jnp.shape(log_w) not in ((), jnp.shape(x)):
+        raise ValueError(
+            f"Expected log_w to be a scalar or of the nodes' shape {jnp.shape(x)}; got {jnp.shape(log_w)}. "
+            "Use jnp.broadcast_to."
+        )
+    dtype = jnp.result_type(*values)
+    dtype = jnp.promote_types(dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.float32, jnp.float32)
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    return tuple(jnp.asarray(value, dtype) for value in values)
+
+
+def parameter(
+    value: ArrayLike,
+    name: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: bool = False,
+    infinite: bool = False,
+) -> ArrayLike:
+    """The value, a real scalar in [low, high] (``above``: not low itself), finite unless ``infinite``.
+
+    Raises TypeError or ValueError for anything else, with the domain. A traced value is not looked at.
+    """
+    if not _is_real(value):
+        raise TypeError(f"Expected a real number {name}; got {_kind(value)}. Pass a float or a scalar array.")
+    if jnp.shape(value) != ():
+        raise ValueError(f"Expected a scalar {name}; got shape {jnp.shape(value)}. Use jax.vmap over {name}.")
+    if not isinstance(value, jax.core.Tracer):
+        number, open_low = float(value), above or (math.isinf(low) and not infinite)
+        open_high = math.isinf(high) and not infinite
+        if not (low < number if open_low else low <= number) or not (number < high if open_high else number <= high):
+            domain = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+            raise ValueError(f"Expected {name} in {domain}; got {number:g}. Choose a value inside.")
+    return value
+
+
+def _check_array(value: Any, name: str) -> None:
+    if hasattr(value, "log_prob"):
+        raise TypeError(
+            f"Expected arrays such as log-densities; got the distribution {type(value).__name__}. Discretise first: "
+            "kl(*quadrature(p, q))."
+        )
+    if not _is_real(value):
+        raise TypeError(f"Expected {name} to be an array of real numbers; got {_kind(value)}. {_remedy(value)}")
+
+
+def _is_real(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | float):
+        return True
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer))
+
+
+def _kind(value: Any) -> str:
+    return str(getattr(value, "dtype", None) or type(value).__name__)
+
+
+def _remedy(value: Any) -> str:
+    kind = _kind(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return f"Unpack it: kl(*{kind.lower()})."
+    if kind == "bool":
+        return "A mask is log_w = jnp.where(mask, 0.0, -jnp.inf)."
+    return "Use its real part, .real." if kind.startswith("complex") else "Use jnp.asarray."
