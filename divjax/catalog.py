@@ -37,7 +37,6 @@ class Entry(NamedTuple):
     alias: str = ""  # how it is called with a parameter, if not by its name: alpha_0.5
     closed: str = ""  # its name in divjax.exact, if not its own
     needs: str = ""  # of p and q, if its discretisation does not say it
-    bases: tuple[str, ...] = ()  # of monte_carlo that are valid for it
 
     def measure(self, p: Any, q: Any) -> Array:
         """The divergence between two distributions (or, for coupling and cdfs, samples)."""
@@ -51,11 +50,15 @@ class Entry(NamedTuple):
         arrays = _measured(self).discretize(p, q, crossings=4 if self.kinked else 0)
         return function(*arrays, **({self.parameter: self.default} if self.parameter else {}))
 
+    def bases(self) -> tuple[str, ...]:
+        """The bases of ``monte_carlo`` that are valid for it, the one first whose weights are always bounded."""
+        return ("mixture", "p", "q") if self.discretize is dz.quadrature else ()
+
     def routes(self) -> tuple[str, ...]:
         """The ways to its value, each a name below ``divjax``."""
         inside = [(f"exact.{self.closed or self.name}"), f"logits.{self.name}", f"bounds.{self.name}"]
         own = [self.discretize.__name__] if self.discretize else []
-        return (*own, *(["monte_carlo"] if self.bases else []), *filter(_exists, inside))
+        return (*own, *(["monte_carlo"] if self.bases() else []), *filter(_exists, inside))
 
 
 def _exists(route):
@@ -190,6 +193,7 @@ FULL: Mapping[str, Callable[[Entry], str]] = {
     "bounded": lambda entry: "no" if entry.high == "∞" else "yes",
     "needs": _needs,
     "routes": lambda entry: ", ".join(f"`{route}`" for route in entry.routes()),
+    "Monte Carlo bases": lambda entry: ", ".join(entry.bases()) or "none",
     "source": SHORT["source"],
 }
 
@@ -206,8 +210,11 @@ def document() -> str:
 
 p is the target and q the model, values are in nats, and the names are those of `divjax`. *needs* is what has to be
 known of p and q. A *route* is a way to the value: nodes of `quadrature`, `cdfs` or a `coupling` of the two, a closed
-form in `exact`, `bounds` between Gaussian mixtures, `logits` for two softmaxes. An upper end ∞ is reached where the
-supports differ, or where an integral diverges. Made by `python -m divjax.catalog`.
+form in `exact`, `bounds` between Gaussian mixtures, `logits` for two softmaxes, or draws of `monte_carlo` from one of
+its *bases*. There, (p + q)/2, the mixture, bounds the weights p/r and q/r by 2; draws of p alone are enough where the
+tails of q are no heavier than those of p, draws of q the other way round, and `estimate` has a status for where they
+are. An upper end ∞ is reached where the supports differ, or where an integral diverges. Made by
+`python -m divjax.catalog`.
 
 {markdown(FULL, ENTRIES + CLOSED_FORMS)}"""
 
