@@ -4,6 +4,7 @@ nothing.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -174,11 +175,15 @@ POISSON = same_support(_poisson_gap)
 
 
 class Pmf(NamedTuple):
-    """Probabilities [k], one of the two is None, neither need be normalised; power is 2 in squares."""
+    """Probabilities [k], one of the two is None, neither need be normalised; power is 2 in squares.
+
+    ``rest`` is what rounding took from ``probs``, as from 1 − p: it counts where two of them are nearly equal.
+    """
 
     probs: Float[Array, " k"] | None
     logits: Float[Array, " k"] | None
     power: Float[Array, ""]
+    rest: Float[Array, " k"] | None = None
 
 
 def _logs(p: Array | None, log_p: Array | None, q: Array | None, log_q: Array | None) -> tuple:
@@ -193,6 +198,10 @@ def _logs(p: Array | None, log_p: Array | None, q: Array | None, log_q: Array | 
         return log_p, log_q, jnp.where(both, log_p, 0.0) - jnp.where(both, log_q, 0.0)
     both = (p > 0.0) & (q > 0.0)
     return _safe_log(p), _safe_log(q), num.log_ratio(jnp.where(both, p, 1.0), jnp.where(both, q, 1.0))
+
+
+def _relative(rest: Array, x: Array) -> Array:
+    return jnp.where(x > 0.0, rest / jnp.where(x > 0.0, x, 1.0), 0.0)
 
 
 def _safe_log(x: Array) -> Array:
@@ -219,7 +228,10 @@ def _categorical_overlap(alpha: Array, p: Pmf, q: Pmf) -> Overlap:
     """1 − Σ p^a q^(1−a) as a sum of non-negative terms, then its logarithm; directly where the sum is
     small.
     """
-    log_p, log_q, ratio = (p.power * part for part in _logs(p.probs, p.logits, q.probs, q.logits))
+    log_p, log_q, ratio = _logs(p.probs, p.logits, q.probs, q.logits)
+    if p.rest is not None and q.rest is not None:
+        ratio = ratio + _relative(p.rest, p.probs) - _relative(q.rest, q.probs)
+    log_p, log_q, ratio = (p.power * part for part in (log_p, log_q, ratio))
     mask = (log_p > -jnp.inf) & (log_q > -jnp.inf)
     log_p, mass_p = _masked_log_softmax(log_p, mask)
     log_q, mass_q = _masked_log_softmax(log_q, mask)
@@ -251,15 +263,43 @@ def _logsumexp(x: Array, mask: Array) -> Array:
 CATEGORICAL = Family(_categorical_overlap)
 
 
+class Chance(NamedTuple):
+    """The success probability as given: itself, that of failure, or the logit of success; two are None."""
+
+    success: Float[Array, ""] | None = None
+    failure: Float[Array, ""] | None = None
+    logit: Float[Array, ""] | None = None
+
+
+def _log_failure(x: Chance) -> Array:
+    if x.success is not None:
+        return jnp.log1p(-x.success)
+    return _safe_log(x.failure) if x.failure is not None else -jax.nn.softplus(x.logit)
+
+
+def _log_failure_ratio(p: Chance, q: Chance) -> Array:
+    """log of the ratio of the failures, from what was given: nearly equal ones lose nothing."""
+    if p.failure is not None and q.failure is not None:
+        return num.log_ratio(p.failure, q.failure)
+    if p.success is not None and q.success is not None:
+        change = (q.success - p.success) / (1.0 - q.success)
+        near = jnp.abs(change) < 0.5
+    elif p.logit is not None and q.logit is not None:
+        # (1 + e^b) / (1 + e^a) = 1 + σ(a) (e^(b−a) − 1)
+        near = jnp.abs(q.logit - p.logit) < 0.5
+        change = jax.nn.sigmoid(p.logit) * jnp.expm1(jnp.where(near, q.logit - p.logit, 0.0))
+    else:
+        return _log_failure(p) - _log_failure(q)
+    return jnp.where(near, jnp.log1p(jnp.where(near, change, 0.0)), _log_failure(p) - _log_failure(q))
+
+
 def _geometric_curvature(eta: Array, delta: tuple) -> Array:
     """A = −log(1 − e^η), η = log(1 − p)."""
     return jnp.exp(eta) * (delta / jnp.expm1(eta)) ** 2
 
 
-def _geometric_gap(alpha: Array, p: Array, q: Array) -> Array:
-    eta_p, eta_q = jnp.log1p(-p), jnp.log1p(-q)
-    delta = num.log_ratio(1.0 - p, 1.0 - q)
-    delta = jnp.where(jnp.abs(p - q) < 0.5 * (1.0 - q), jnp.log1p((q - p) / (1.0 - q)), delta)
+def _geometric_gap(alpha: Array, p: Chance, q: Chance) -> Array:
+    delta = _log_failure_ratio(p, q)
 
     def gap(alpha, p, q):
         def leg(start, end, length):
@@ -268,11 +308,11 @@ def _geometric_gap(alpha: Array, p: Array, q: Array) -> Array:
 
         return combine_legs(alpha, leg)
 
-    return guarded(gap, lambda alpha, p, q: mix(alpha, p, q) < 0.0)(alpha, eta_p, eta_q)
+    return guarded(gap, lambda alpha, p, q: mix(alpha, p, q) < 0.0)(alpha, _log_failure(p), _log_failure(q))
 
 
 GEOMETRIC = same_support(_geometric_gap)
-"""theta = success probability p; pmf p (1 − p)^n on 0, 1, 2, ..."""
+"""theta = the success probability p, a ``Chance``; pmf p (1 − p)^n on 0, 1, 2, ..."""
 
 
 # --- Members whose support moves ---------------------------------------------------------------------------

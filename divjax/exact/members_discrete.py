@@ -22,20 +22,21 @@ def _poisson(dist):
 
 @register(tfd.Geometric)
 def _geometric(dist):
-    probs = _success(dist)
-    return Member(fam.GEOMETRIC, "Geometric", *full(dist, probs))
+    if dist.probs is None:
+        return Member(fam.GEOMETRIC, "Geometric", fam.Chance(logit=full(dist, dist.logits)[0]))
+    return Member(fam.GEOMETRIC, "Geometric", fam.Chance(success=full(dist, dist.probs)[0]))
 
 
 @register(tfd.NegativeBinomial)
 def _negative_binomial(dist):
-    # TensorFlow Probability counts successes before total_count failures
-    failure = jax.nn.sigmoid(-dist.logits) if dist.logits is not None else 1.0 - dist.probs
-    count, failure = full(dist, dist.total_count, failure)
-    return Member(repeated(fam.GEOMETRIC), "NegativeBinomial", (count, failure), frame=dist.total_count)
-
-
-def _success(dist) -> Array:
-    return jax.nn.sigmoid(dist.logits) if dist.probs is None else dist.probs
+    # TensorFlow Probability counts successes before total_count failures: its success is our failure
+    if dist.probs is None:
+        count, logit = full(dist, dist.total_count, -dist.logits)
+        chance = fam.Chance(logit=logit)
+    else:
+        count, failure = full(dist, dist.total_count, dist.probs)
+        chance = fam.Chance(failure=failure)
+    return Member(repeated(fam.GEOMETRIC), "NegativeBinomial", (count, chance), frame=dist.total_count)
 
 
 def _given(dist) -> tuple[Array | None, Array | None]:
@@ -57,7 +58,11 @@ def _binary_pmf(dist) -> fam.Pmf:
     given = probs is not None
     (leaf,) = full(dist, probs if given else logits)
     other = 1.0 - leaf if given else jnp.zeros_like(leaf)
-    return _leaf_pmf(jnp.stack([other, leaf], axis=-1), given=given)
+    pmf = _leaf_pmf(jnp.stack([other, leaf], axis=-1), given=given)
+    if not given:
+        return pmf
+    rest = (1.0 - other) - leaf  # of 1 − p, exactly
+    return pmf._replace(rest=jnp.stack([rest, jnp.zeros_like(leaf)], axis=-1))
 
 
 def _leaf_pmf(leaf: Array, *, given: bool) -> fam.Pmf:

@@ -100,7 +100,21 @@ def bures(p: Gaussian, q: Gaussian) -> Float[Array, ""]:
     left, values, right = jnp.linalg.svd(jax.lax.stop_gradient(cross))
     rotated = left.T @ cross @ right.T
     twist = (rotated - rotated.T) / (values[:, None] + values[None, :])
-    dim = values.shape[0]
-    turn = jnp.eye(dim, dtype=values.dtype) + twist + 0.5 * twist @ twist
-    rest = p.scale_tril - q.scale_tril @ (left @ turn @ right)
+    twist = twist - jax.lax.stop_gradient(twist)
+    step, turn = p.scale_tril - q.scale_tril, _turn(left @ right)
+    # Rounding in U may be as large as the step: one Newton step on the skew part of Uᵀ cross.
+    rest, image = jax.lax.stop_gradient((step - q.scale_tril @ turn, q.scale_tril + q.scale_tril @ turn))
+    skew = right @ (image.T @ rest) @ right.T
+    twist = twist + (skew - skew.T) / (values[:, None] + values[None, :])
+    rest = step - q.scale_tril @ (turn + left @ (twist + 0.5 * twist @ twist) @ right)
     return jnp.sum((p.loc - q.loc) ** 2) + jnp.sum(rest**2)
+
+
+def _turn(rotation: Array) -> Array:
+    """U − 1 of a rotation; a small one is Cayley's transform 2 (1 − A)⁻¹ A of a skew A, as orthogonal as A is small."""
+    eye = jnp.eye(rotation.shape[0], dtype=rotation.dtype)
+    small = jnp.sum((rotation - eye) ** 2) < 0.25
+    safe = jnp.where(small, rotation, eye)
+    half = jnp.linalg.solve(eye + safe, safe - eye)
+    skew = 0.5 * (half - half.T)
+    return jnp.where(small, 2.0 * jnp.linalg.solve(eye - skew, skew), rotation - eye)
