@@ -87,28 +87,7 @@ def fit(
 
     def begin(case: PyTree) -> FitState:
         params = jax.tree.map(_as_parameter, init(case) if callable(init) else init)
-        inner = optimizer.init(params)
-        search = _line_search(inner, params)
-        if hasattr(search, "exhausted"):  # its first update measures the start
-            value, grad = search.value, jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), params)
-            judged = jnp.full((), status.NOT_CONVERGED, jnp.int32)
-        else:
-            value, grad = jax.value_and_grad(lambda p: _value_and_aux(loss, p, case)[0])(params)
-            at_optimum = _max_norm(grad) <= tol
-            judged = _verdict(at_optimum, jnp.zeros((), jnp.int32), _finite((value, grad)), patience)
-        state = FitState(
-            params=params,
-            optimizer=inner,
-            value=value,
-            grad=grad,
-            grad_norm=_max_norm(grad),
-            lowest=(value, _max_norm(grad)),
-            anchor=params,
-            idle=jnp.zeros((), jnp.int32),
-            steps=jnp.zeros((), jnp.int32),
-            status=judged,
-        )
-        return jax.tree.map(_strong, state)
+        return _begin(lambda p: _value_and_aux(loss, p, case)[0], optimizer, params, tol, patience)
 
     def step(state: FitState, case: PyTree) -> FitState:
         moved = _step(lambda p: _value_and_aux(loss, p, case)[0], optimizer, state, tol, patience)
@@ -125,6 +104,37 @@ def fit(
         return FitResult(state.params, state.value, aux, state.steps, state.grad_norm, state.status)
 
     return Iteration(begin, step, done, result)
+
+
+def _begin(
+    value_fn: Callable,
+    optimizer: optax.GradientTransformationExtraArgs,
+    params: PyTree,
+    tol: float,
+    patience: int,
+) -> FitState:
+    inner = optimizer.init(params)
+    search = _line_search(inner, params)
+    if hasattr(search, "exhausted"):  # its first update measures the start
+        value, grad = search.value, jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.inf), params)
+        judged = jnp.full((), status.NOT_CONVERGED, jnp.int32)
+    else:
+        value, grad = jax.value_and_grad(value_fn)(params)
+        at_optimum = _max_norm(grad) <= tol
+        judged = _verdict(at_optimum, jnp.zeros((), jnp.int32), _finite((value, grad)), patience)
+    state = FitState(
+        params=params,
+        optimizer=inner,
+        value=value,
+        grad=grad,
+        grad_norm=_max_norm(grad),
+        lowest=(value, _max_norm(grad)),
+        anchor=params,
+        idle=jnp.zeros((), jnp.int32),
+        steps=jnp.zeros((), jnp.int32),
+        status=judged,
+    )
+    return jax.tree.map(_strong, state)
 
 
 def _step(

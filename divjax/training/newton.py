@@ -78,31 +78,35 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
         del updates, unused  # value and gradient are in the state, with the Hessian that belongs to them
         if params is None:
             raise ValueError("Expected params in update; got None. Call update(grad, state, params, value_fn=...).")
-        here, unravel = ravel_pytree(params)
-        grad, _ = ravel_pytree(state.grad)
-        rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(state.value)
-        fresh = jnp.isinf(state.value)
-        step, predicted, distance = _box_step(grad, state.hessian, state.radius, rounding)
-
-        there = here + step
-        trial = _measure(lambda x: value_fn(unravel(x)), there)
-        accept, ratio = _judge(state.value, grad, trial, step, predicted, rounding)
-        accept = jnp.all(jnp.isfinite(ravel_pytree(trial)[0])) & (accept | fresh)
-        radius = _next_radius(state.radius, jnp.max(jnp.abs(step)), ratio, max_step)
-        tiny = radius <= jnp.finfo(here.dtype).eps * jnp.max(jnp.abs(here))
-        exhausted = ~accept & (fresh | tiny | (predicted <= rounding))
-        near = distance <= jnp.sqrt(jnp.finfo(here.dtype).eps) * jnp.maximum(1.0, jnp.max(jnp.abs(here)))
-        new = NewtonState(
-            value=jnp.where(accept, trial[0], state.value).astype(state.value.dtype),
-            grad=unravel(jnp.where(accept, trial[1], grad)),
-            hessian=jnp.where(accept, trial[2], state.hessian),
-            radius=jnp.where(fresh, state.radius, radius),
-            exhausted=exhausted,
-            settled=exhausted & near & ~fresh,
-        )
-        return unravel(jnp.where(accept, there - here, 0.0)), new
+        return _update(value_fn, state, params, max_step)
 
     return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _update(value_fn: Callable, state: NewtonState, params: PyTree, max_step: float) -> tuple[PyTree, NewtonState]:
+    here, unravel = ravel_pytree(params)
+    grad, _ = ravel_pytree(state.grad)
+    rounding = ROUNDING * jnp.finfo(here.dtype).eps * jnp.abs(state.value)
+    fresh = jnp.isinf(state.value)
+    step, predicted, distance = _box_step(grad, state.hessian, state.radius, rounding)
+
+    there = here + step
+    trial = _measure(lambda x: value_fn(unravel(x)), there)
+    accept, ratio = _judge(state.value, grad, trial, step, predicted, rounding)
+    accept = jnp.all(jnp.isfinite(ravel_pytree(trial)[0])) & (accept | fresh)
+    radius = _next_radius(state.radius, jnp.max(jnp.abs(step)), ratio, max_step)
+    tiny = radius <= jnp.finfo(here.dtype).eps * jnp.max(jnp.abs(here))
+    exhausted = ~accept & (fresh | tiny | (predicted <= rounding))
+    near = distance <= jnp.sqrt(jnp.finfo(here.dtype).eps) * jnp.maximum(1.0, jnp.max(jnp.abs(here)))
+    new = NewtonState(
+        value=jnp.where(accept, trial[0], state.value).astype(state.value.dtype),
+        grad=unravel(jnp.where(accept, trial[1], grad)),
+        hessian=jnp.where(accept, trial[2], state.hessian),
+        radius=jnp.where(fresh, state.radius, radius),
+        exhausted=exhausted,
+        settled=exhausted & near & ~fresh,
+    )
+    return unravel(jnp.where(accept, there - here, 0.0)), new
 
 
 def _measure(value_fn: Callable, x: Float[Array, " n"]) -> tuple[Scalar, Float[Array, " n"], Float[Array, "n n"]]:

@@ -79,18 +79,22 @@ def test_sample_gradient(x64):
     assert all(np.isfinite(grad).all() for grad in ties)
 
 
+@jax.jit
+def between_normals(loc, scale, order):
+    """The distance from N(0, 1) and its gradient in (loc, scale)."""
+
+    def distance(loc, scale):
+        return dj.wasserstein(*dj.coupling(distrax.Normal(0.0, 1.0), distrax.Normal(loc, scale)), order=order)
+
+    return jax.value_and_grad(distance, (0, 1))(loc, scale)
+
+
 @pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
 def test_normals_in_closed_form(x64):
-    @jax.jit
-    def both(loc, scale):
-        return jax.value_and_grad(
-            lambda a, b: dj.wasserstein(*dj.coupling(distrax.Normal(0.0, 1.0), distrax.Normal(a, b)), order=2.0), (0, 1)
-        )(loc, scale)
-
     with jax.enable_x64(x64):
         eps = 1e-9 if x64 else 2e-6
         for loc, scale in ((0.0, 1.0), (3.0, 2.5), (1e4, 1e-3), (0.0, 1e6)):
-            value, grads = both(jnp.asarray(loc), jnp.asarray(scale))
+            value, grads = between_normals(*map(jnp.asarray, (loc, scale, 2.0)))
             exact = np.hypot(loc, scale - 1)
             assert float(value) == pytest.approx(exact, rel=eps, abs=eps)
             if exact:
@@ -98,9 +102,7 @@ def test_normals_in_closed_form(x64):
 
 
 def test_wasserstein_at_equality():
-    value, grad = jax.jit(
-        jax.value_and_grad(lambda t: dj.wasserstein(*dj.coupling(distrax.Normal(0.0, 1.0), distrax.Normal(t[0], t[1]))))
-    )(jnp.array([0.0, 1.0]))
+    value, grad = between_normals(*map(jnp.asarray, (0.0, 1.0, 1.0)))
     assert value < 1e-6
     assert np.isfinite(grad).all()
 

@@ -53,12 +53,15 @@ def test_far_away(case, expected, x64):
         dtype, eps = (jnp.float64, 1e-12) if x64 else (jnp.float32, 1e-5)
         found = against_modes(*(jnp.asarray(x, dtype) for x in case))
         (value, (tv, mass_p, mass_q)), grads = jax.tree.map(float, found)
-    if not x64 and case[0] == 1e4:
-        eps = 1e-4  # x itself is rounded to 1e-3 there, a tenth of the spacing of two nodes is 1e-2
-    assert float(value) == pytest.approx(expected, rel=eps)
-    assert 0 <= tv <= 1 + eps
+    # At 1e4 a float32 x is rounded by up to ½ ulp = 5e-4, and each node's density by p'(x) times that. Over the rule
+    # these errors add up to √Σ (w p' ulp)² / √12 = 1.7e-5 in the mass at 1e4: three times that is allowed, and what
+    # it puts into JS, at most ½ log 2 for each unit of mass, on top of what is allowed anywhere.
+    off = 5e-5 if not x64 and case[0] == 1e4 else 2 * eps
+    carried = 0.5 * np.log(2) * (abs(mass_p - 1) + abs(mass_q - 1))
+    assert value == pytest.approx(expected, abs=eps * expected + (carried if off == 5e-5 else 0.0))
+    assert 0 <= tv <= 1 + off
     for mass in (mass_p, mass_q):
-        assert float(mass) == pytest.approx(1.0, abs=2 * eps)
+        assert mass == pytest.approx(1.0, abs=off)
     assert np.isfinite(grads).all()
     assert case[2] < 1000 or grads[1] > 0  # a wide Normal is drawn in
 
