@@ -89,7 +89,7 @@ def test_the_same_command_reads_what_is_there(swept):
 def test_another_configuration_is_refused_and_nothing_is_overwritten(swept):
     before = content(swept[0])
     check_refused(here(*SWEEP, "--weights", ".7,.3", "--out", swept[0]), "sweep.zarr", "config.weights")
-    check_refused(here(*SWEEP[:3], "--seeds", "2", "--out", swept[0]), "sweep.zarr")
+    check_refused(here(*SWEEP[:3], "--seeds", "2", "--divergences", "kl", "--out", swept[0]), "sweep.zarr")
     assert content(swept[0]) == before
 
 
