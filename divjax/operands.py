@@ -18,7 +18,7 @@ LOG_DENSITIES = ("log_p", "log_q")
 def operands(
     x: ArrayLike, y: ArrayLike, log_w: ArrayLike, *params: ArrayLike, names: tuple[str, str] = LOG_DENSITIES
 ) -> tuple[Array, ...]:
-    """All as arrays of one floating dtype (at least float32), x and y of equal shape, log_w of that or a scalar.
+    """All as arrays of one floating dtype (at least float32), x and y of equal shape, log_w of that or a scalar; flat.
 
     Raises TypeError for what is no array of real numbers, ValueError for a wrong shape, each with the remedy.
     """
@@ -38,7 +38,10 @@ def operands(
     dtype = jnp.result_type(*values)
     dtype = jnp.promote_types(dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.float32, jnp.float32)
     dtype = jax.dtypes.canonicalize_dtype(dtype)
-    return tuple(jnp.asarray(value, dtype) for value in values)
+    # One axis: loops over the small last axes of structured nodes would not be vectorised.
+    return tuple(
+        jnp.ravel(value) if jnp.ndim(value) > 1 else value for value in (jnp.asarray(v, dtype) for v in values)
+    )
 
 
 def parameter(

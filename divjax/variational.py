@@ -32,7 +32,7 @@ def reverse_kl_stl(
     """
     origin = _checked(p, q)
     sampling.check_design(q, origin, design)
-    x, log_share = sampling.draw(key, q, origin, num, design)
+    x, log_share, _ = sampling.draw(key, q, origin, num, design)
     return jnp.mean(jnp.exp(log_share) * (_along_path(q, x) - log_prob(p, x)))
 
 
@@ -86,8 +86,8 @@ def _groups(key, q, origin, num, particles):
     def design(key, num, dim):
         return designs.uniform(key, (num // particles, particles, 1, dim))
 
-    x, log_share = sampling.draw(key, q, origin, num * particles, design)
-    return x[:, :, 0], jnp.exp(jnp.sum(log_share, axis=(1, 2)))
+    x, log_share, _ = sampling.draw(key, q, origin, num * particles, design)
+    return x.reshape(num, particles, *x.shape[1:]), jnp.exp(jnp.sum(log_share.reshape(num, particles), axis=1))
 
 
 def _log_mean(log_weights):

@@ -62,7 +62,10 @@ def monte_carlo(
         if gradient == "pathwise":
             validity.check_pathwise(part, origin, (p, q))
     drawn = [draw(*row, each, design) for row in zip(keys, parts, sources, strict=True)]
-    x, log_share = (jnp.concatenate(field) for field in zip(*drawn, strict=True))
+    x, log_share, shapes = zip(*drawn, strict=True)
+    x, log_share = jnp.concatenate(x), jnp.concatenate(log_share)
+    strata, units, members = shapes[0]
+    shape = (len(parts) * strata, units, members)
     if gradient == "score":
         x = jax.lax.stop_gradient(x)
     log_p, log_q = log_prob(p, x), log_prob(q, x)
@@ -70,7 +73,8 @@ def monte_carlo(
     if gradient == "score":
         log_r, log_share = jax.lax.stop_gradient((log_r, log_share))
         log_p, log_q = (_with_fixed_ends(dist, log) for dist, log in ((p, log_p), (q, log_q)))
-    return Draws(log_p, log_q, log_share - log_r - jnp.log(jnp.asarray(num, log_r.dtype)))
+    log_w = log_share - log_r - jnp.log(jnp.asarray(num, log_r.dtype))
+    return Draws(*(jnp.reshape(log, shape) for log in (log_p, log_q, log_w)))
 
 
 def _bases(p, q, base):
@@ -105,20 +109,23 @@ def check_design(dist: Any, origin: Source, design: Callable[..., Array]) -> Non
         )
 
 
-def draw(key: PRNGKeyArray, dist: Any, origin: Source, num: int, design: Callable[..., Array]) -> tuple[Array, Array]:
-    """num points x [strata, units, members, *event] of one distribution, and the log of their shares, which is 0.
+def draw(
+    key: PRNGKeyArray, dist: Any, origin: Source, num: int, design: Callable[..., Array]
+) -> tuple[Array, Array, tuple[int, ...]]:
+    """num points x [num, *event] of one distribution, the log of their shares, which is 0, and the design's shape.
 
     A share carries the derivative of a component's weight: what is drawn more often counts more.
     """
     key_cube, key_own = jax.random.split(key)
     t = design(key_cube, num, 1 + origin.dim)
+    shape, t = t.shape[:-1], t.reshape(-1, t.shape[-1])
     weights = jax.lax.stop_gradient(jnp.cumsum(jnp.exp(origin.log_w)))
     # Rounding must not take a level past the last component that has mass.
     last = jnp.argmax(weights >= weights[-1])
     index = jnp.minimum(jnp.searchsorted(weights, 0.5 * (1.0 + t[..., 0]) * weights[-1], side="right"), last)
     log_w = nu.finite(origin.log_w)[index]
     z = math.sqrt(2.0) * jax.scipy.special.erfinv(t[..., 1:])
-    return origin.image(key_own, index, z), log_w - jax.lax.stop_gradient(log_w)
+    return origin.image(key_own, index, z), log_w - jax.lax.stop_gradient(log_w), shape
 
 
 def _with_fixed_ends(dist: Any, log: Array) -> Array:

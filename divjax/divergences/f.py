@@ -10,6 +10,7 @@ A term T(p, q) is 1-homogeneous, hence T = ∂T/∂log p + ∂T/∂log q (Euler)
 hand: they are simpler than T, share its exponentials, and can be differentiated again.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -33,10 +34,8 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
         a, b, d, infinite = _weighted(log_p, log_q, log_w)
         return jnp.where(infinite, jnp.inf, value(a, b, d, *params))
 
-    @term.defjvp
     def jvp(primals, tangents):
         log_p, log_q, log_w, *params = primals
-        dlog_p, dlog_q, dlog_w, *dparams = tangents
         a, b, d, _ = _weighted(log_p, log_q, log_w)
         out = term(*primals)
         # A term that is infinite has derivative 0: it is differentiated at p = q = 1, where every derivative is 0.
@@ -44,12 +43,27 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
         # Where one density is 0 the log-ratio is held so far out that its exponentials are 0 and its products finite.
         far = jnp.sqrt(jnp.finfo(d.dtype).max)
         by_p, by_q = partials(a, b, jnp.clip(d, -far, far), *params)
-        tangent = by_p * dlog_p + by_q * dlog_q + (by_p + by_q) * dlog_w
-        if params:
-            tangent = tangent + jax.jvp(lambda *ps: value(a, b, d, *ps), tuple(params), tuple(dparams))[1]
-        return out, tangent
+        # Nothing is computed for what is not differentiated: a parameter's derivative costs more than both others.
+        asked = [(by, tangent) for by, tangent in zip((by_p, by_q, by_p + by_q), tangents[:3], strict=True)
+                 if not _is_zero(tangent)]  # fmt: skip
+        total = sum((by * tangent for by, tangent in asked), jnp.zeros_like(out))
+        for i, tangent in enumerate(tangents[3:]):
+            if not _is_zero(tangent):
+                along = functools.partial(_along, value, (a, b, d, *params), 3 + i)
+                total = total + jax.jvp(along, (params[i],), (tangent,))[1]
+        return out, total
 
+    term.defjvp(jvp, symbolic_zeros=True)
     return term
+
+
+def _along(function, args, i, x):
+    """The function with its argument i replaced."""
+    return function(*args[:i], x, *args[i + 1 :])
+
+
+def _is_zero(tangent):
+    return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
 
 
 def _weighted(log_p, log_q, log_w):
