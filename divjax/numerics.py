@@ -116,14 +116,14 @@ def safe_root(x: Array, order: ArrayLike = 2.0) -> Array:
 
 def safe_sqrt(x: Array) -> Array:
     """√x for x ≥ 0, with derivative 0 instead of inf at 0: ``safe_root`` of order 2 without a power."""
-    positive = x > 0.0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
+    zero = x <= 0.0  # of a NaN that is false: it stays
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, x)))
 
 
 def safe_ratio(a: Array, b: Array) -> Array:
     """a / b, and 0 with zero derivative where b ≤ 0."""
-    positive = b > 0.0
-    return jnp.where(positive, a / jnp.where(positive, b, 1.0), 0.0)
+    empty = b <= 0.0
+    return jnp.where(empty, 0.0, a / jnp.where(empty, 1.0, b))
 
 
 def difference(log_p: Array, log_q: Array, d: Array) -> Array:

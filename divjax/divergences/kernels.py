@@ -7,6 +7,7 @@ All four are mixtures over scales of Gaussians, so that their spectral measures 
 Gaussians with a random scale: ``rbf_frequencies`` and its like draw from them, for ``mmd2_features``.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -125,6 +126,11 @@ def median_distance(*samples: Sample, num: int = 512) -> Float[Array, ""]:
     Of ``num`` points at most, chosen by systematic resampling (so that weights and masks count), each sample having the
     same share of the total weight. Constant under differentiation. 1 where more than half of the pairs coincide.
     """
+    return _median_distance(samples, num)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _median_distance(samples, num):
     parts = [weighted(sample, f"samples[{k}]") for k, sample in enumerate(samples)]
     points = jnp.concatenate(pairwise.centre(*parts))
     levels = jnp.cumsum(jnp.concatenate([w for _, w in parts]))

@@ -28,28 +28,33 @@ def mmd2(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
     It is MMD² between the two empirical distributions, 0 only where they are equal (for a characteristic kernel). As
     an estimate between what they were drawn from it is too large by about k(0) (1/n + 1/m).
     """
-    return v_statistic(as_kernel(kernel), *two_weighted(p, q))
+    return biased(as_kernel(kernel), p, q)
 
 
 def mmd2_unbiased(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
     """The U-statistic: as ``mmd2``, the pairs i = j left out and the rest weighted to one. n, m ≥ 2.
 
     Its expectation is MMD² for equal weights, 0 for p = q: it is negative about half of the time there. A sample whose
-    weight is all on one point has no pairs; its term is 0.
+    weight is all on one point has no such pairs: finite, but without meaning.
     """
-    return u_statistic(as_kernel(kernel), *two_weighted(p, q, least=2))
+    return unbiased(as_kernel(kernel), p, q)
 
 
 @jax.jit
-def v_statistic(kernel: Kernel, x: Array, w: Array, y: Array, v: Array) -> Scalar:
-    """``mmd2`` of points [n, d], [m, d] and weights that sum to one."""
+def biased(kernel: Kernel, p: Sample, q: Sample) -> Scalar:
+    """``mmd2`` for a kernel that is a pytree, positive definite or, like −√s, only conditionally so."""
+    x, w, y, v = two_weighted(p, q)
     ((xx, xy), (_, yy)), _ = radial_sums(kernel, (x, w), (y, v))
     return xx + yy - 2.0 * xy
 
 
 @jax.jit
-def u_statistic(kernel: Kernel, x: Array, w: Array, y: Array, v: Array) -> Scalar:
-    """``mmd2_unbiased`` of points [n, d], [m, d] and weights that sum to one."""
+def unbiased(kernel: Kernel, p: Sample, q: Sample) -> Scalar:
+    """``mmd2_unbiased`` in the same way."""
+    return _u_statistic(kernel, *two_weighted(p, q, least=2))
+
+
+def _u_statistic(kernel, x, w, y, v):
     ((xx, xy), (_, yy)), shifted = radial_sums(kernel, (x, w), (y, v))
     at_zero = shifted(jnp.zeros((1, 1), x.dtype))[0, 0]
     return without_diagonal(xx, w, at_zero) + without_diagonal(yy, v, at_zero) - 2.0 * xy
@@ -66,8 +71,13 @@ def mmd2_linear(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
     Unbiased for equal weights, each pair of points used once; samples in random order. Of unequal samples the cross
     terms use the first min(n, m) points. Weighted pairs count by the product of their weights. n, m ≥ 2.
     """
+    return _linear(as_kernel(kernel), p, q)
+
+
+@jax.jit
+def _linear(kernel, p, q):
     x, w, y, v = two_weighted(p, q, least=2)
-    kernel, shared = as_kernel(kernel), 2 * (min(x.shape[0], y.shape[0]) // 2)
+    shared = 2 * (min(x.shape[0], y.shape[0]) // 2)
 
     def mean(a, w_a, b, w_b):
         value = kernel(jnp.sum((a - b) ** 2, axis=1)[:, None])[:, 0]
@@ -92,23 +102,24 @@ def mmd2_block(p: Sample, q: Sample, *, kernel: Kernel, num: int) -> Scalar:
     Time (n + m)² / num. The n mod num last points are left out; samples in random order; weights are normalised within
     each block. A block has at least two points of each sample.
     """
+    return _block_mean(as_kernel(kernel), p, q, num)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _block_mean(kernel, p, q, num):
     x, w, y, v = two_weighted(p, q, least=2)
     if not 1 <= num <= min(x.shape[0], y.shape[0]) // 2:
         raise ValueError(
             f"Expected num blocks with two points each, 1 <= num <= {min(x.shape[0], y.shape[0]) // 2}; got {num}."
         )
-    return _block_mean(as_kernel(kernel), x, w, y, v, num)
 
-
-@functools.partial(jax.jit, static_argnums=5)
-def _block_mean(kernel, x, w, y, v, num):
     def cut(a):
         return a[: a.shape[0] // num * num].reshape(num, -1, *a.shape[1:])
 
     def value(block):
         x, w, y, v = block
         w, v = nu.safe_ratio(w, jnp.sum(w)), nu.safe_ratio(v, jnp.sum(v))
-        return u_statistic(kernel, x, w, y, v)
+        return _u_statistic(kernel, x, w, y, v)
 
     return jnp.mean(jax.lax.map(value, tuple(map(cut, (x, w, y, v)))))
 
@@ -119,15 +130,15 @@ def witness(p: Sample, q: Sample, at: Float[Array, "m d"], *, kernel: Kernel) ->
     The function that MMD maximises over the unit ball of the kernel's space, not normalised. Memory (n + m) times a
     few, also backward.
     """
-    x, w, y, v = two_weighted(p, q)
-    at, _ = weighted(at, "at")
-    if at.shape[1] != x.shape[1]:
-        raise ValueError(f"Expected points at of dimension {x.shape[1]}; got shape {list(at.shape)}.")
-    return _witness(as_kernel(kernel), x, w, y, v, at.astype(x.dtype))
+    return _witness(as_kernel(kernel), p, q, at)
 
 
 @jax.jit
-def _witness(kernel, x, w, y, v, at):
+def _witness(kernel, p, q, at):
+    x, w, y, v = two_weighted(p, q)
+    at = weighted(at, "at")[0].astype(x.dtype)
+    if at.shape[1] != x.shape[1]:
+        raise ValueError(f"Expected points at of dimension {x.shape[1]}; got shape {list(at.shape)}.")
     points, signed = jnp.concatenate([x, y]), jnp.concatenate([w, -v])
     # About a tile of pairs in memory; backward it is made again.
     m = at.shape[0]

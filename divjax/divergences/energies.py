@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.divergences.mmd import u_statistic, v_statistic, without_diagonal
+from divjax.divergences import mmd
 from divjax.divergences.samples import Sample, two_weighted
 
 Scalar = Float[Array, ""]
@@ -23,19 +23,12 @@ def energy_distance(p: Sample, q: Sample) -> Scalar:
 
     As an estimate between what they were drawn from it is too large by about E‖X−X'‖/n + E‖Y−Y'‖/m.
     """
-    x, w, y, v = two_weighted(p, q)
-    if x.shape[1] == 1:
-        return _on_the_line(x[:, 0], w, y[:, 0], v)[0]
-    return v_statistic(Partial(_minus_root), x, w, y, v)
+    return _biased(p, q)
 
 
 def energy_distance_unbiased(p: Sample, q: Sample) -> Scalar:
     """The U-statistic: the pairs i = j left out. May be negative; its mean is 0 for p = q. n, m ≥ 2."""
-    x, w, y, v = two_weighted(p, q, least=2)
-    if x.shape[1] == 1:
-        biased, xx, yy = _on_the_line(x[:, 0], w, y[:, 0], v)
-        return biased + (xx - without_diagonal(xx, w, 0.0)) + (yy - without_diagonal(yy, v, 0.0))
-    return u_statistic(Partial(_minus_root), x, w, y, v)
+    return _unbiased(p, q)
 
 
 def _minus_root(squares):
@@ -43,6 +36,24 @@ def _minus_root(squares):
 
 
 @jax.jit
+def _biased(p, q):
+    x, w, y, v = two_weighted(p, q)
+    if x.shape[1] == 1:
+        return _on_the_line(x[:, 0], w, y[:, 0], v)[0]
+    return mmd.biased(Partial(_minus_root), p, q)
+
+
+@jax.jit
+def _unbiased(p, q):
+    x, w, y, v = two_weighted(p, q, least=2)
+    if x.shape[1] > 1:
+        return mmd.unbiased(Partial(_minus_root), p, q)
+    value, xx, yy = _on_the_line(x[:, 0], w, y[:, 0], v)
+    # Without the pairs i = i, which are 0, a mean grows by the factor 1 / (1 − Σ w²).
+    squares = [(part, jnp.sum(mass * mass)) for part, mass in ((xx, w), (yy, v))]
+    return value - sum(part * nu.safe_ratio(square, 1.0 - square) for part, square in squares)
+
+
 def _on_the_line(x, w, y, v):
     """2 ∫ (F − G)² dt, 2 ∫ F (1 − F) dt and 2 ∫ G (1 − G) dt from the sorted points: no term is negative."""
     none_x, none_y = jnp.zeros_like(w), jnp.zeros_like(v)

@@ -28,12 +28,12 @@ def stein(p: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
     one dimension. kernel: a smooth function of the squared distance; ``imq`` also sees mass that escapes to the tails,
     ``rbf`` does not in d ≥ 3 (Gorham, Mackey 2017).
     """
-    return _biased(as_kernel(kernel), *_with_scores(p, score_q))
+    return _biased(as_kernel(kernel), p, score_q)
 
 
 def stein_unbiased(p: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
     """The U-statistic: as ``stein``, the pairs i = j left out. May be negative; its mean is 0 for p = q. n ≥ 2."""
-    return _unbiased(as_kernel(kernel), *_with_scores(p, score_q, least=2))
+    return _unbiased(as_kernel(kernel), p, score_q)
 
 
 def _with_scores(p, score, least=1):
@@ -48,18 +48,23 @@ def _with_scores(p, score, least=1):
     return x, jnp.where(w[:, None] > 0.0, score, 0.0), w
 
 
-@jax.jit
-def _biased(kernel, x, score, w):
+def _total(kernel, x, score, w):
     (x,) = centre((x, w))
     return pair_sums(_STEIN, kernel, ((x, score),), (w,))[0, 0]
 
 
 @jax.jit
-def _unbiased(kernel, x, score, w):
+def _biased(kernel, p, score):
+    return _total(kernel, *_with_scores(p, score))
+
+
+@jax.jit
+def _unbiased(kernel, p, score):
+    x, score, w = _with_scores(p, score, least=2)
     at_zero = jnp.zeros((1, 1), x.dtype)
     value, slope = kernel(at_zero)[0, 0], _slope(kernel)(at_zero)[0, 0]
     diagonal = value * jnp.sum(score * score, axis=1) - 2.0 * x.shape[1] * slope
-    return without_diagonal(_biased(kernel, x, score, w), w, diagonal)
+    return without_diagonal(_total(kernel, x, score, w), w, diagonal)
 
 
 def _slope(function):
