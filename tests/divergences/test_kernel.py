@@ -116,7 +116,7 @@ def plain(x, w, y, v, k):
     return mean(x, w, x, w) + mean(y, v, y, v) - 2 * mean(x, w, y, v)
 
 
-@pytest.mark.parametrize("d", [3, 6])
+@pytest.mark.parametrize("d", [pytest.param(3, marks=pytest.mark.slow), 6])
 def test_values_and_gradients_over_many_tiles(d, monkeypatch):
     monkeypatch.setattr("divjax.divergences.pairwise._TILE", 48)
     x, w, y, v = sample(230, 101, d, seed=3)
@@ -161,7 +161,11 @@ def check_gradients(truth, grads, x, w, y, v, tolerance):
         np.testing.assert_allclose(got, want, atol=tolerance * (np.abs(want).max() + 1e-3), err_msg=what)
 
 
-@pytest.mark.parametrize(("name", "d"), [(name, 6) for name in KERNELS] + [("rbf", 1), ("laplace", 1)])
+@pytest.mark.parametrize(
+    ("name", "d"),
+    [("rbf", 1), ("laplace", 6), ("rbf_sum", 6), ("lambda", 6)]
+    + [pytest.param(name, 6, marks=pytest.mark.slow) for name in ("rbf", "imq", "imq_0.8", "total")],
+)
 def test_gradients(name, d):
     """In points, log-weights and the bandwidth, in float32 against finite differences in float64."""
     x, w, y, v = sample(9, 7, d)
@@ -198,7 +202,7 @@ def test_float64(d, x64):
         np.testing.assert_allclose(grad.x, want, atol=1e-8 * np.abs(want).max())
 
 
-@pytest.mark.parametrize("d", [1, 2, 6, 40])
+@pytest.mark.parametrize("d", [1, 6, *(pytest.param(d, marks=pytest.mark.slow) for d in (2, 40))])
 def test_equal_samples_and_repeated_points(d):
     x = np.repeat(3.0 + RNG.randn(20, d), 2, axis=0).astype(np.float32)  # every point twice
     steps = together(lambda form: jax.value_and_grad(lambda x, y: form(x, y, kernels.laplace(1.0)), (0, 1)))
@@ -227,7 +231,7 @@ def test_tied_points_pull_as_in_more_dimensions():
         np.testing.assert_allclose(one, two, atol=1e-6)
 
 
-@pytest.mark.parametrize("d", [1, 6])
+@pytest.mark.parametrize("d", [pytest.param(1, marks=pytest.mark.slow), 6])
 def test_masked_points_count_for_nothing(d):
     x, w, y, v = sample(30, 20, d)
     garbage = np.array([[np.nan], [1e30]]) * np.ones((2, d))
