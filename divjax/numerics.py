@@ -113,6 +113,18 @@ def safe_root(x: Array, order: ArrayLike = 2.0) -> Array:
     return jnp.where(positive, jnp.where(positive, x, 1.0) ** (1.0 / order), 0.0)
 
 
+def safe_sqrt(x: Array) -> Array:
+    """√x for x ≥ 0, with derivative 0 instead of inf at 0: ``safe_root`` of order 2 without a power."""
+    zero = x <= 0.0  # of a NaN that is false: it stays
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, x)))
+
+
+def safe_ratio(a: Array, b: Array) -> Array:
+    """a / b, and 0 with zero derivative where b ≤ 0."""
+    empty = b <= 0.0
+    return jnp.where(empty, 0.0, a / jnp.where(empty, 1.0, b))
+
+
 def difference(log_p: Array, log_q: Array, d: Array) -> Array:
     """p − q from the logarithms and d = log p − log q, to full relative precision where p ≈ q."""
     near = jnp.abs(d) < 0.5

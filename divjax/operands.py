@@ -35,13 +35,16 @@ def operands(
             f"Expected log_w to be a scalar or of the nodes' shape {jnp.shape(x)}; got {jnp.shape(log_w)}. "
             "Use jnp.broadcast_to."
         )
+    # One axis: loops over the small last axes of structured nodes would not be vectorised.
+    return tuple(jnp.ravel(value) if jnp.ndim(value) > 1 else value for value in floating(*values))
+
+
+def floating(*values: ArrayLike) -> tuple[Array, ...]:
+    """As arrays of one floating dtype, at least float32, not broadcast."""
     dtype = jnp.result_type(*values)
     dtype = jnp.promote_types(dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.float32, jnp.float32)
     dtype = jax.dtypes.canonicalize_dtype(dtype)
-    # One axis: loops over the small last axes of structured nodes would not be vectorised.
-    return tuple(
-        jnp.ravel(value) if jnp.ndim(value) > 1 else value for value in (jnp.asarray(v, dtype) for v in values)
-    )
+    return tuple(jnp.asarray(value, dtype) for value in values)
 
 
 def parameter(

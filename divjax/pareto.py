@@ -12,12 +12,15 @@ def pareto_k(log_weights: Float[Array, "..."]) -> Float[Array, ""]:
 
     Fitted to the min(n/5, 3√n) largest by the estimator of Zhang, Stephens (2009), drawn towards ½ as ten draws would.
     Above ½ their variance may be infinite, above 0.7 no standard error of their mean is to be trusted. 0 where the
-    tail is empty: all of the largest are equal, or there are fewer than 25 weights.
+    tail is empty: all of the largest are equal, or there are fewer than 25 weights. +inf for a weight that is infinite
+    or NaN.
     """
     log_weights = jnp.ravel(log_weights)
+    broken = jnp.any(jnp.isnan(log_weights) | (log_weights == jnp.inf))
+    log_weights = jnp.where(jnp.isnan(log_weights), -jnp.inf, log_weights)
     num = int(min(log_weights.size / 5, 3 * math.sqrt(log_weights.size)))
     if num < 5:
-        return jnp.zeros((), log_weights.dtype)
+        return jnp.where(broken, jnp.inf, jnp.zeros((), log_weights.dtype))
     top = jax.lax.stop_gradient(jax.lax.top_k(log_weights, num + 1)[0])
     largest = jnp.where(jnp.isfinite(top[0]), top[0], 0.0)
     weights = jnp.exp(top - largest)
@@ -25,7 +28,7 @@ def pareto_k(log_weights: Float[Array, "..."]) -> Float[Array, ""]:
     # Excesses that are all rounding are no tail.
     empty = excess[-1] <= 16.0 * jnp.finfo(excess.dtype).eps
     shape = _zhang_stephens(jnp.where(empty, jnp.linspace(0.1, 1.0, num, dtype=excess.dtype), excess))
-    return jnp.where(empty, 0.0, (num * shape + 5.0) / (num + 10.0))
+    return jnp.where(broken, jnp.inf, jnp.where(empty, 0.0, (num * shape + 5.0) / (num + 10.0)))
 
 
 def _zhang_stephens(excess):

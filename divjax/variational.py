@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from divjax import numerics as nu
 from divjax.discretize import designs, sampling, validity
 from divjax.discretize.density import log_prob
 from divjax.discretize.sources import source
@@ -30,7 +31,7 @@ def reverse_kl_stl(
     exactly 0 for every draw at p = q, where others only are 0 on average. Right for the reverse KL and nothing else:
     there are no such nodes. The value is unbiased and may be negative.
     """
-    origin = _checked(p, q)
+    origin = _checked(p, q, num=num)
     sampling.check_design(q, origin, design)
     x, log_share, _ = sampling.draw(key, q, origin, num, design)
     return jnp.mean(jnp.exp(log_share) * (_along_path(q, x) - log_prob(p, x)))
@@ -43,7 +44,7 @@ def iwae(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scal
     grows, so that q is free to be wider than the optimum of KL(q‖p). Pathwise gradient; its signal-to-noise ratio falls
     like K^-½ (Rainforth et al. 2018): ``dreg`` has the same value and a better one.
     """
-    origin = _checked(p, q)
+    origin = _checked(p, q, num=num, particles=particles)
     x, share = _groups(key, q, origin, num, particles)
     return -jnp.mean(share * _log_mean(log_prob(p, x) - log_prob(q, x)))
 
@@ -55,21 +56,24 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scal
     alone (and, at K = 1, for the reverse KL): for other divergences use ``monte_carlo``. Raises ValueError for a q that
     is a mixture, whose weights no draw moves with: use ``iwae``.
     """
-    origin = _checked(p, q)
+    origin = _checked(p, q, num=num, particles=particles)
     if origin.log_w.size > 1:
         raise ValueError(f"Expected q without components for dreg; got {type(q).__name__}. Use dj.iwae.")
     x, _ = _groups(key, q, origin, num, particles)
     fixed = jax.lax.stop_gradient(x)
-    weights = jax.nn.softmax(jax.lax.stop_gradient(log_prob(p, fixed) - log_prob(q, fixed)), axis=-1)
+    log_ratio = jax.lax.stop_gradient(log_prob(p, fixed) - log_prob(q, fixed))
+    weights = jnp.exp(log_ratio - nu.finite(jax.vmap(nu.logsumexp)(log_ratio))[:, None])
     # The weight of a draw multiplies its derivative once more.
     x = fixed + weights.reshape(weights.shape + (1,) * (x.ndim - 2)) * (x - fixed)
     return -jnp.mean(_log_mean(log_prob(p, x) - _along_path(q, x)))
 
 
-def _checked(p, q):
+def _checked(p, q, **counts):
     validity.check_pair(p, q)
+    for name, count in counts.items():
+        validity.check_count(count, name)
     origin = source(q)
-    validity.check_pathwise(q, origin, (p,))
+    validity.check_pathwise(q, origin, (p,), "dj.monte_carlo with gradient='score'")
     return origin
 
 
@@ -91,4 +95,4 @@ def _groups(key, q, origin, num, particles):
 
 
 def _log_mean(log_weights):
-    return jax.nn.logsumexp(log_weights, axis=-1) - math.log(log_weights.shape[-1])
+    return jax.vmap(nu.logsumexp)(log_weights) - math.log(log_weights.shape[-1])

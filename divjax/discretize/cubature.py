@@ -5,7 +5,8 @@ each the image x_k(z) of a standard normal z. Where p or q is large some compone
 each; the trapezoidal rule then converges exponentially (Trefethen, Weideman 2014). Along every axis of a component's
 frame the nodes crowd where the other components are, and on their scale: they are equidistant in
 t(z) = Σ_j asinh((z − c_j)/s_j), an analytic map. Nodes and weights carry no gradient: the integral does not depend on
-them, and ∂/∂θ of the sum at fixed nodes is the quadrature of the derivative.
+them, and ∂/∂θ of the sum at fixed nodes is the quadrature of the derivative (so that value and gradient agree to the
+error of the rule, and a fit should ask for no more). Ends of supports that move with θ are refused when differentiated.
 """
 
 import math
@@ -17,7 +18,7 @@ from jaxtyping import Array, Float
 
 from divjax.discretize.density import log_prob
 from divjax.discretize.sources import source
-from divjax.discretize.validity import check_pair
+from divjax.discretize.validity import check_pair, with_fixed_ends
 from divjax.measures import Cubature
 
 _NODES = {2: 64, 3: 32}  # intervals of an axis; a multiple of 2, so that every second node is a rule too
@@ -28,8 +29,9 @@ def cubature(p: Any, q: Any, *, refine: int | None = None) -> Cubature:
 
     p and q: Gaussians and mixtures of Gaussians of any covariance, and what else is a smooth image of normal variables
     (``Independent`` of families with closed quantiles, bijections of these). m = 65 in two dimensions and 33 in three,
-    times ``refine`` (1 in float32, 3/2 in float64). Kinks and ends of supports are not nodes: there, as for
-    total_variation, the error falls slowly, and ``estimate`` says so.
+    times ``refine`` (1 in float32, 3/2 in float64); k² m^d evaluations of a component. Relative errors are near 1e-7
+    for two components in float32, and near 1e-5 for a score of them, unless refined; ``estimate`` says how large they
+    are. Kinks and ends of supports are not nodes: there, as for total_variation, the error falls slowly.
     """
     check_pair(p, q)
     (dim,) = shape = tuple(p.event_shape)
@@ -53,7 +55,7 @@ def cubature(p: Any, q: Any, *, refine: int | None = None) -> Cubature:
         log_share.append(origin.log_w[index])
         first += count
     x, log_share = jax.lax.stop_gradient((jnp.concatenate(x), jnp.concatenate(log_share)))
-    log_p, log_q = log_prob(p, x), log_prob(q, x)
+    log_p, log_q = (with_fixed_ends(dist, log_prob(dist, x), "quadrature in more dimensions") for dist in (p, q))
     log_r = jax.lax.stop_gradient(jnp.logaddexp(log_p, log_q))
     log_normal = -0.5 * jnp.sum(z * z, axis=-1) - 0.5 * dim * math.log(2.0 * math.pi)
     return Cubature(log_p, log_q, log_share + log_normal + log_dz - log_r)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 from tensorflow_probability.substrates import jax as tfp
 
+from divjax import numerics as nu
 from divjax.discretize.families import Profile, profile
 
 tfd = tfp.distributions
@@ -24,10 +25,10 @@ def log_prob(dist: Any, x: Array) -> Array:
         try:
             shape = profile(dist)
         except TypeError:
-            return dist.log_prob(x)
+            return _plain(dist, x)
         if shape.low is not None or shape.high is not None:
             return log_density(dist, shape, x)
-    return dist.log_prob(x)
+    return _plain(dist, x)
 
 
 def log_density(dist: Any, shape: Profile, x: Array) -> Array:
@@ -50,7 +51,29 @@ def _step(end, sign, dtype):
     return jnp.where(end == 0.0, sign * tiny, jnp.nextafter(end, jnp.asarray(sign * jnp.inf, dtype)))
 
 
+def _of_mixture(dist, x):
+    """log Σ w_k p_k(x) of a mixture given by its probabilities: linear in them, so that a weight 0 has a gradient."""
+    weights = dist.mixture_distribution.probs
+    parts = dist.components_distribution.log_prob(jnp.expand_dims(x, -1 - len(dist.event_shape)))
+    top = jax.lax.stop_gradient(jnp.max(jnp.where(weights > 0.0, parts, -jnp.inf), axis=-1, keepdims=True))
+    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    total = jnp.sum(weights * nu.bounded_exp(parts - top), axis=-1)
+    positive = total > 0.0
+    return jnp.where(positive, jnp.log(jnp.where(positive, total, 1.0)) + top[..., 0], -jnp.inf)
+
+
+def given_weights(dist: Any) -> Array | None:
+    """The weights of a mixture that was given by them; None for one given by logits."""
+    return dist.mixture_distribution._probs if isinstance(dist, distrax.MixtureSameFamily) else None
+
+
+def _plain(dist, x):
+    if given_weights(dist) is not None:
+        return _of_mixture(dist, x)
+    return dist.log_prob(x)
+
+
 def _underflown(dist, x, center):
     """log p(x), a constant where it is −inf: its derivative may be infinite there."""
-    empty = jax.lax.stop_gradient(dist.log_prob(x)) == -jnp.inf
-    return jnp.where(empty, -jnp.inf, dist.log_prob(jnp.where(empty, center, x)))
+    empty = jax.lax.stop_gradient(_plain(dist, x)) == -jnp.inf
+    return jnp.where(empty, -jnp.inf, _plain(dist, jnp.where(empty, center, x)))

@@ -11,6 +11,7 @@ from divjax.discretize.compiled import compiled
 from divjax.discretize.cubature import cubature
 from divjax.discretize.density import log_density
 from divjax.discretize.families import Profile, profile
+from divjax.discretize.validity import check_count
 from divjax.measures import Cubature, Panels
 
 
@@ -25,12 +26,15 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
 
     crossings: how many points with p = q become ends of panels (for total_variation, whose integrand has its kinks
     there); 0 saves 15 to 30 % where no integrand has kinks. refine: every panel is cut into so many; by default 1 in
-    float32 and 3 in float64, for errors at the level of rounding and near 1e-11.
+    float32 and 3 in float64, for errors at the level of rounding and near 1e-11. In more dimensions: so many times
+    the intervals of an axis.
 
     Returns ``Panels(log_p, log_q, log_w)``, [n] each, or ``Cubature``: feed it to any divergence as ``kl(*nodes)``.
     Raises ValueError for batched distributions and for more than three dimensions, TypeError for one whose mass it
     cannot locate.
     """
+    if refine is not None:
+        check_count(refine, "refine")
     if all(hasattr(dist, "log_prob") and tuple(dist.event_shape) for dist in (p, q)):
         return cubature(p, q, refine=refine)
     shape_p, shape_q = (univariate(dist, name) for dist, name in ((p, "p"), (q, "q")))

@@ -47,6 +47,7 @@ def monte_carlo(
     and a num that the design cannot divide; TypeError for something that is no distribution.
     """
     validity.check_pair(p, q)
+    validity.check_count(num, "num")
     parts = _bases(p, q, base)
     if gradient not in ("pathwise", "score"):
         raise ValueError(
@@ -60,7 +61,7 @@ def monte_carlo(
     for part, origin in zip(parts, sources, strict=True):
         check_design(part, origin, design)
         if gradient == "pathwise":
-            validity.check_pathwise(part, origin, (p, q))
+            validity.check_pathwise(part, origin, (p, q), "gradient='score'")
     drawn = [draw(*row, each, design) for row in zip(keys, parts, sources, strict=True)]
     x, log_share, shapes = zip(*drawn, strict=True)
     x, log_share = jnp.concatenate(x), jnp.concatenate(log_share)
@@ -72,7 +73,9 @@ def monte_carlo(
     log_r = _log_base(base, log_p, log_q, x)
     if gradient == "score":
         log_r, log_share = jax.lax.stop_gradient((log_r, log_share))
-        log_p, log_q = (_with_fixed_ends(dist, log) for dist, log in ((p, log_p), (q, log_q)))
+        log_p, log_q = (
+            validity.with_fixed_ends(dist, log, "gradient='score'") for dist, log in ((p, log_p), (q, log_q))
+        )
     log_w = log_share - log_r - jnp.log(jnp.asarray(num, log_r.dtype))
     return Draws(*(jnp.reshape(log, shape) for log in (log_p, log_q, log_w)))
 
@@ -126,14 +129,3 @@ def draw(
     log_w = nu.finite(origin.log_w)[index]
     z = math.sqrt(2.0) * jax.scipy.special.erfinv(t[..., 1:])
     return origin.image(key_own, index, z), log_w - jax.lax.stop_gradient(log_w), shape
-
-
-def _with_fixed_ends(dist: Any, log: Array) -> Array:
-    """The log-density; differentiating it along a moving end of the support is an error, since no draw sees it move."""
-    message = (
-        f"Expected ends of supports that do not move for gradient='score'; got {type(dist).__name__}, differentiated "
-        "along an end of its support: no draw sees it move. Use dj.quadrature."
-    )
-    for end in validity.moving_ends(dist):
-        log = log + nu.undifferentiable(end, message)
-    return log

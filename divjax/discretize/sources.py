@@ -16,6 +16,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from tensorflow_probability.substrates import jax as tfp
 
+from divjax.discretize.density import given_weights
 from divjax.discretize.families import mixture_parts
 from divjax.discretize.marginals import has_quantile, quantile
 
@@ -68,6 +69,15 @@ def _own_sampler(dist):
     return Source(jnp.zeros(1, jnp.result_type(float)), image, 0, mapped=False, pathwise=bool(pathwise))
 
 
+def _log_weights(dist, logits):
+    """Of a mixture; a component of weight 0 is never drawn, and log 0 has no derivative."""
+    weights = given_weights(dist)
+    if weights is None:
+        return jax.nn.log_softmax(logits)
+    positive = weights > 0.0
+    return jnp.where(positive, jnp.log(jnp.where(positive, weights, 1.0)), -jnp.inf)
+
+
 def _gaussian(dist):
     """Gaussians, univariate or not, and mixtures of them: x = μ + L z."""
     from divjax.exact.mixtures import gaussian_mixture
@@ -76,6 +86,7 @@ def _gaussian(dist):
     if mixture is None:
         return None
     log_w, loc, scale_tril = mixture
+    log_w = _log_weights(dist, log_w)
     event = tuple(dist.event_shape)
 
     def image(key, index, z):
@@ -85,7 +96,7 @@ def _gaussian(dist):
             x = loc[index] + jnp.einsum("...ij,...j->...i", scale_tril[index], z)
         return x.reshape(index.shape + event)
 
-    return Source(jax.nn.log_softmax(log_w), image, loc.shape[-1], mapped=True, pathwise=True)
+    return Source(log_w, image, loc.shape[-1], mapped=True, pathwise=True)
 
 
 @source.register(distrax.Independent)
@@ -109,7 +120,7 @@ def _(dist):
 def _(dist):
     if (gaussian := _gaussian(dist)) is not None:
         return gaussian
-    log_w = jax.nn.log_softmax(dist.mixture_distribution.logits_parameter())
+    log_w = _log_weights(dist, dist.mixture_distribution.logits_parameter())
     parts, event = dist.components_distribution, tuple(dist.event_shape)
     if event == () and has_quantile(parts):
         return Source(log_w, _chosen(lambda key, z: _at(parts, z)), 1, mapped=True, pathwise=True)

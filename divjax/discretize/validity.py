@@ -6,9 +6,11 @@ from typing import Any
 import distrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 from tensorflow_probability.substrates import jax as tfp
 
+from divjax import numerics as nu
 from divjax.discretize.families import profile
 from divjax.discretize.sources import Source
 
@@ -37,23 +39,61 @@ def check_pair(p: Any, q: Any) -> None:
         )
 
 
+def check_count(value: Any, name: str) -> None:
+    """A whole number of at least 1, known while tracing; TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"Expected {name} to be a Python integer; got {type(value).__name__}. Shapes must be static.")
+    if value < 1:
+        raise ValueError(f"Expected {name} >= 1; got {value}.")
+
+
 def support(dist: Any) -> tuple[float, float]:
-    """The ends of a support on the line, NaN where they are not known while tracing or not on the line."""
+    """The ends of the support, along every coordinate; NaN where they are not known while tracing, or differ."""
     for ends, classes in _FIXED.items():
         if isinstance(dist, classes):
             return ends
-    if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
-        return support(dist.components_distribution)
-    if tuple(dist.event_shape) != ():
+    if (parts := _parts(dist)) is not None:
+        return support(parts)
+    if (shape := _profile(dist)) is None:
         return math.nan, math.nan
-    try:
-        shape = profile(dist)
-    except TypeError:
-        return math.nan, math.nan
-    low, high = -math.inf if shape.low is None else shape.low, math.inf if shape.high is None else shape.high
     if isinstance(dist, tfd.TruncatedNormal):
-        low, high = jnp.min(jnp.asarray(dist.low)), jnp.max(jnp.asarray(dist.high))
-    return tuple(math.nan if isinstance(end, jax.core.Tracer) else float(end) for end in (low, high))
+        return _known(dist.low), _known(dist.high)
+    # Those of every member of a batch, if there is one.
+    low, high = _raw_ends(dist, shape)
+    return -math.inf if low is None else _known(low), math.inf if high is None else _known(high)
+
+
+def _raw_ends(dist, shape):
+    if isinstance(dist, distrax.Uniform | tfd.Uniform):
+        return dist.low, dist.high
+    return shape.low, shape.high
+
+
+def _known(end):
+    """The one value of an end as a float; NaN while tracing, and where members of a batch differ."""
+    if isinstance(end, jax.core.Tracer):
+        return math.nan
+    values = np.unique(np.asarray(end))
+    return float(values[0]) if values.size == 1 else math.nan
+
+
+def _parts(dist):
+    """What the support is inherited from, coordinate by coordinate."""
+    if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
+        return dist.components_distribution
+    if isinstance(dist, distrax.Independent | tfd.Independent):
+        return dist.distribution
+    return None
+
+
+def _profile(dist):
+    """The profile of a distribution on the line, or of a batch of them; None where it has none."""
+    if tuple(dist.event_shape) != () or not jnp.issubdtype(dist.dtype, jnp.floating):
+        return None
+    try:
+        return profile(dist)
+    except TypeError:
+        return None
 
 
 def check_reach(base: str, part: Any, other: Any) -> None:
@@ -66,40 +106,52 @@ def check_reach(base: str, part: Any, other: Any) -> None:
         )
 
 
-def check_pathwise(part: Any, drawn: Source, pair: tuple[Any, Any]) -> None:
+def check_pathwise(part: Any, drawn: Source, pair: tuple[Any, ...], remedy: str) -> None:
     """ValueError where moving draws have no derivative, or may cross a place where a density jumps."""
     if not drawn.pathwise:
         raise ValueError(
-            f"Expected a base whose draws are differentiable for gradient='pathwise'; got {type(part).__name__}. "
-            "Use gradient='score'."
+            f"Expected a distribution whose draws are differentiable; got {type(part).__name__}. Use {remedy}."
         )
     low, high = support(part)
     for other in pair:
-        if other is part:
-            continue
         other_low, other_high = support(other)
-        bounded = not (other_low == -math.inf and other_high == math.inf)
-        on_the_line = tuple(other.event_shape) == () and hasattr(other, "log_prob") and _has_profile(other)
-        if bounded and on_the_line and not (other_low <= low and high <= other_high):
+        if other is part or not _has_ends(other):
+            continue
+        if not (other_low <= low and high <= other_high):
             raise ValueError(
-                f"Expected draws that cannot cross an end of a support for gradient='pathwise'; got "
+                f"Expected draws that cannot cross an end of a support, for a gradient along their path; got "
                 f"{type(other).__name__}, whose support may end among the draws of {type(part).__name__}: the "
-                "gradient would miss the jump. Use gradient='score'."
+                f"gradient would miss the jump. Use {remedy}."
             )
 
 
-def _has_profile(dist):
-    try:
-        profile(dist)
-    except TypeError:
-        return False
-    return True
+def _has_ends(dist):
+    """Whether the support of a distribution is known to end somewhere."""
+    if isinstance(dist, tfd.TruncatedNormal) or any(isinstance(dist, classes) for classes in _FIXED.values()):
+        return True
+    if (parts := _parts(dist)) is not None:
+        return _has_ends(parts)
+    shape = _profile(dist)
+    return shape is not None and not (shape.low is None and shape.high is None)
 
 
-def moving_ends(dist: Any) -> list[Array]:
-    """The ends of a support that parameters may move."""
-    if any(isinstance(dist, classes) for classes in _FIXED.values()) or tuple(dist.event_shape) != ():
+def _moving_ends(dist):
+    if any(isinstance(dist, classes) for classes in _FIXED.values()):
         return []
     if isinstance(dist, tfd.TruncatedNormal):
         return [jnp.asarray(dist.low), jnp.asarray(dist.high)]
-    return [profile(dist).edges] if _has_profile(dist) else []
+    if (parts := _parts(dist)) is not None:
+        return _moving_ends(parts)
+    shape = _profile(dist)
+    return [] if shape is None else [shape.edges]
+
+
+def with_fixed_ends(dist: Any, log: Array, what: str) -> Array:
+    """The log-density; differentiating it along a moving end of the support is an error, since no node sees it move."""
+    message = (
+        f"Expected ends of supports that do not move for {what}; got {type(dist).__name__}, differentiated along an "
+        "end of its support: no node sees it move. Use dj.quadrature in one dimension."
+    )
+    for end in _moving_ends(dist):
+        log = log + nu.undifferentiable(end, message)
+    return log

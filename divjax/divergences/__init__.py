@@ -7,6 +7,8 @@ from divjax.divergences.combine import reverse as reverse
 from divjax.divergences.combine import skew as skew
 from divjax.divergences.combine import symmetrize as symmetrize
 from divjax.divergences.convex import check_convex as check_convex
+from divjax.divergences.energies import energy_distance as energy_distance
+from divjax.divergences.energies import energy_distance_unbiased as energy_distance_unbiased
 from divjax.divergences.f import f_divergence as f_divergence
 from divjax.divergences.f import jeffreys as jeffreys
 from divjax.divergences.f import jensen_shannon as jensen_shannon
@@ -17,6 +19,14 @@ from divjax.divergences.f import reverse_kl as reverse_kl
 from divjax.divergences.f import squared_hellinger as squared_hellinger
 from divjax.divergences.f import total_variation as total_variation
 from divjax.divergences.f import triangular as triangular
+from divjax.divergences.ksd import stein as stein
+from divjax.divergences.ksd import stein_unbiased as stein_unbiased
+from divjax.divergences.mmd import mmd2 as mmd2
+from divjax.divergences.mmd import mmd2_block as mmd2_block
+from divjax.divergences.mmd import mmd2_features as mmd2_features
+from divjax.divergences.mmd import mmd2_linear as mmd2_linear
+from divjax.divergences.mmd import mmd2_unbiased as mmd2_unbiased
+from divjax.divergences.mmd import witness as witness
 from divjax.divergences.power import alpha_divergence as alpha_divergence
 from divjax.divergences.power import beta_divergence as beta_divergence
 from divjax.divergences.power import bhattacharyya as bhattacharyya
@@ -27,5 +37,10 @@ from divjax.divergences.power import l2 as l2
 from divjax.divergences.power import log_affinity as log_affinity
 from divjax.divergences.power import renyi as renyi
 from divjax.divergences.power import tsallis as tsallis
+from divjax.divergences.score import denoising_score_matching as denoising_score_matching
+from divjax.divergences.score import explicit_score_matching as explicit_score_matching
+from divjax.divergences.score import fisher as fisher
+from divjax.divergences.score import implicit_score_matching as implicit_score_matching
+from divjax.divergences.score import sliced_score_matching as sliced_score_matching
 from divjax.divergences.transport import transport_cost as transport_cost
 from divjax.divergences.transport import wasserstein as wasserstein

@@ -150,7 +150,12 @@ def _log_ratios_to_mixture(d, weight):
     alone = total == 0.0  # the larger has no weight and the smaller underflows: the mixture is the smaller
     by_logarithm = -jnp.log(jnp.where(near | alone, 1.0, total))
     nearest = jnp.where(near, -jnp.log1p(jnp.where(near, loss, 0.0)), jnp.where(alone, jnp.abs(d), by_logarithm))
-    return jnp.where(d >= 0.0, nearest, nearest + d), jnp.where(d >= 0.0, nearest - d, nearest)
+    # The smaller density over a mixture that hardly differs from it: nearest − |d| would cancel.
+    short = jnp.minimum(jnp.abs(d), 40.0)
+    gain = of_larger * jnp.expm1(short)
+    alike = (jnp.abs(d) < 40.0) & (gain < 1.0)
+    farthest = jnp.where(alike, -jnp.log1p(jnp.where(alike, gain, 0.0)), nearest - jnp.abs(d))
+    return jnp.where(d >= 0.0, nearest, farthest), jnp.where(d >= 0.0, farthest, nearest)
 
 
 def _js_value(a, b, d, weight):

@@ -1,0 +1,143 @@
+"""Radial kernels: functions of the squared distance s = ‖x − y‖², with k(0) = 1, positive definite in every dimension.
+
+Each is made by a function of its parameters, which may be traced: ``rbf(bandwidth)``. An array of bandwidths [k] is
+the sum of the k kernels, then k(0) = k. Any other function of s will do as a kernel: elementwise, differentiable at 0.
+
+All four are mixtures over scales of Gaussians, so that their spectral measures (Bochner 1932; Rahimi, Recht 2007) are
+Gaussians with a random scale: ``rbf_frequencies`` and its like draw from them, for ``mmd2_features``.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+from jaxtyping import Array, ArrayLike, Float
+
+from divjax import numerics as nu
+from divjax import operands as op
+from divjax.divergences import pairwise
+from divjax.divergences.samples import Sample, weighted
+
+Kernel = Callable[[Array], Array]
+Draw = Callable[[Array, int, int], Float[Array, "num d"]]
+
+
+def _parameters(*values):
+    return jnp.broadcast_arrays(*map(jnp.atleast_1d, op.floating(*map(jnp.asarray, values))))
+
+
+def _total(profile, squares, *parameters):
+    """Σ_k profile(s, parameters_k) for parameters [k], one after the other: s may be a large tile."""
+    parameters = [p.astype(squares.dtype) for p in parameters]
+    return sum(profile(squares, *(p[k] for p in parameters)) for k in range(parameters[0].shape[0]))
+
+
+def _rbf(bandwidth, squares):
+    return _total(lambda s, h: jnp.exp(-s * (0.5 / (h * h))), squares, bandwidth)
+
+
+def _laplace(bandwidth, squares):
+    return _total(lambda s, h: jnp.exp(-nu.safe_sqrt(s) / h), squares, bandwidth)
+
+
+def _power(scale, exponent, squares):
+    return _total(lambda s, c, b: jnp.exp(-b * jnp.log1p(s / (c * c))), squares, scale, exponent)
+
+
+def _sum(kernels, squares):
+    return sum(kernel(squares) for kernel in kernels)
+
+
+def rbf(bandwidth: ArrayLike) -> Kernel:
+    """Gaussian kernel exp(−s / (2 h²)), h the bandwidth > 0, a scalar or [k] for a sum."""
+    return Partial(_rbf, *_parameters(bandwidth))
+
+
+def laplace(bandwidth: ArrayLike) -> Kernel:
+    """Laplace kernel exp(−√s / h). Its kink at s = 0 has gradient 0; ``stein`` needs a smoother one."""
+    return Partial(_laplace, *_parameters(bandwidth))
+
+
+def imq(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Kernel:
+    """Inverse multiquadric (1 + s / c²)^(−b), 0 < b < 1 for ``stein`` to see weak convergence (Gorham, Mackey 2017)."""
+    return Partial(_power, *_parameters(scale, exponent))
+
+
+def rational_quadratic(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Kernel:
+    """Rational quadratic (1 + s / (2 a h²))^(−a), a > 0: Gaussian kernels of all bandwidths; a → ∞ is ``rbf``."""
+    bandwidth, alpha = _parameters(bandwidth, alpha)
+    return Partial(_power, bandwidth * nu.safe_sqrt(2.0 * alpha), alpha)
+
+
+def total(*kernels: Kernel) -> Kernel:
+    """The sum of kernels, of different kinds perhaps."""
+    return Partial(_sum, tuple(map(as_kernel, kernels)))
+
+
+def as_kernel(kernel: Kernel) -> Kernel:
+    """A function of s as a pytree of what it closes over, so that gradients and vmap reach bandwidths in there."""
+    if isinstance(kernel, Partial):
+        return kernel
+    if not callable(kernel):
+        raise TypeError(
+            f"Expected kernel as a function of the squared distance; got {type(kernel).__name__}. Use e.g. rbf(1.0)."
+        )
+    function, closed_over = jax.closure_convert(kernel, jnp.zeros((1, 1)))
+    if not closed_over:
+        return Partial(kernel)  # the same function again is the same program
+    return Partial(lambda constants, squares: function(squares, *constants), closed_over)
+
+
+def rbf_frequencies(bandwidth: ArrayLike) -> Draw:
+    """Frequencies of ``rbf``: N(0, I / h²)."""
+    return lambda key, num, d: jax.random.normal(key, (num, d)) / bandwidth
+
+
+def laplace_frequencies(bandwidth: ArrayLike) -> Draw:
+    """Frequencies of ``laplace``: multivariate Cauchy with scale 1 / h."""
+
+    def draw(key, num, d):
+        above, below = jax.random.split(key)
+        return jax.random.normal(above, (num, d)) / (jnp.abs(jax.random.normal(below, (num, 1))) * bandwidth)
+
+    return draw
+
+
+def imq_frequencies(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Draw:
+    """Frequencies of ``imq``: √(2 τ) N(0, I) / c with τ from a Gamma of shape b."""
+
+    def draw(key, num, d):
+        first, second = jax.random.split(key)
+        return jax.random.normal(first, (num, d)) * jnp.sqrt(2.0 * jax.random.gamma(second, exponent, (num, 1))) / scale
+
+    return draw
+
+
+def rational_quadratic_frequencies(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Draw:
+    """Frequencies of ``rational_quadratic``, which is ``imq`` with c² = 2 a h² and b = a."""
+    return imq_frequencies(bandwidth * jnp.sqrt(2.0 * jnp.asarray(alpha)), exponent=alpha)
+
+
+def median_distance(*samples: Sample, num: int = 512) -> Float[Array, ""]:
+    """Median of ‖z − z'‖ over pairs of the pooled samples: the usual bandwidth (Gretton et al. 2012).
+
+    Of ``num`` points at most, chosen by systematic resampling (so that weights and masks count), each sample having the
+    same share of the total weight. Constant under differentiation. 1 where more than half of the pairs coincide.
+    """
+    return _median_distance(samples, num)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _median_distance(samples, num):
+    parts = [weighted(sample, f"samples[{k}]") for k, sample in enumerate(samples)]
+    points = jnp.concatenate(pairwise.centre(*parts))
+    levels = jnp.cumsum(jnp.concatenate([w for _, w in parts]))
+    num = min(num, points.shape[0])
+    middle = (jnp.arange(num) + 0.5) / num * levels[-1]
+    chosen = jax.lax.stop_gradient(points)[jnp.searchsorted(levels, middle, side="left")]
+    squares = jnp.sort(pairwise.squared_distances(chosen, chosen, same=True)[np.triu_indices(num, 1)])
+    median = nu.safe_sqrt(squares[(squares.shape[0] - 1) // 2]) if num > 1 else jnp.zeros((), points.dtype)
+    return jax.lax.stop_gradient(jnp.where(median == 0.0, 1.0, median))

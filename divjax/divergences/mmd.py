@@ -1,0 +1,177 @@
+"""Maximum mean discrepancy between two samples, MMD² = E k(X,X') + E k(Y,Y') − 2 E k(X,Y) (Gretton et al. 2012).
+
+p and q are samples: an array [n, d] or [n], or ``Points`` with log-weights, which are normalised here (a mask is −inf).
+They may differ in size. kernel: a function of the squared distance, ``rbf(1.0)`` or any other of ``divjax.kernels``.
+The forms differ in bias and cost: ``mmd2`` is non-negative and biased upward by O(1/n), ``mmd2_unbiased`` may be
+negative; both take n² time and n memory, value and gradient (``divjax.divergences.pairwise``). ``mmd2_block``,
+``mmd2_linear`` and ``mmd2_features`` take less time and have more variance. All are differentiable in points,
+log-weights and kernel parameters, in reverse mode.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from divjax import numerics as nu
+from divjax.divergences.kernels import Draw, Kernel, as_kernel
+from divjax.divergences.pairwise import product, radial_sums, squared_distances
+from divjax.divergences.samples import Sample, two_weighted, weighted
+
+Scalar = Float[Array, ""]
+
+
+def mmd2(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
+    """The V-statistic Σ w_i w_j k(x_i, x_j) + Σ v_i v_j k(y_i, y_j) − 2 Σ w_i v_j k(x_i, y_j) ≥ 0.
+
+    It is MMD² between the two empirical distributions, 0 only where they are equal (for a characteristic kernel). As
+    an estimate between what they were drawn from it is too large by about k(0) (1/n + 1/m).
+    """
+    return biased(as_kernel(kernel), p, q)
+
+
+def mmd2_unbiased(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
+    """The U-statistic: as ``mmd2``, the pairs i = j left out and the rest weighted to one. n, m ≥ 2.
+
+    Its expectation is MMD² for equal weights, 0 for p = q: it is negative about half of the time there. A sample whose
+    weight is all on one point has no such pairs: finite, but without meaning.
+    """
+    return unbiased(as_kernel(kernel), p, q)
+
+
+@jax.jit
+def biased(kernel: Kernel, p: Sample, q: Sample) -> Scalar:
+    """``mmd2`` for a kernel that is a pytree, positive definite or, like −√s, only conditionally so."""
+    x, w, y, v = two_weighted(p, q)
+    ((xx, xy), (_, yy)), _ = radial_sums(kernel, (x, w), (y, v))
+    return xx + yy - 2.0 * xy
+
+
+@jax.jit
+def unbiased(kernel: Kernel, p: Sample, q: Sample) -> Scalar:
+    """``mmd2_unbiased`` in the same way."""
+    return _u_statistic(kernel, *two_weighted(p, q, least=2))
+
+
+def _u_statistic(kernel, x, w, y, v):
+    ((xx, xy), (_, yy)), shifted = radial_sums(kernel, (x, w), (y, v))
+    at_zero = shifted(jnp.zeros((1, 1), x.dtype))[0, 0]
+    return without_diagonal(xx, w, at_zero) + without_diagonal(yy, v, at_zero) - 2.0 * xy
+
+
+def without_diagonal(total: Array, w: Array, diagonal: Array) -> Array:
+    """Σ_{i≠j} w_i w_j k_ij / Σ_{i≠j} w_i w_j from the whole sum and k_ii, for weights that sum to one."""
+    return nu.safe_ratio(total - jnp.sum(w * w * diagonal), 1.0 - jnp.sum(w * w))
+
+
+def mmd2_linear(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
+    """The linear-time estimate from consecutive pairs (x_1, x_2), (x_3, x_4), … (Gretton et al. 2012, lemma 14).
+
+    Unbiased for equal weights, each pair of points used once; samples in random order. Of unequal samples the cross
+    terms use the first min(n, m) points. Weighted pairs count by the product of their weights. n, m ≥ 2.
+    """
+    return _linear(as_kernel(kernel), p, q)
+
+
+@jax.jit
+def _linear(kernel, p, q):
+    x, w, y, v = two_weighted(p, q, least=2)
+    shared = 2 * (min(x.shape[0], y.shape[0]) // 2)
+
+    def mean(a, w_a, b, w_b):
+        value = kernel(jnp.sum((a - b) ** 2, axis=1)[:, None])[:, 0]
+        return nu.safe_ratio(jnp.sum(w_a * w_b * value), jnp.sum(w_a * w_b))
+
+    def odd_even(a, size):
+        return a[0:size:2], a[1:size:2]
+
+    def within(a, w_a):
+        (one, two), (w_one, w_two) = odd_even(a, a.shape[0] // 2 * 2), odd_even(w_a, a.shape[0] // 2 * 2)
+        return mean(one, w_one, two, w_two)
+
+    (x_odd, x_even), (y_odd, y_even) = odd_even(x, shared), odd_even(y, shared)
+    (w_odd, w_even), (v_odd, v_even) = odd_even(w, shared), odd_even(v, shared)
+    across = mean(x_odd, w_odd, y_even, v_even) + mean(x_even, w_even, y_odd, v_odd)
+    return within(x, w) + within(y, v) - across
+
+
+def mmd2_block(p: Sample, q: Sample, *, kernel: Kernel, num: int) -> Scalar:
+    """The mean of ``mmd2_unbiased`` over ``num`` blocks of consecutive points (Zaremba, Gretton, Blaschko 2013).
+
+    Time (n + m)² / num. The n mod num last points are left out; samples in random order; weights are normalised within
+    each block. A block has at least two points of each sample.
+    """
+    return _block_mean(as_kernel(kernel), p, q, num)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _block_mean(kernel, p, q, num):
+    x, w, y, v = two_weighted(p, q, least=2)
+    if not 1 <= num <= min(x.shape[0], y.shape[0]) // 2:
+        raise ValueError(
+            f"Expected num blocks with two points each, 1 <= num <= {min(x.shape[0], y.shape[0]) // 2}; got {num}."
+        )
+
+    def cut(a):
+        return a[: a.shape[0] // num * num].reshape(num, -1, *a.shape[1:])
+
+    def value(block):
+        x, w, y, v = block
+        w, v = nu.safe_ratio(w, jnp.sum(w)), nu.safe_ratio(v, jnp.sum(v))
+        return _u_statistic(kernel, x, w, y, v)
+
+    return jnp.mean(jax.lax.map(value, tuple(map(cut, (x, w, y, v)))))
+
+
+def witness(p: Sample, q: Sample, at: Float[Array, "m d"], *, kernel: Kernel) -> Float[Array, " m"]:
+    """Σ w_i k(x_i, t) − Σ v_j k(y_j, t) at points t [m, d]: positive where p has the more mass, negative where q has.
+
+    The function that MMD maximises over the unit ball of the kernel's space, not normalised. Memory (n + m) times a
+    few, also backward.
+    """
+    return _witness(as_kernel(kernel), p, q, at)
+
+
+@jax.jit
+def _witness(kernel, p, q, at):
+    x, w, y, v = two_weighted(p, q)
+    at = weighted(at, "at")[0].astype(x.dtype)
+    if at.shape[1] != x.shape[1]:
+        raise ValueError(f"Expected points at of dimension {x.shape[1]}; got shape {list(at.shape)}.")
+    points, signed = jnp.concatenate([x, y]), jnp.concatenate([w, -v])
+    # About a tile of pairs in memory; backward it is made again.
+    m = at.shape[0]
+    rows = max(1, min(m, 2**20 // points.shape[0]))
+    count = -(-m // rows)
+    shift = jax.lax.stop_gradient(product(jnp.abs(signed), points) / 2.0)
+    points, at = points - shift, jnp.pad(at - shift, [(0, count * rows - m), (0, 0)])
+
+    @jax.checkpoint
+    def block(t):
+        return product(kernel(squared_distances(t, points, same=False)), signed)
+
+    return jax.lax.map(block, at.reshape(count, rows, -1)).ravel()[:m]
+
+
+def mmd2_features(key: Array, p: Sample, q: Sample, *, frequencies: Draw, num: int) -> Scalar:
+    """``mmd2`` through ``num`` random Fourier features, ≥ 0, in time (n + m) num (Rahimi, Recht 2007).
+
+    (1/num) Σ_k |E_p e^(i ω_k·x) − E_q e^(i ω_k·y)|² with ω from ``frequencies``, e.g. ``rbf_frequencies(1.0)``: its
+    mean over keys is ``mmd2`` with that kernel, its relative standard deviation of order num^(−1/2).
+    """
+    x, w, y, v = two_weighted(p, q)
+    if num < 1:
+        raise ValueError(f"Expected num >= 1 features; got {num}.")
+    size = min(num, 64)
+    omega = frequencies(key, num, x.shape[1]).astype(x.dtype)
+    # Padded frequencies are 0: both means are 1 there, and their difference 0.
+    omega = jnp.pad(omega, [(0, -num % size), (0, 0)]).reshape(-1, size, x.shape[1])
+
+    @jax.checkpoint
+    def block(part):
+        phase_x, phase_y = product(x, part.T), product(y, part.T)
+        gaps = (product(w, wave(phase_x)) - product(v, wave(phase_y)) for wave in (jnp.cos, jnp.sin))
+        return sum(jnp.sum(gap * gap) for gap in gaps)
+
+    return jnp.sum(jax.lax.map(block, omega)) / num

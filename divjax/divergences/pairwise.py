@@ -1,0 +1,212 @@
+"""Sums over all pairs of points in tiles: time n², memory n, forward and backward.
+
+For G samples with points z and weights w and a symmetric function K of two points the sums are
+
+    S_gh = Σ_{i in g} Σ_{j in h} w_i w_j K(z_i, z_j)                                            [G, G]
+
+Only tiles of [block, block] pairs are ever in memory, and since S is symmetric only those on and above the diagonal
+are computed. Reverse mode would keep every tile. Instead the forward sweep, where a gradient will be wanted, collects
+what each point contributes, R_i,h = Σ_{j in h} w_j (K(z_i, z_j), ∂K(z_i, z_j)/∂z_i), which is as large as the points
+and all that the gradient needs: ∂S/∂w and ∂S/∂z are multiples of it.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+from jaxtyping import Array, Float
+
+_TILE = 1024  # a tile of float32 is 4 MiB: it stays in a cache of a few MiB, and a step of the loop costs nothing
+_TILE_DEVICE = 4096
+_DIRECT = 4  # up to so many coordinates differences are as fast as the matrix product, and lose no digits
+
+
+class Block(NamedTuple):
+    """The points of one side of a tile: fields [B, d_k] each, weights [B], and whether both sides are the same."""
+
+    fields: tuple[Array, ...]
+    w: Array
+
+
+class Pair(NamedTuple):
+    """A symmetric function of two points, for tiles of them. Both are called with (theta, left, right, same).
+
+    values gives K [B, B]. slopes gives what the tile adds to R: for the left points [B, c], for the right ones [c, B],
+    with c = 1 + the width of all the fields. ``same`` is true for a tile on the diagonal.
+    """
+
+    values: Callable[..., Array]
+    slopes: Callable[..., tuple[Array, Array]]
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b in full precision also where a matrix unit would round."""
+    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+
+
+def both_ways(kernel: Array, left: Array, right: Array) -> tuple[Array, Array]:
+    """K right [B, c], and leftᵀ K [c, B]: the transpose is on the small factor because Kᵀ left is ten times slower."""
+    return product(kernel, right), product(left.T, kernel)
+
+
+def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"], *, same: Array | bool) -> Float[Array, "n m"]:
+    """‖x_i − y_j‖², exactly 0 on the diagonal of one and the same block, and for points that coincide.
+
+    In more than a few dimensions it is |x|² + |y|² − 2 x·y. What is left of equal points is rounding, whose root would
+    be large: below the rounding error the distance is 0. Centre the points first.
+    """
+    if x.shape[1] <= _DIRECT:
+        return functools.reduce(jnp.add, [(x[:, k, None] - y[None, :, k]) ** 2 for k in range(x.shape[1])])
+    norms = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
+    squares = norms - 2.0 * product(x, y.T)
+    diagonal = jnp.arange(x.shape[0])[:, None] == jnp.arange(y.shape[0])[None, :]
+    rounding = (4.0 + 0.25 * x.shape[1] ** 0.5) * jnp.finfo(x.dtype).eps * norms
+    zero = (squares <= rounding) | (same & diagonal)
+    return jnp.where(zero, 0.0, squares)
+
+
+def _radial_values(kernel, left, right, same):
+    return kernel(squared_distances(left.fields[0], right.fields[0], same=same))
+
+
+def _radial_slopes(kernel, left, right, same):
+    """k and Σ_j w_j ∂k/∂x_i = 2 Σ_j w_j k'(s_ij) (x_i − x_j), as two matrix products."""
+    (x,), (y,) = left.fields, right.fields
+    squares = squared_distances(x, y, same=same)
+    values, slopes = jax.jvp(kernel, (squares,), (jnp.ones_like(squares),))
+    row, column = both_ways(values, left.w[:, None], right.w[:, None])
+    sides = (jnp.concatenate([side.w[:, None], side.w[:, None] * z], axis=1) for side, z in ((left, x), (right, y)))
+    to_left, to_right = both_ways(slopes, *sides)
+    to_left = 2.0 * (x * to_left[:, :1] - to_left[:, 1:])
+    to_right = 2.0 * (y.T * to_right[:1] - to_right[1:])
+    return jnp.concatenate([row, to_left], axis=1), jnp.concatenate([column, to_right], axis=0)
+
+
+RADIAL = Pair(_radial_values, _radial_slopes)
+
+
+def pair_sums(
+    pair: Pair, theta: Any, samples: tuple[tuple[Array, ...], ...], weights: tuple[Array, ...]
+) -> Float[Array, "G G"]:
+    """S [G, G] of G samples, each a tuple of fields [n_g, d_k], with weights [n_g].
+
+    theta: a pytree of what the function depends on besides (a kernel). Differentiable in fields, weights and theta.
+    """
+    sizes = [w.shape[0] for w in weights]
+    block = _block_size(max(sizes))
+    counts = [-(-size // block) for size in sizes]
+    groups = tuple(g for g, count in enumerate(counts) for _ in range(count))
+
+    def cut(arrays):
+        rows = [jnp.pad(a, [(0, count * block - a.shape[0])] + [(0, 0)] * (a.ndim - 1))
+                for a, count in zip(arrays, counts, strict=True)]  # fmt: skip
+        return jnp.concatenate(rows).reshape(len(groups), block, *arrays[0].shape[1:])
+
+    return _sums(pair, groups, theta, tuple(map(cut, zip(*samples, strict=True))), cut(weights))
+
+
+def _block_size(size):
+    """Blocks of one size, a little padding, at most a tile: a multiple of 16."""
+    tile = _TILE if jax.default_backend() == "cpu" else _TILE_DEVICE
+    per_block = -(-size // -(-size // tile))
+    return -(-per_block // 16) * 16
+
+
+def _sweep(groups, fields, w, step, start):
+    """step(carry, (i, j, g, h), left, right) over all the tiles i ≤ j, whose blocks are in the samples g ≤ h."""
+    i, j = np.triu_indices(len(groups))
+    of = np.asarray(groups)
+    tiles = tuple(jnp.asarray(index, jnp.int32) for index in (i, j, of[i], of[j]))
+
+    def body(carry, tile):
+        left, right = (Block(tuple(field[k] for field in fields), w[k]) for k in tile[:2])
+        return step(carry, tile, left, right), None
+
+    return jax.lax.scan(body, start, tiles)[0]
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _sums(pair, groups, theta, fields, w):
+    def step(total, tile, left, right):
+        i, j, g, h = tile
+        part = jnp.vdot(left.w, product(pair.values(theta, left, right, i == j), right.w))
+        return total.at[g, h].add(part).at[h, g].add(jnp.where(i == j, 0.0, part))
+
+    size = max(groups) + 1
+    return _sweep(groups, fields, w, step, jnp.zeros((size, size), w.dtype))
+
+
+def _sums_forward(pair, groups, theta, fields, w):
+    def step(carry, tile, left, right):
+        (by_left, by_right), (i, j, g, h) = carry, tile
+        to_left, to_right = pair.slopes(theta, left, right, i == j)
+        # A tile on the diagonal has both of its halves on its left.
+        return by_left.at[h, i].add(to_left), by_right.at[g, j].add(jnp.where(i == j, 0.0, to_right))
+
+    size, (count, block), width = max(groups) + 1, w.shape, 1 + sum(field.shape[-1] for field in fields)
+    start = jnp.zeros((size, count, block, width), w.dtype), jnp.zeros((size, count, width, block), w.dtype)
+    by_left, by_right = _sweep(groups, fields, w, step, start)
+    rows = by_left + jnp.swapaxes(by_right, 2, 3)
+    member = jnp.asarray(np.asarray(groups)[:, None] == np.arange(size), w.dtype)
+    sums = jnp.einsum("kg,hk->gh", member, jnp.sum(w * rows[..., 0], axis=2), precision="highest")
+    return sums, (rows, theta, fields, w)
+
+
+def _sums_backward(pair, groups, residuals, cotangent):
+    rows, theta, fields, w = residuals
+    both = (cotangent + cotangent.T)[np.asarray(groups)]  # [blocks, G]
+    rows = jnp.einsum("kh,hkbc->kbc", both, rows, precision="highest")
+    edges = np.cumsum([1] + [field.shape[-1] for field in fields])
+    by_fields = tuple(w[..., None] * rows[..., a:b] for a, b in itertools.pairwise(edges))
+    return _by_theta(pair, groups, theta, fields, w, cotangent), by_fields, rows[..., 0]
+
+
+def _by_theta(pair, groups, theta, fields, w, cotangent):
+    """Its own sweep: compiled away where nobody differentiates by the parameters."""
+    if not jax.tree.leaves(theta):
+        return theta
+
+    def step(total, tile, left, right):
+        i, j, g, h = tile
+        _, pull = jax.vjp(lambda t: pair.values(t, left, right, i == j), theta)
+        factor = cotangent[g, h] + jnp.where(i == j, 0.0, cotangent[h, g])
+        return jax.tree.map(jnp.add, total, pull(factor * left.w[:, None] * right.w[None, :])[0])
+
+    return _sweep(groups, fields, w, step, jax.tree.map(jnp.zeros_like, theta))
+
+
+_sums.defvjp(_sums_forward, _sums_backward)
+
+
+def centre(*parts: tuple[Array, Array]) -> tuple[Array, ...]:
+    """The points of (points, weights) pairs less their common mean: distances stay, rounding errors shrink."""
+    total = sum(jnp.sum(w) for _, w in parts)
+    mean = sum(product(w, x) for x, w in parts) / jnp.where(total > 0.0, total, 1.0)
+    return tuple(x - jax.lax.stop_gradient(mean) for x, _ in parts)
+
+
+def radial_sums(
+    kernel: Callable[[Array], Array], *samples: tuple[Array, Array]
+) -> tuple[Float[Array, "G G"], Callable[[Array], Array]]:
+    """Σ w_i w_j (k(‖x_i − x_j‖²) − c) between and within samples (points [n, d], weights [n]).
+
+    c is about the mean of k: differences of sums over samples of equal weight do not change, and lose fewer digits.
+    Returns the sums and k − c.
+    """
+    points = centre(*samples)
+    few = [slice(None, None, -(-x.shape[0] // 64)) for x in points]
+    x, w = (jnp.concatenate([a[part] for a, part in zip(arrays, few, strict=True)])
+            for arrays in (points, [w for _, w in samples]))  # fmt: skip
+    weight = jnp.sum(w) ** 2
+    mean = jnp.vdot(w, product(kernel(squared_distances(x, x, same=True)), w)) / jnp.where(weight > 0.0, weight, 1.0)
+    shifted = Partial(_shifted, kernel, jax.lax.stop_gradient(mean))
+    return pair_sums(RADIAL, shifted, tuple((x,) for x in points), tuple(w for _, w in samples)), shifted
+
+
+def _shifted(kernel, mean, squares):
+    return kernel(squares) - mean

@@ -1,0 +1,47 @@
+"""Reading a sample: an array of points, or ``Points`` with log-weights, to points and weights that sum to one."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from divjax import numerics as nu
+from divjax import operands as op
+from divjax.measures import Points
+
+Sample = Points | Float[Array, "n d"] | Float[Array, " n"]
+
+
+def weighted(sample: Sample, name: str = "p", least: int = 1) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """Points [n, d] and weights [n] that sum to one (all 0 where every log-weight is −inf).
+
+    A masked point (log-weight −inf) may be anything, NaN too: it is put at the origin and counts for nothing.
+    """
+    x, log_w = sample if isinstance(sample, Points) else (sample, None)
+    (x,) = op.floating(x)
+    x = x[:, None] if x.ndim == 1 else x
+    if x.ndim != 2 or x.shape[0] < least or x.shape[1] < 1:
+        raise ValueError(
+            f"Expected a sample {name} of shape [n, d] or [n] with n >= {least}; got shape {list(x.shape)}. "
+            "Use jax.vmap over batches."
+        )
+    if log_w is None:
+        return x, jnp.full(x.shape[0], 1.0 / x.shape[0], x.dtype)
+    log_w = jnp.asarray(log_w, x.dtype)
+    if log_w.shape not in ((), x.shape[:1]):
+        raise ValueError(
+            f"Expected one log-weight for each of the {x.shape[0]} points of {name}; got shape {list(log_w.shape)}. "
+            "Use Points(x[n, d], log_w[n])."
+        )
+    log_w = jnp.broadcast_to(log_w, x.shape[:1])
+    w = jnp.exp(log_w - nu.finite(nu.logsumexp(log_w)))
+    return jnp.where(log_w[:, None] == -jnp.inf, 0.0, x), w
+
+
+def two_weighted(p: Sample, q: Sample, least: int = 1):
+    """(x, w, y, v) of two samples of one dimension and one dtype."""
+    (x, w), (y, v) = weighted(p, "p", least), weighted(q, "q", least)
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"Expected two samples of one dimension; got d = {x.shape[1]} for p and {y.shape[1]} for q. Shapes are "
+            "[n, d]."
+        )
+    return op.floating(*(value.astype(jnp.result_type(x, y)) for value in (x, w, y, v)))
