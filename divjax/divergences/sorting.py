@@ -1,0 +1,105 @@
+"""Sorting that is fast on CPU too, where XLA's own sort takes a hundred times as long as numpy's.
+
+Unbatched; under vmap all rows are sorted in one call. On other devices it is XLA's sort.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from divjax.divergences.host import on_cpu
+
+
+@jax.custom_jvp
+def sort(x: Float[Array, " n"]) -> Float[Array, " n"]:
+    """x in ascending order, NaN last. Its derivative is the permutation: of equal values, the order in x."""
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        return jnp.sort(x)
+    # numpy has no vectorised sort of half precision, and none of bfloat16 at all
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    shape = jax.ShapeDtypeStruct(wide.shape, wide.dtype)
+    return on_cpu(_sort_values, jnp.sort, shape, in_place=True)(wide).astype(x.dtype)
+
+
+@sort.defjvp
+def _sort_jvp(primals, tangents):
+    (x,), (tangent,) = primals, tangents
+    values, order = ranked(x)
+    return values, take(tangent, order)
+
+
+@jax.custom_jvp
+def ranked(x: Float[Array, " n"]) -> tuple[Float[Array, " n"], Int[Array, " n"]]:
+    """``sort(x)`` and the permutation: values = x[order]. Equal values, ±0 too, keep their order; NaN is last.
+
+    In float32 one sort of 64-bit integers, of value and index together: numpy's argsort takes five times as long.
+    """
+    if x.dtype == jnp.float64 or not jnp.issubdtype(x.dtype, jnp.floating):
+        shape = jax.ShapeDtypeStruct(x.shape, jnp.int32)
+        order = on_cpu(_argsort, lambda x: jnp.argsort(x).astype(jnp.int32), shape, in_place=False)(x)
+        return take(x, order), order
+    index = jax.lax.iota(jnp.uint32, x.shape[0])
+    pairs = jnp.stack([index, _key(x.astype(jnp.float32))], axis=-1)
+    pairs = on_cpu(_sort_pairs, _sorted_pairs, jax.ShapeDtypeStruct(pairs.shape, pairs.dtype), in_place=True)(pairs)
+    return _value(pairs[:, 1]).astype(x.dtype), pairs[:, 0].astype(jnp.int32)
+
+
+@ranked.defjvp
+def _ranked_jvp(primals, tangents):
+    (x,), (tangent,) = primals, tangents
+    values, order = ranked(x)
+    return (values, order), (take(tangent, order), np.zeros(order.shape, jax.dtypes.float0))
+
+
+def take(x: Array, order: Int[Array, " n"]) -> Array:
+    """x[order] for a permutation: no index is out of bounds or comes twice, which makes the transpose cheap."""
+    return x.at[order].get(mode="promise_in_bounds", unique_indices=True)
+
+
+def running_count(flags: Array) -> Int[Array, " n"]:
+    """How many of flags[:i+1] are true."""
+    shape = jax.ShapeDtypeStruct(flags.shape, jnp.int32)
+    return on_cpu(_cumsum, jnp.cumsum, shape, in_place=True)(flags.astype(jnp.int32))
+
+
+# --- Order-preserving integers of float32 -------------------------------------------------------------------
+
+_SIGN = np.uint32(1 << 31)
+_LAST = np.uint32(0xFFFFFFFF)  # a NaN, after every number
+
+
+def _key(x: Float[Array, " n"]) -> Array:
+    """Unsigned integers in the order of x; ±0 alike, every NaN the largest."""
+    bits = jax.lax.bitcast_convert_type(jnp.where(x == 0.0, 0.0, x), jnp.uint32)
+    key = jnp.where(bits >= _SIGN, ~bits, bits | _SIGN)
+    return jnp.where(jnp.isnan(x), _LAST, key)
+
+
+def _value(key: Array) -> Float[Array, " n"]:
+    return jax.lax.bitcast_convert_type(jnp.where(key >= _SIGN, key ^ _SIGN, ~key), jnp.float32)
+
+
+def _sorted_pairs(pairs: Array) -> Array:
+    key, index = jax.lax.sort((pairs[:, 1], pairs[:, 0]), num_keys=1, is_stable=True)
+    return jnp.stack([index, key], axis=-1)
+
+
+# --- What numpy does, on arrays with any leading axes -------------------------------------------------------
+
+
+def _sort_values(_, values: np.ndarray) -> None:
+    values.sort(axis=-1)
+
+
+def _sort_pairs(_, pairs: np.ndarray) -> None:
+    # little-endian, as every machine that XLA compiles for: the key is the high half
+    pairs.view(np.uint64)[..., 0].sort(axis=-1)
+
+
+def _argsort(x: np.ndarray, order: np.ndarray) -> None:
+    order[...] = np.argsort(x, axis=-1, kind="stable")
+
+
+def _cumsum(_, counts: np.ndarray) -> None:
+    np.cumsum(counts, axis=-1, out=counts)
