@@ -9,15 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from divjax.divergences.sorting import ranked, running_count, sort, take
+from divjax.divergences.sorting import merged, ranked, running_count, sort, take
 from divjax.measures import Cdfs, Coupling, Points
 
 
 def cdfs_of_counts(x: Array, y: Array) -> Cdfs:
     """``Cdfs`` of two samples without weights: from counts, which are exact."""
     n, m = x.size, y.size
-    values, order = ranked(jnp.concatenate([x, y]))
-    below_p = running_count(order < n)[:-1]
+    values, counts = merged(x, y)
+    below_p = counts[:-1]
     below_q = jnp.arange(1, n + m) - below_p
     upper = below_p.astype(x.dtype) / n + below_q.astype(x.dtype) / m > 1.0
     cdf_p, cdf_q = (jnp.where(upper, count - size, count).astype(x.dtype) / size

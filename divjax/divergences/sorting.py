@@ -57,6 +57,51 @@ def take(x: Array, order: Int[Array, " n"]) -> Array:
     return x.at[order].get(mode="promise_in_bounds", unique_indices=True)
 
 
+@jax.custom_jvp
+def merged(x: Float[Array, " n"], y: Float[Array, " m"]) -> tuple[Float[Array, " n+m"], Int[Array, " n+m"]]:
+    """Both samples in one ascending order, and how many of x are among the first i + 1; of equal values x first.
+
+    In float32 one sort of 32-bit integers, of value and sample together, wherever the largest and the smallest
+    magnitude but 0 are less than 2¹²⁷ apart: twice as fast as ``ranked``, which is what it is elsewhere.
+    """
+    if not x.dtype == y.dtype == jnp.float32:
+        return _merged_by_rank(x, y)
+    most = jnp.maximum(*(jnp.max(jnp.abs(z), initial=0.0) for z in (x, y)))
+    least = jnp.minimum(*(jnp.min(jnp.where(z == 0.0, jnp.inf, jnp.abs(z)), initial=jnp.inf) for z in (x, y)))
+    before = _magnitude(jnp.minimum(least, most)) - 1
+    fits = (most < jnp.inf) & (_magnitude(most) - before < _MIDDLE)
+    return jax.lax.cond(fits, _merged_by_key, lambda x, y, _: _merged_by_rank(x, y), x, y, before)
+
+
+@merged.defjvp
+def _merged_jvp(primals, tangents):
+    values, order = ranked(jnp.concatenate(primals))
+    tangent = take(jnp.concatenate(tangents), order)
+    counts = running_count(order < primals[0].shape[0])
+    return (values, counts), (tangent, np.zeros(counts.shape, jax.dtypes.float0))
+
+
+def _merged_by_rank(x, y):
+    values, order = ranked(jnp.concatenate([x, y]))
+    return values, running_count(order < x.shape[0])
+
+
+def _merged_by_key(x, y, before):
+    def signed(z):
+        size = jnp.maximum(_magnitude(z) - before, 0)
+        return (_MIDDLE + jnp.where(z < 0.0, -size, size)).astype(jnp.uint32)
+
+    key = jnp.concatenate([signed(x) * 2, signed(y) * 2 + 1])
+    key = on_cpu(_sort_values, jnp.sort, jax.ShapeDtypeStruct(key.shape, key.dtype), in_place=True)(key)
+    size = (key // 2).astype(jnp.int32) - _MIDDLE
+    value = jax.lax.bitcast_convert_type(jnp.where(size == 0, 0, jnp.abs(size) + before), jnp.float32)
+    return jnp.where(size < 0, -value, value), running_count(key % 2 == 0)
+
+
+def _magnitude(x):
+    return jax.lax.bitcast_convert_type(jnp.abs(x), jnp.int32)
+
+
 def running_count(flags: Array) -> Int[Array, " n"]:
     """How many of flags[:i+1] are true."""
     shape = jax.ShapeDtypeStruct(flags.shape, jnp.int32)
@@ -66,6 +111,7 @@ def running_count(flags: Array) -> Int[Array, " n"]:
 # --- Order-preserving integers of float32 -------------------------------------------------------------------
 
 _SIGN = np.uint32(1 << 31)
+_MIDDLE = 1 << 30
 _LAST = np.uint32(0xFFFFFFFF)  # a NaN, after every number
 
 
