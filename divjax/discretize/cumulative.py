@@ -16,7 +16,7 @@ from divjax.discretize.compiled import compiled
 from divjax.discretize.families import Profile
 from divjax.discretize.marginals import has_quantile, quantile, tails
 from divjax.discretize.quadrature import default_refine, log_density, univariate
-from divjax.discretize.samples import cdfs_of_counts, cdfs_of_samples, coupling_of_counts, coupling_of_samples
+from divjax.divergences.line import cdfs_of_counts, cdfs_of_samples, coupling_of_counts, coupling_of_samples
 from divjax.divergences.sorting import ranked, take
 from divjax.measures import Cdfs, Coupling, Points
 
