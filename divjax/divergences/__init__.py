@@ -16,6 +16,11 @@ from divjax.divergences.f import reverse_kl as reverse_kl
 from divjax.divergences.f import squared_hellinger as squared_hellinger
 from divjax.divergences.f import total_variation as total_variation
 from divjax.divergences.f import triangular as triangular
+from divjax.divergences.neighbours import neighbour_distances as neighbour_distances
+from divjax.divergences.neighbours import neighbour_kl as neighbour_kl
+from divjax.divergences.neighbours import neighbour_renyi as neighbour_renyi
+from divjax.divergences.plan import optimal_plan as optimal_plan
+from divjax.divergences.plan import transport_value as transport_value
 from divjax.divergences.power import alpha_divergence as alpha_divergence
 from divjax.divergences.power import beta_divergence as beta_divergence
 from divjax.divergences.power import bhattacharyya as bhattacharyya
@@ -26,5 +31,11 @@ from divjax.divergences.power import l2 as l2
 from divjax.divergences.power import log_affinity as log_affinity
 from divjax.divergences.power import renyi as renyi
 from divjax.divergences.power import tsallis as tsallis
+from divjax.divergences.sinkhorn import sinkhorn_divergence as sinkhorn_divergence
+from divjax.divergences.sinkhorn import sinkhorn_divergence_solve as sinkhorn_divergence_solve
+from divjax.divergences.sliced import max_sliced_wasserstein as max_sliced_wasserstein
+from divjax.divergences.sliced import max_sliced_wasserstein_solve as max_sliced_wasserstein_solve
+from divjax.divergences.sliced import sliced_cost as sliced_cost
+from divjax.divergences.sliced import sliced_wasserstein as sliced_wasserstein
 from divjax.divergences.transport import transport_cost as transport_cost
 from divjax.divergences.transport import wasserstein as wasserstein

@@ -104,7 +104,7 @@ def _shortest(reduced, back, sources):
         return to_row, to_column, row_before, column_before, jnp.any(nearer) | jnp.any(closer)
 
     start = (jnp.where(sources, 0.0, jnp.inf).astype(reduced.dtype), jnp.full(columns, jnp.inf, reduced.dtype),
-             jnp.full(rows, -1), jnp.full(columns, -1), jnp.array(True))  # fmt: skip
+             jnp.full(rows, -1), jnp.full(columns, -1), rows > 0)  # fmt: skip
     return jax.lax.while_loop(lambda state: state[-1], relax, start)[:-1]
 
 

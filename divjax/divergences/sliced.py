@@ -52,7 +52,7 @@ def sliced_cost(
     num: int = 128,
 ) -> Float[Array, ""]:
     """The k-th power of ``sliced_wasserstein``: smoother to minimise."""
-    p, q = _samples(x, y)
+    p, q = paired_samples(x, y)
     directions = sphere(key, num, p[0].shape[1]).astype(p[0].dtype)
     return _mean_cost(p, q, jnp.asarray(order, p[0].dtype), directions)
 
@@ -63,7 +63,7 @@ def sphere(key: Array, num: int, dim: int) -> Float[Array, "num dim"]:
     return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
 
 
-def _samples(x, y):
+def paired_samples(x, y):
     """(points [n, d], log-weights or None) of both; weights are given to both or to neither."""
     weighted = isinstance(x, Points) or isinstance(y, Points)
     parts = [z if isinstance(z, Points) else Points(z, jnp.zeros(jnp.shape(z)[:1])) for z in (x, y)]
@@ -158,7 +158,7 @@ def max_sliced_wasserstein_solve(
     steps: int = 30,
 ) -> MaxSliced:
     """``max_sliced_wasserstein`` with its direction."""
-    p, q = _samples(x, y)
+    p, q = paired_samples(x, y)
     order = jnp.asarray(order, p[0].dtype)
     fixed = jax.lax.stop_gradient((p, q, order))
     cost = functools.partial(lambda direction, args: _cost_along(direction, *args), args=fixed)

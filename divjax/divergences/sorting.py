@@ -54,7 +54,7 @@ def _ranked_jvp(primals, tangents):
 
 def take(x: Array, order: Int[Array, " n"]) -> Array:
     """x[order] for a permutation: no index is out of bounds or comes twice, which makes the transpose cheap."""
-    return x.at[order].get(mode="promise_in_bounds", unique_indices=True)
+    return jnp.asarray(x).at[order].get(mode="promise_in_bounds", unique_indices=True)
 
 
 @jax.custom_jvp
