@@ -42,7 +42,7 @@ def ranked(x: Float[Array, " n"]) -> tuple[Float[Array, " n"], Int[Array, " n"]]
     index = jax.lax.iota(jnp.uint32, x.shape[0])
     pairs = jnp.stack([index, _key(x.astype(jnp.float32))], axis=-1)
     pairs = on_cpu(_sort_pairs, _sorted_pairs, jax.ShapeDtypeStruct(pairs.shape, pairs.dtype), in_place=True)(pairs)
-    return _value(pairs[:, 1]).astype(x.dtype), pairs[:, 0].astype(jnp.int32)
+    return _apart(_value(pairs[:, 1])).astype(x.dtype), pairs[:, 0].astype(jnp.int32)
 
 
 @ranked.defjvp
@@ -61,16 +61,17 @@ def take(x: Array, order: Int[Array, " n"]) -> Array:
 def merged(x: Float[Array, " n"], y: Float[Array, " m"]) -> tuple[Float[Array, " n+m"], Int[Array, " n+m"]]:
     """Both samples in one ascending order, and how many of x are among the first i + 1; of equal values x first.
 
-    In float32 one sort of 32-bit integers, of value and sample together, wherever the largest and the smallest
-    magnitude but 0 are less than 2¹²⁷ apart: twice as fast as ``ranked``, which is what it is elsewhere.
+    In float32 one sort of 32-bit integers, of value and sample together, twice as fast as ``ranked``. There numbers
+    smaller than 2⁻¹²⁶ times the largest finite one count as 0, as subnormal numbers do anyway.
     """
     if not x.dtype == y.dtype == jnp.float32:
-        return _merged_by_rank(x, y)
-    most = jnp.maximum(*(jnp.max(jnp.abs(z), initial=0.0) for z in (x, y)))
-    least = jnp.minimum(*(jnp.min(jnp.where(z == 0.0, jnp.inf, jnp.abs(z)), initial=jnp.inf) for z in (x, y)))
-    before = _magnitude(jnp.minimum(least, most)) - 1
-    fits = (most < jnp.inf) & (_magnitude(most) - before < _MIDDLE)
-    return jax.lax.cond(fits, _merged_by_key, lambda x, y, _: _merged_by_rank(x, y), x, y, before)
+        values, order = ranked(jnp.concatenate([x, y]))
+        return values, running_count(order < x.shape[0])
+    least = _least_magnitude(x, y)
+    keys = _short_key(x, least) * 2, _short_key(y, least) * 2 + 1
+    shape = jax.ShapeDtypeStruct((x.shape[0] + y.shape[0],), jnp.uint32)
+    key = on_cpu(_sort_joined, lambda *keys: jnp.sort(jnp.concatenate(keys)), shape, in_place=False)(*keys)
+    return _apart(_short_value(key // 2, least)), running_count(key % 2 == 0)
 
 
 @merged.defjvp
@@ -81,37 +82,20 @@ def _merged_jvp(primals, tangents):
     return (values, counts), (tangent, np.zeros(counts.shape, jax.dtypes.float0))
 
 
-def _merged_by_rank(x, y):
-    values, order = ranked(jnp.concatenate([x, y]))
-    return values, running_count(order < x.shape[0])
-
-
-def _merged_by_key(x, y, before):
-    def signed(z):
-        size = jnp.maximum(_magnitude(z) - before, 0)
-        return (_MIDDLE + jnp.where(z < 0.0, -size, size)).astype(jnp.uint32)
-
-    key = jnp.concatenate([signed(x) * 2, signed(y) * 2 + 1])
-    key = on_cpu(_sort_values, jnp.sort, jax.ShapeDtypeStruct(key.shape, key.dtype), in_place=True)(key)
-    size = (key // 2).astype(jnp.int32) - _MIDDLE
-    value = jax.lax.bitcast_convert_type(jnp.where(size == 0, 0, jnp.abs(size) + before), jnp.float32)
-    return jnp.where(size < 0, -value, value), running_count(key % 2 == 0)
-
-
-def _magnitude(x):
-    return jax.lax.bitcast_convert_type(jnp.abs(x), jnp.int32)
-
-
 def running_count(flags: Array) -> Int[Array, " n"]:
     """How many of flags[:i+1] are true."""
     shape = jax.ShapeDtypeStruct(flags.shape, jnp.int32)
     return on_cpu(_cumsum, jnp.cumsum, shape, in_place=True)(flags.astype(jnp.int32))
 
 
+def _apart(values: Array) -> Array:
+    """values, computed before what uses them: fused with logarithms, XLA would do all of it number by number."""
+    return on_cpu(_nothing, lambda x: x, jax.ShapeDtypeStruct(values.shape, values.dtype), in_place=True)(values)
+
+
 # --- Order-preserving integers of float32 -------------------------------------------------------------------
 
 _SIGN = np.uint32(1 << 31)
-_MIDDLE = 1 << 30
 _LAST = np.uint32(0xFFFFFFFF)  # a NaN, after every number
 
 
@@ -131,6 +115,37 @@ def _sorted_pairs(pairs: Array) -> Array:
     return jnp.stack([index, key], axis=-1)
 
 
+# --- And of 31 bits ------------------------------------------------------------------------------------------
+
+_ZERO = np.int32(1 << 30)
+_FINITE = np.int32(_ZERO - 3)  # how far from _ZERO the key of the largest finite magnitude may be
+
+
+def _magnitude(x):
+    return jax.lax.bitcast_convert_type(jnp.abs(x), jnp.int32)
+
+
+def _least_magnitude(*samples):
+    """The largest magnitude, as an integer, that counts as 0."""
+    most = [jnp.max(jnp.where(jnp.abs(x) < jnp.inf, jnp.abs(x), 0.0), initial=0.0) for x in samples]
+    return jnp.maximum(_magnitude(jnp.max(jnp.stack(most))) - _FINITE, 0)
+
+
+def _short_key(x, least):
+    """Integers below 2³¹ in the order of x; ±0 alike, infinities at the ends but for NaN, the largest."""
+    size = jnp.where(jnp.abs(x) < jnp.inf, jnp.maximum(_magnitude(x) - least, 0), _FINITE + 1)
+    key = _ZERO + jnp.where(x < 0.0, -size, size)
+    return jnp.where(jnp.isnan(x), _ZERO + _FINITE + 2, key).astype(jnp.uint32)
+
+
+def _short_value(key, least):
+    distance = key.astype(jnp.int32) - _ZERO
+    size = jnp.abs(distance)
+    value = jax.lax.bitcast_convert_type(jnp.where(size == 0, 0, size + least), jnp.float32)
+    value = jnp.where(size > _FINITE, jnp.inf, value)
+    return jnp.where(distance > _FINITE + 1, jnp.nan, jnp.where(distance < 0, -value, value))
+
+
 # --- What numpy does, on arrays with any leading axes -------------------------------------------------------
 
 
@@ -138,9 +153,18 @@ def _sort_values(_, values: np.ndarray) -> None:
     values.sort(axis=-1)
 
 
+def _sort_joined(first: np.ndarray, second: np.ndarray, joined: np.ndarray) -> None:
+    np.concatenate([first, second], axis=-1, out=joined)
+    joined.sort(axis=-1)
+
+
 def _sort_pairs(_, pairs: np.ndarray) -> None:
     # little-endian, as every machine that XLA compiles for: the key is the high half
     pairs.view(np.uint64)[..., 0].sort(axis=-1)
+
+
+def _nothing(_, values: np.ndarray) -> None:
+    pass
 
 
 def _argsort(x: np.ndarray, order: np.ndarray) -> None:

@@ -85,14 +85,14 @@ def _merge(x, y):
     return z[order], np.cumsum(label[order] == 0)
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-30])
+@pytest.mark.parametrize("scale", [1.0, 2.0**-100, 2.0**100])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_merged(scale, dtype, x64):
-    """Both ways of it: a magnitude of 1e-30 beside one of 1e30 does not fit into 32 bits with the sample."""
-    x, y = RNG.normal(size=60), RNG.integers(-2, 3, 40) * 1.0
-    x, y = np.append(x, scale).astype(dtype), np.append(y, [1e3 / scale, -0.0]).astype(dtype)
+    """Ties, neighbouring numbers and what is no number, at any scale."""
+    x, y = (scale * RNG.normal(size=60)).astype(dtype), (scale * RNG.integers(-2, 3, 40)).astype(dtype)
     y[:5] = x[:5]
-    y[5:9] = np.nextafter(x[5:9], dtype(9.0))
+    y[5:9] = np.nextafter(x[5:9], np.full(4, INF, dtype))
+    x[50:54], y[30:34] = [INF, -INF, 0.0, NAN], [INF, -INF, -0.0, -NAN]
     values, counts = jax.jit(sorting.merged)(x, y)
     expected = _merge(x, y)
     np.testing.assert_array_equal(values, expected[0])
@@ -101,6 +101,13 @@ def test_merged(scale, dtype, x64):
     slope_x, slope_y = jax.grad(lambda x, y: sorting.merged(x, y)[0] @ weights, (0, 1))(x, y)
     order = np.argsort(np.concatenate([x, y]), kind="stable")
     np.testing.assert_array_equal(np.concatenate([slope_x, slope_y])[order], weights)
+
+
+def test_merged_flushes_only_the_negligible():
+    x, y = np.array([2.0**100, 2.0**-25], np.float32), np.array([2.0**-28, -(2.0**-24), 2.0**-25], np.float32)
+    values, counts = sorting.merged(x, y)
+    np.testing.assert_array_equal(values, [-(2.0**-24), 0.0, 2.0**-25, 2.0**-25, 2.0**100])
+    np.testing.assert_array_equal(counts, [0, 0, 1, 1, 2])
 
 
 def test_without_a_handler(monkeypatch):
