@@ -108,6 +108,8 @@ CLOSED_FORMS = (
     Entry("fisher", "∫ p ‖∇log p − ∇log q‖²", None, None, "∞", "no", "no", "Hyvärinen 2005", needs="scores"),
     Entry("mmd2", "E k(X,X′) + E k(Y,Y′) − 2 E k(X,Y), k Gaussian", None, None, "2", "yes", "its root",
           "Gretton et al. 2012", "bandwidth", needs="samples"),
+    Entry("mixture_wasserstein2", "min over couplings of the components of (Σ πᵢⱼ W₂²(pᵢ, qⱼ))^½", None, None, "∞",
+          "yes", "yes", "Delon, Desolneux 2020", needs="Gaussian mixtures"),
 )  # fmt: skip
 
 CATALOG = {entry.name: entry for entry in ENTRIES + CLOSED_FORMS}

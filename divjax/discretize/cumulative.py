@@ -17,6 +17,8 @@ from divjax.discretize.density import log_density
 from divjax.discretize.families import Profile
 from divjax.discretize.marginals import has_quantile, quantile, tails
 from divjax.discretize.quadrature import default_refine, univariate
+from divjax.divergences.line import cdfs_of_counts, cdfs_of_samples, coupling_of_counts, coupling_of_samples
+from divjax.divergences.sorting import ranked, take
 from divjax.measures import Cdfs, Coupling, Points
 
 
@@ -37,8 +39,8 @@ def _sample(data: Any) -> Points | None:
 
 def _steps(points: Points, x: Array) -> tuple[Array, Array]:
     """P(X ≤ x), P(X > x) of a sample."""
-    order = jnp.argsort(points.x)
-    sorted_x, weights = points.x[order], jnp.exp(points.log_w)[order]
+    sorted_x, order = ranked(points.x)
+    weights = take(jnp.exp(points.log_w), order)
     below = jnp.append(0.0, jnp.cumsum(weights))
     above = jnp.append(jnp.cumsum(weights[::-1])[::-1], 0.0)
     index = jnp.searchsorted(sorted_x, x, side="right")
@@ -54,7 +56,8 @@ def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cd
     """
     samples = [_sample(p), _sample(q)]
     if all(sample is not None for sample in samples):
-        return _two_samples(*samples)
+        weighted = isinstance(p, Points) or isinstance(q, Points)
+        return cdfs_of_samples(*samples) if weighted else cdfs_of_counts(*(sample.x for sample in samples))
     shapes = [univariate(dist, name) for dist, name, s in zip((p, q), "pq", samples, strict=True) if s is None]
     points = [sample.x for sample in samples if sample is not None]
     grid = panels.lay(*shapes, points=jnp.concatenate(points) if points else None)
@@ -76,17 +79,6 @@ def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cd
     return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel())
 
 
-def _two_samples(p: Points, q: Points) -> Cdfs:
-    x = jnp.concatenate([p.x, q.x])
-    weights = jnp.stack([jnp.concatenate([jnp.exp(p.log_w), jnp.zeros_like(q.x)]),
-                         jnp.concatenate([jnp.zeros_like(p.x), jnp.exp(q.log_w)])])  # fmt: skip
-    order = jnp.argsort(x)
-    x, cumulative = x[order], jnp.cumsum(weights[:, order], axis=1)
-    width = jnp.diff(x)
-    log_w = jnp.where(width > 0.0, jnp.log(jnp.where(width > 0.0, width, 1.0)), -jnp.inf)
-    return Cdfs(cumulative[0, :-1], cumulative[1, :-1], log_w)
-
-
 @compiled
 def coupling(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Coupling:
     """Nodes for every ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du: what ``wasserstein`` is measured on.
@@ -97,7 +89,8 @@ def coupling(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -
     """
     sample_p, sample_q = _sample(p), _sample(q)
     if sample_p is not None and sample_q is not None:
-        return _matched_samples(sample_p, sample_q)
+        weighted = isinstance(p, Points) or isinstance(q, Points)
+        return coupling_of_samples(sample_p, sample_q) if weighted else coupling_of_counts(sample_p.x, sample_q.x)
     if sample_p is not None or sample_q is not None:
         sample, dist = (sample_q, p) if sample_p is None else (sample_p, q)
         univariate(dist, "p" if sample_p is None else "q")
@@ -133,8 +126,8 @@ def _carried(base: Any, other: Any, shapes: tuple[Profile, Profile], crossings: 
 
 def _against_sample(dist, sample, crossings):
     """Between a sample's steps u runs over an interval, on which the quantile of dist is smooth."""
-    order = jnp.argsort(sample.x)
-    y, weights = sample.x[order], jnp.exp(sample.log_w)[order]
+    y, order = ranked(sample.x)
+    weights = take(jnp.exp(sample.log_w), order)
     below, above = jnp.append(0.0, jnp.cumsum(weights)), jnp.append(jnp.cumsum(weights[::-1])[::-1], 0.0)
     y, below, above = _cut_at_half(y, below, above)
     # Nothing is rounded if levels are u below the median and v = 1 − u above: ``start`` < ``end``, the nearer to 0.
@@ -173,21 +166,3 @@ def _levels(start, end):
     slope = jnp.where(graded, 8.0 * root**7 * (high - low), jnp.where(positive, width, 1.0))
     log_slope = jnp.where(positive, jnp.log(jnp.where(slope > 0.0, slope, 1.0)), -jnp.inf)
     return level, log_slope + jnp.asarray(panels.LOG_WEIGHTS, dtype)
-
-
-def _rising_to_one(weights):
-    """Cumulative weights, 1 from the last positive weight on: what rounding leaves must not fall to masked points."""
-    after = jnp.append(jnp.cumsum(weights[:0:-1])[::-1], 0.0)
-    return jnp.where(after > 0.0, jnp.cumsum(weights), 1.0)
-
-
-def _matched_samples(p: Points, q: Points) -> Coupling:
-    """The merged levels of both samples: on each of the n + m pieces both quantile functions are constant."""
-    order_p, order_q = jnp.argsort(p.x), jnp.argsort(q.x)
-    cdf_p, cdf_q = _rising_to_one(jnp.exp(p.log_w)[order_p]), _rising_to_one(jnp.exp(q.log_w)[order_q])
-    levels = jnp.sort(jnp.concatenate([cdf_p, cdf_q]))
-    width = jnp.diff(levels, prepend=0.0)
-    middle = levels - 0.5 * width
-    x = p.x[order_p][jnp.clip(jnp.searchsorted(cdf_p, middle), 0, p.x.size - 1)]
-    y = q.x[order_q][jnp.clip(jnp.searchsorted(cdf_q, middle), 0, q.x.size - 1)]
-    return Coupling(x, y, jnp.where(width > 0.0, jnp.log(jnp.where(width > 0.0, width, 1.0)), -jnp.inf))

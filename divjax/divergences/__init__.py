@@ -27,6 +27,11 @@ from divjax.divergences.mmd import mmd2_features as mmd2_features
 from divjax.divergences.mmd import mmd2_linear as mmd2_linear
 from divjax.divergences.mmd import mmd2_unbiased as mmd2_unbiased
 from divjax.divergences.mmd import witness as witness
+from divjax.divergences.neighbours import neighbour_distances as neighbour_distances
+from divjax.divergences.neighbours import neighbour_kl as neighbour_kl
+from divjax.divergences.neighbours import neighbour_renyi as neighbour_renyi
+from divjax.divergences.plan import optimal_plan as optimal_plan
+from divjax.divergences.plan import transport_value as transport_value
 from divjax.divergences.power import alpha_divergence as alpha_divergence
 from divjax.divergences.power import beta_divergence as beta_divergence
 from divjax.divergences.power import bhattacharyya as bhattacharyya
@@ -42,5 +47,11 @@ from divjax.divergences.score import explicit_score_matching as explicit_score_m
 from divjax.divergences.score import fisher as fisher
 from divjax.divergences.score import implicit_score_matching as implicit_score_matching
 from divjax.divergences.score import sliced_score_matching as sliced_score_matching
+from divjax.divergences.sinkhorn import sinkhorn_divergence as sinkhorn_divergence
+from divjax.divergences.sinkhorn import sinkhorn_divergence_solve as sinkhorn_divergence_solve
+from divjax.divergences.sliced import max_sliced_wasserstein as max_sliced_wasserstein
+from divjax.divergences.sliced import max_sliced_wasserstein_solve as max_sliced_wasserstein_solve
+from divjax.divergences.sliced import sliced_cost as sliced_cost
+from divjax.divergences.sliced import sliced_wasserstein as sliced_wasserstein
 from divjax.divergences.transport import transport_cost as transport_cost
 from divjax.divergences.transport import wasserstein as wasserstein

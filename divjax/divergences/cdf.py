@@ -12,7 +12,7 @@ def cramer(cdf_p: Float[Array, " n"], cdf_q: Float[Array, " n"], log_w: ArrayLik
     cdf_p, cdf_q, log_w: ``Cdfs``, e.g. ``cramer(*cdfs(p, q))``. Finite wherever both means are, whatever the supports.
     """
     cdf_p, cdf_q, log_w = op.operands(cdf_p, cdf_q, log_w, names=("cdf_p", "cdf_q"))
-    root = jnp.exp(0.5 * log_w) * (cdf_p - cdf_q)
+    root = jnp.where(log_w == -jnp.inf, 0.0, jnp.exp(0.5 * log_w) * (cdf_p - cdf_q))
     return jnp.sum(root * root)
 
 

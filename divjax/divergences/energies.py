@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from divjax import numerics as nu
 from divjax.divergences import mmd
 from divjax.divergences.samples import Sample, two_weighted
+from divjax.divergences.sorting import ranked
 
 Scalar = Float[Array, ""]
 
@@ -57,8 +58,7 @@ def _unbiased(p, q):
 def _on_the_line(x, w, y, v):
     """2 ∫ (F − G)² dt, 2 ∫ F (1 − F) dt and 2 ∫ G (1 − G) dt from the sorted points: no term is negative."""
     none_x, none_y = jnp.zeros_like(w), jnp.zeros_like(v)
-    order = jnp.argsort(jax.lax.stop_gradient(jnp.concatenate([x, y])))
-    points = jnp.concatenate([x, y])[order]
+    points, order = ranked(jnp.concatenate([x, y]))
     masses = (jnp.concatenate([w, none_y])[order], jnp.concatenate([none_x, v])[order])
     here = jax.lax.stop_gradient(points)
     # Zero, but its derivative is that of the points.

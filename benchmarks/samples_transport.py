@@ -1,0 +1,207 @@
+"""Transport between samples, side by side with numpy's sort, scipy, POT and ott-jax.
+
+Run ``python benchmarks/samples_transport.py``. Prints target and measurement, writes
+``benchmarks/results/samples-transport-<machine>.json`` and exits with 1 where a target is missed. Each round times
+everything once, in turn, so that a busy machine slows all alike; a ratio is the median over rounds of the ratio in
+the round, and what is set against it the ratio of the smallest times. POT, torch and ott are timed where they are
+installed, each with its own value checked against ours.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+from logits import machine
+
+import divjax as dj
+
+SORTS = 2.5  # at most so many times numpy's two sorts
+PEERS_LINE = 2.0  # at least so many times faster than a peer, on the line
+PEERS_SLICED = 6.0  # and sliced
+VALUE = 1e-5
+
+
+@jax.jit
+def wasserstein(x, y):
+    return dj.wasserstein(*dj.coupling(x, y))
+
+
+@jax.jit
+def energy(x, y):
+    return dj.energy(*dj.cdfs(x, y))
+
+
+def ready(function, *arguments):
+    return lambda: jax.block_until_ready(function(*arguments))
+
+
+def line(num: int) -> dict:
+    """Name to a function of nothing that does it once."""
+    rng = np.random.default_rng(0)
+    x, y = (z.astype(np.float32) for z in (rng.normal(size=num), 1.1 * rng.normal(size=num) + 0.2))
+    device_x, device_y = jnp.asarray(x), jnp.asarray(y)
+    run = {
+        "two sorts by numpy": lambda: (np.sort(x), np.sort(y)),
+        "wasserstein": ready(wasserstein, device_x, device_y),
+        "energy": ready(energy, device_x, device_y),
+        "wasserstein, unequal sizes": ready(wasserstein, device_x, device_y[: num // 2 + 1]),
+        "wasserstein with gradient": ready(jax.jit(jax.value_and_grad(wasserstein, (0, 1))), device_x, device_y),
+        "energy with gradient": ready(jax.jit(jax.value_and_grad(energy, (0, 1))), device_x, device_y),
+        "wasserstein by scipy": lambda: scipy.stats.wasserstein_distance(x, y),
+        "energy by scipy": lambda: scipy.stats.energy_distance(x, y) ** 2,
+    }
+    if ot := imported("ot"):
+        run["wasserstein by POT"] = lambda: ot.wasserstein_1d(x, y)
+        run["wasserstein by POT, emd2_1d"] = lambda: ot.emd2_1d(x, y, metric="euclidean")
+    return run
+
+
+def sliced(num: int, dim: int, directions: int) -> dict:
+    """Sliced 2-Wasserstein cost with its gradient in x; every peer draws its own directions."""
+    key = jax.random.key(0)
+    one, two = jax.random.split(key)
+    x, y = jax.random.normal(one, (num, dim)), 1.1 * jax.random.normal(two, (num, dim)) + 0.1
+    ours = jax.jit(jax.value_and_grad(lambda x, y: dj.sliced_cost(key, x, y, num=directions)))
+    run = {"sliced": ready(ours, x, y)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if tools := imported("ott.tools.sliced"):
+            theirs = jax.jit(jax.value_and_grad(lambda x, y: tools.sliced_wasserstein(x, y, n_proj=directions)[0]))
+            run["sliced by ott"] = ready(theirs, x, y)
+    ot, torch = imported("ot"), imported("torch")
+    if ot and torch:
+        run["sliced by POT on torch"] = pot_sliced(ot, torch, x, y, directions)
+    return run
+
+
+def pot_sliced(ot, torch, x, y, directions):
+    torch.set_num_threads(os.cpu_count() or 1)
+    x, y = (torch.tensor(np.asarray(z)) for z in (x, y))
+    x.requires_grad_()
+
+    def step():
+        x.grad = None
+        value = ot.sliced_wasserstein_distance(x, y, n_projections=directions, seed=0) ** 2
+        value.backward()
+        return value.detach().numpy(), x.grad.numpy()
+
+    return step
+
+
+def imported(name):
+    try:
+        __import__(name)
+    except ImportError:
+        print(f"{name} is not installed: not timed")
+        return None
+    return sys.modules[name]
+
+
+def clock(run: dict, rounds: int) -> tuple[dict, dict]:
+    """Seconds of each, round by round; what each returned."""
+    values = {name: step() for name, step in run.items()}
+    seconds = {name: [] for name in run}
+    for _ in range(rounds):
+        for name, step in run.items():
+            start = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: np.asarray(each) for name, each in seconds.items()}, values
+
+
+def print_times(title, seconds):
+    print(title)
+    for name, times in seconds.items():
+        print(f"  {name:28s} smallest {times.min() * 1e3:9.2f} ms   median {np.median(times) * 1e3:9.2f} ms")
+
+
+def at_most(rows, label, target, ratios):
+    rows.append((label, "<=", target, *ratios, ratios[0] <= target))
+
+
+def at_least(rows, label, target, ratios):
+    rows.append((label, ">=", target, *ratios, ratios[0] >= target))
+
+
+def ratios(above, below) -> tuple[float, float]:
+    return float(np.median(above / below)), float(above.min() / below.min())
+
+
+def judge_line(seconds, values) -> list:
+    rows = []
+    for name in ("wasserstein", "energy"):
+        at_most(rows, f"{name}: times numpy's two sorts", SORTS, ratios(seconds[name], seconds["two sorts by numpy"]))
+        for peer in (peer for peer in seconds if peer.startswith(f"{name} by")):
+            at_least(rows, f"{name}: faster than {peer[len(name) + 4:]}", PEERS_LINE,
+                     ratios(seconds[peer], seconds[name]))  # fmt: skip
+        exact = float(values[f"{name} by scipy"])
+        error = abs(float(values[name]) / exact - 1.0)
+        at_most(rows, f"{name}: relative error in float32", VALUE, (error, error))
+    return rows
+
+
+def judge_sliced(seconds) -> list:
+    rows = []
+    for peer in (peer for peer in seconds if peer != "sliced"):
+        at_least(rows, f"sliced: faster than {peer[10:]}", PEERS_SLICED, ratios(seconds[peer], seconds["sliced"]))
+    return rows
+
+
+def report(args: argparse.Namespace) -> bool:
+    seconds, values = clock(line(args.num), args.rounds)
+    print_times(f"On the line, n = {args.num}, {args.rounds} rounds", seconds)
+    rows = judge_line(seconds, values)
+    shape = [args.sliced_num, args.dim, args.directions]
+    more, values = clock(sliced(*shape), args.sliced_rounds)
+    print_times(f"Sliced with gradient, [n, d, directions] = {shape}, {args.sliced_rounds} rounds", more)
+    print("  values, each of its own directions:", {name: round(float(value[0]), 5) for name, value in values.items()})
+    rows += judge_sliced(more)
+    for label, sign, target, got, best, ok in rows:
+        verdict = "ok" if ok else "MISSED"
+        print(f"  {label:44s} target {sign} {target:<7g} median {got:<9.3g} of the smallest {best:<9.3g} {verdict}")
+    save(args, shape, seconds | more, rows)
+    return all(row[-1] for row in rows)
+
+
+def save(args: argparse.Namespace, shape: list, seconds: dict, rows: list) -> None:
+    about = machine()
+    slug = "-".join(str(about["device"]).lower().split()) + (f"-{about['cores']}" * (about["backend"] == "cpu"))
+    folder = args.out or Path(__file__).parent / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "machine": about,
+        "line": args.num,
+        "sliced": shape,
+        "rounds": [args.rounds, args.sliced_rounds],
+        "smallest_seconds": {name: float(times.min()) for name, times in seconds.items()},
+        "median_seconds": {name: float(np.median(times)) for name, times in seconds.items()},
+        "targets": [
+            {"what": what, "sign": sign, "target": target, "median": got, "of_the_smallest": best}
+            for what, sign, target, got, best, _ in rows
+        ],
+    }
+    (folder / f"samples-transport-{slug}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--num", type=int, default=10**6)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--sliced-num", type=int, default=10**5)
+    parser.add_argument("--dim", type=int, default=32)
+    parser.add_argument("--directions", type=int, default=128)
+    parser.add_argument("--sliced-rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=None)
+    return 0 if report(parser.parse_args()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

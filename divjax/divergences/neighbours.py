@@ -1,0 +1,147 @@
+"""Divergences estimated from samples by nearest neighbours: no density, no kernel, no bandwidth.
+
+Distances are found block by block, so that no n × m matrix is held.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int
+
+from divjax import numerics as nu
+from divjax import operands as op
+from divjax.measures import Points
+
+_BLOCK = 1 << 22  # distances held at a time, and at least those of one point
+_GROUP = 32
+_SPARE = 8  # candidates beyond k, among which the fast distances may err
+
+
+def neighbour_kl(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int = 5) -> Float[Array, ""]:
+    """KL(p‖q) from samples x of p and y of q (Wang, Kulkarni, Verdú 2009): consistent for every k.
+
+    d/n Σ_i log(ν_k(x_i)/ρ_k(x_i)) + log(m/(n − 1)), with ρ_k the distance to the k-th nearest of the other x and ν_k
+    to the k-th nearest of y. Both densities are estimated with the same k, so that the bias ψ(k) − log k of either
+    cancels; what is left is of the order of the density's change within the k-th neighbour's distance, (k/n)^(1/d),
+    and grows with k and d. May be negative. See ``neighbour_distances`` for duplicates.
+    """
+    own, other, dim = _both_distances(x, y, k)
+    return dim * jnp.mean(jnp.log(other) - jnp.log(own)) + jnp.log(y.shape[0] / (x.shape[0] - 1.0))
+
+
+def neighbour_renyi(
+    x: Float[Array, "n d"], y: Float[Array, "m d"], *, alpha: ArrayLike, k: int = 5
+) -> Float[Array, ""]:
+    """Rényi's log ∫ p^a q^(1−a) / (a−1) from samples x of p and y of q (Póczos, Schneider 2011).
+
+    log(B/n Σ_i ((n − 1) ρ_k^d / (m ν_k^d))^(1−a)) / (a − 1), with ρ_k and ν_k as in ``neighbour_kl`` and B = Γ(k)² /
+    (Γ(k − a + 1) Γ(k + a − 1)), which takes away the asymptotic bias of the mean. For |a − 1| < k; a → 1 is
+    ``neighbour_kl``. The logarithm of a mean is biased downwards (upwards for a < 1) like its variance over twice its
+    square. NaN nowhere; inf for |a − 1| ≥ k.
+    """
+    own, other, dim = _both_distances(x, y, k)
+    gap = jnp.asarray(alpha, own.dtype) - 1.0
+    valid = jnp.abs(gap) < k
+    gap = jnp.where(valid, gap, 0.0)
+    ratio = dim * (jnp.log(own) - jnp.log(other)) + jnp.log((x.shape[0] - 1.0) / y.shape[0])
+    center = jnp.mean(ratio)
+    mean = _log_mean_exp(-gap * (ratio - center)) + _log_correction(gap, k)
+    # Both are of second order in the gap.
+    value = jnp.where(gap == 0.0, 0.0, mean / jnp.where(gap == 0.0, 1.0, gap)) - center
+    return jnp.where(valid, value, jnp.inf)
+
+
+def _log_mean_exp(t):
+    """log mean e^t of numbers whose mean is 0, without cancellation where they are small."""
+    near = jnp.max(jnp.abs(t)) < 0.5
+    small = jnp.log1p(jnp.mean(nu.exp_excess(jnp.where(near, t, 0.0))))
+    return jnp.where(near, small, nu.logsumexp(jnp.where(near, 0.0, t)) - math.log(t.size))
+
+
+def _log_correction(gap, k):
+    """log Γ(k)² − log Γ(k − g) Γ(k + g) = Σ_{j ≥ k} log(1 − g²/j²) for |g| < k."""
+    near = jnp.abs(gap) < 0.5
+    square = jnp.where(near, gap, 0.0) ** 2
+    series = jnp.zeros_like(gap)
+    for power in range(16, 0, -1):
+        series = square * (series - _zeta(2 * power, k) / power)
+    far = jnp.where(near, 0.75, gap)
+    return jnp.where(near, series, 2.0 * math.lgamma(k) - jax.lax.lgamma(k - far) - jax.lax.lgamma(k + far))
+
+
+def _zeta(power: int, k: int) -> float:
+    """Σ_{j ≥ k} j^(−power), by Euler and Maclaurin from j = k + 20 on."""
+    end = k + 20.0
+    tail = end ** (1 - power) / (power - 1) + 0.5 * end**-power + power * end ** (-power - 1) / 12.0
+    tail -= power * (power + 1) * (power + 2) * end ** (-power - 3) / 720.0
+    return sum(float(j) ** -power for j in range(k, k + 20)) + tail
+
+
+def neighbour_distances(
+    x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int, skip_self: bool = False
+) -> Float[Array, "n k"]:
+    """Distances from every x_i to its k nearest y_j, ascending; with ``skip_self`` y is x, and j ≠ i.
+
+    Differentiable in both. Equal points have distance 0, with gradient 0.
+    """
+    x, y = _arrays(x, y)
+    if not 1 <= k <= y.shape[0] - skip_self:
+        raise ValueError(f"Expected 1 ≤ k ≤ {y.shape[0] - skip_self}, the number of neighbours; got {k}.")
+    index = nearest(*jax.lax.stop_gradient((x, y)), k=k, skip_self=skip_self)
+    difference = x[:, None, :] - y[index]
+    return nu.safe_root(jnp.sum(difference * difference, axis=-1))
+
+
+def nearest(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int, skip_self: bool = False) -> Int[Array, "n k"]:
+    """Indices of the k nearest y_j of every x_i, nearest first."""
+    n, m = x.shape[0], y.shape[0]
+    center = jnp.mean(y, axis=0)
+    centered = jnp.pad(y - center, ((0, -m % _GROUP), (0, 0)))
+    squares = jnp.pad(jnp.sum((y - center) ** 2, axis=1), (0, -m % _GROUP), constant_values=jnp.inf)
+    block = max(1, min(n, _BLOCK // m))
+    rows = jnp.minimum(jnp.arange(-(-n // block) * block), n - 1).reshape(-1, block)
+    wanted = min(k + _SPARE, m - skip_self)
+
+    def find(row):
+        # ‖x − y‖² less ‖x‖²: fast, but it cancels. A few more than k of the least, and among those by differences.
+        score = squares - 2.0 * ((x[row] - center) @ centered.T)
+        if skip_self:
+            score = score.at[jnp.arange(block), row].set(jnp.inf)
+        candidates = _least(score, wanted)
+        exact = jnp.sum((x[row][:, None, :] - y[candidates]) ** 2, axis=-1)
+        _, best = jax.lax.top_k(-exact, k)
+        return jnp.take_along_axis(candidates, best, axis=1)
+
+    return jax.lax.map(find, rows).reshape(-1, k)[:n]
+
+
+def _least(score: Float[Array, "b m"], num: int) -> Int[Array, "b num"]:
+    """Indices of the num least in each row: they are in the num groups whose least are the least."""
+    groups = score.reshape(score.shape[0], -1, _GROUP)
+    _, group = jax.lax.top_k(-jnp.min(groups, axis=2), min(num, groups.shape[1]))
+    members = jnp.take_along_axis(groups, group[:, :, None], axis=1).reshape(score.shape[0], -1)
+    _, place = jax.lax.top_k(-members, num)
+    return jnp.take_along_axis(group, place // _GROUP, axis=1) * _GROUP + place % _GROUP
+
+
+def _both_distances(x, y, k):
+    """k-th distances within x and from x to y, made positive, and the dimension."""
+    x, y = _arrays(x, y)
+    if x.shape[0] <= k or y.shape[0] < k:
+        raise ValueError(f"Expected more than k = {k} points in x and as many in y; got {x.shape[0]} and {y.shape[0]}.")
+    own = neighbour_distances(x, x, k=k, skip_self=True)[:, -1]
+    other = neighbour_distances(x, y, k=k)[:, -1]
+    # More than k equal points have distance 0, and no density: they count as apart by a rounding of the largest.
+    least = jax.lax.stop_gradient(jnp.finfo(x.dtype).eps * jnp.maximum(jnp.max(own), jnp.max(other)))
+    least = jnp.maximum(least, jnp.finfo(x.dtype).tiny)
+    return jnp.maximum(own, least), jnp.maximum(other, least), x.shape[1]
+
+
+def _arrays(x, y):
+    if isinstance(x, Points) or isinstance(y, Points):
+        raise TypeError("Expected samples [n, d] without weights; got Points. Resample by the weights first.")
+    x, y = op.floating(x, y)
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        raise ValueError(f"Expected samples of shapes [n, d] and [m, d]; got {x.shape} and {y.shape}.")
+    return x, y

@@ -1,0 +1,199 @@
+"""Sliced Wasserstein distances of samples in d dimensions: means and maxima over one-dimensional projections.
+
+Samples are arrays [n, d] without weights, or ``Points``. Blocks of directions are sorted together, so that memory
+does not grow with their number.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from divjax import numerics as nu
+from divjax import operands as op
+from divjax.divergences.line import coupling_of_counts, coupling_of_samples
+from divjax.divergences.transport import transport_cost
+from divjax.measures import Points
+
+_BLOCK = 1 << 20  # numbers projected at a time, and at least one direction
+
+
+class MaxSliced(NamedTuple):
+    """``max_sliced_wasserstein`` and the unit vector it was found at."""
+
+    value: Float[Array, ""]
+    direction: Float[Array, " d"]
+
+
+def sliced_wasserstein(
+    key: Array,
+    x: Float[Array, "n d"] | Points,
+    y: Float[Array, "m d"] | Points,
+    *,
+    order: ArrayLike = 2.0,
+    num: int = 128,
+) -> Float[Array, ""]:
+    """Sliced Wasserstein distance (E_θ W_k(θ·X, θ·Y)^k)^(1/k), θ uniform on the sphere (Rabin et al. 2012).
+
+    The mean over ``num`` random directions, whose error falls like num^(−½): the same key gives the same directions,
+    ``sphere(key, num, d)``. order: k ≥ 1. Differentiable once, in reverse mode, in the points, the weights and the
+    order; the gradient is made together with the value, and is 0 at x = y. Raises ValueError for unequal dimensions.
+    """
+    return nu.safe_root(sliced_cost(key, x, y, order=order, num=num), order)
+
+
+def sliced_cost(
+    key: Array,
+    x: Float[Array, "n d"] | Points,
+    y: Float[Array, "m d"] | Points,
+    *,
+    order: ArrayLike = 2.0,
+    num: int = 128,
+) -> Float[Array, ""]:
+    """The k-th power of ``sliced_wasserstein``: smoother to minimise."""
+    p, q = paired_samples(x, y)
+    directions = sphere(key, num, p[0].shape[1]).astype(p[0].dtype)
+    return _mean_cost(p, q, jnp.asarray(order, p[0].dtype), directions)
+
+
+def sphere(key: Array, num: int, dim: int) -> Float[Array, "num dim"]:
+    """Unit vectors, uniform on the sphere."""
+    normal = jax.random.normal(key, (num, dim))
+    return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
+
+
+def paired_samples(x, y):
+    """(points [n, d], log-weights or None) of both; weights are given to both or to neither."""
+    weighted = isinstance(x, Points) or isinstance(y, Points)
+    parts = [z if isinstance(z, Points) else Points(z, jnp.zeros(jnp.shape(z)[:1])) for z in (x, y)]
+    x, y, *log_w = op.floating(*(part.x for part in parts), *(part.log_w for part in parts))
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.size or not y.size:
+        raise ValueError(
+            f"Expected two samples of shapes [n, d] and [m, d], not empty; got {x.shape} and {y.shape}. "
+            "For samples [n] on the line use wasserstein(*coupling(x, y))."
+        )
+    log_w = [jax.nn.log_softmax(w) if weighted else None for w in log_w]
+    return (x, log_w[0]), (y, log_w[1])
+
+
+def _cost_along(direction, p, q, order):
+    """∫ |P_θ⁻¹ − Q_θ⁻¹|^k du of the projections on one direction."""
+    (x, log_w_x), (y, log_w_y) = p, q
+    x, y = x @ direction, y @ direction
+    if log_w_x is None:
+        return transport_cost(*coupling_of_counts(x, y), order=order)
+    return transport_cost(*coupling_of_samples(Points(x, log_w_x), Points(y, log_w_y)), order=order)
+
+
+def _blocks(directions, size):
+    """Directions [blocks, block, d] and the share of each in the mean [blocks, block], 0 for those that fill up."""
+    num = directions.shape[0]
+    count = -(-num // max(1, min(num, _BLOCK // size)))
+    block = -(-num // count)
+    fill = count * block - num
+    share = jnp.pad(jnp.full(num, 1.0 / num, directions.dtype), (0, fill))
+    directions = jnp.pad(directions, ((0, fill), (0, 0)), mode="edge")
+    return directions.reshape(count, block, -1), share.reshape(count, block)
+
+
+def _sum_of_costs(p, q, order, directions, share):
+    return share @ jax.vmap(lambda direction: _cost_along(direction, p, q, order))(directions)
+
+
+@jax.custom_vjp
+def _mean_cost(p, q, order, directions):
+    blocks = _blocks(directions, max(p[0].shape[0], q[0].shape[0]))
+    return jnp.sum(jax.lax.map(lambda block: _sum_of_costs(p, q, order, *block), blocks))
+
+
+def _mean_cost_forward(p, q, order, directions):
+    """One pass for value and gradient: kept are a gradient as large as the points, not the permutations."""
+    blocks = _blocks(directions, max(p[0].shape[0], q[0].shape[0]))
+    gradient = jax.value_and_grad(_sum_of_costs, argnums=(0, 1, 2))
+
+    def add(total, block):
+        return jax.tree.map(jnp.add, total, gradient(p, q, order, *block)), None
+
+    start = (jnp.zeros_like(order), jax.tree.map(jnp.zeros_like, (p, q, order)))
+    (value, slopes), _ = jax.lax.scan(add, start, blocks)
+    return value, (slopes, jnp.zeros_like(directions))  # random directions: nothing to differentiate
+
+
+def _mean_cost_backward(kept, cotangent):
+    slopes, no_slope = kept
+    return *jax.tree.map(lambda slope: cotangent * slope, slopes), no_slope
+
+
+_mean_cost.defvjp(_mean_cost_forward, _mean_cost_backward)
+
+
+# --- The worst direction ------------------------------------------------------------------------------------
+
+
+def max_sliced_wasserstein(
+    key: Array,
+    x: Float[Array, "n d"] | Points,
+    y: Float[Array, "m d"] | Points,
+    *,
+    order: ArrayLike = 2.0,
+    num: int = 8,
+    steps: int = 30,
+) -> Float[Array, ""]:
+    """Max-sliced Wasserstein distance max_θ W_k(θ·X, θ·Y) over the unit sphere (Deshpande et al. 2019).
+
+    A lower bound: the best that ``steps`` of projected gradient ascent find from the difference of the means and
+    from ``num`` − 1 random directions. Deterministic given the key. The gradient holds the direction fixed (Danskin).
+    """
+    return max_sliced_wasserstein_solve(key, x, y, order=order, num=num, steps=steps).value
+
+
+def max_sliced_wasserstein_solve(
+    key: Array,
+    x: Float[Array, "n d"] | Points,
+    y: Float[Array, "m d"] | Points,
+    *,
+    order: ArrayLike = 2.0,
+    num: int = 8,
+    steps: int = 30,
+) -> MaxSliced:
+    """``max_sliced_wasserstein`` with its direction."""
+    p, q = paired_samples(x, y)
+    order = jnp.asarray(order, p[0].dtype)
+    fixed = jax.lax.stop_gradient((p, q, order))
+    cost = functools.partial(lambda direction, args: _cost_along(direction, *args), args=fixed)
+    starts = sphere(key, num, p[0].shape[1]).astype(p[0].dtype)
+    starts = starts.at[0].set(_unit(_mean(*fixed[0]) - _mean(*fixed[1]), starts[0]))
+    found, values = jax.lax.map(lambda start: _ascend(cost, start, steps), starts)
+    direction = found[jnp.argmax(values)]
+    return MaxSliced(nu.safe_root(_cost_along(direction, p, q, order), order), direction)
+
+
+def _ascend(cost, start, steps):
+    """Steps along the sphere, longer after one that gains and shorter after one that does not."""
+    value_and_slope = jax.value_and_grad(cost)
+
+    def step(state, _):
+        at, value, slope, length = state
+        tangent = slope - (slope @ at) * at
+        trial = _unit(at + length * _unit(tangent, jnp.zeros_like(at)), at)
+        new_value, new_slope = value_and_slope(trial)
+        gains = new_value > value
+        moved = (trial, new_value, new_slope, 1.5 * length)
+        stayed = (at, value, slope, 0.3 * length)
+        return jax.tree.map(functools.partial(jnp.where, gains), moved, stayed), None
+
+    first = (start, *value_and_slope(start), jnp.full((), 0.5, start.dtype))
+    (at, value, _, _), _ = jax.lax.scan(step, first, length=steps)
+    return at, value
+
+
+def _mean(x, log_w):
+    return jnp.mean(x, axis=0) if log_w is None else jnp.exp(log_w) @ x
+
+
+def _unit(vector, otherwise):
+    square = vector @ vector
+    positive = square > 0.0
+    return jnp.where(positive, vector / jnp.sqrt(jnp.where(positive, square, 1.0)), otherwise)

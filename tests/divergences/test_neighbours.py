@@ -1,0 +1,111 @@
+"""Nearest-neighbour estimators: distances against scipy's tree, values against closed forms in standard errors."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from scipy.special import gammaln
+
+import divjax as dj
+from divjax.divergences import neighbour_distances, neighbours
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(150, 3)).astype(np.float32)
+Y = (1.5 * RNG.normal(size=(130, 3)) + 0.5).astype(np.float32)
+KEYS = jax.random.split(jax.random.key(5), 30)
+
+
+def tree(x, y, k, skip=0):
+    return cKDTree(y.astype(np.float64)).query(x.astype(np.float64), k + skip)[0].reshape(len(x), -1)[:, skip:]
+
+
+@pytest.mark.parametrize("k", [1, 5, 100])
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+def test_distances(k, offset, monkeypatch):
+    """In blocks, the last not full; far from the origin too, where ‖x‖² − 2⟨x, y⟩ + ‖y‖² would lose its digits."""
+    monkeypatch.setattr(neighbours, "_BLOCK", 64 * 130)
+    x, y = X + np.float32(offset), Y + np.float32(offset)
+    np.testing.assert_allclose(neighbour_distances(x, y, k=k), tree(x, y, k), rtol=2e-6, atol=1e-7)
+    own = neighbour_distances(x, x, k=k, skip_self=True)
+    np.testing.assert_allclose(own, tree(x, x, k, skip=1), rtol=2e-6, atol=1e-7)
+
+
+def by_hand(x, y, k):
+    """log of (n − 1) ρ^d / (m ν^d)."""
+    own, other = tree(x, x, k, skip=1)[:, -1], tree(x, y, k)[:, -1]
+    return x.shape[1] * np.log(own / other) + np.log((len(x) - 1) / len(y))
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_formulas(k):
+    ratio = by_hand(X, Y, k)
+    assert float(dj.neighbour_kl(X, Y, k=k)) == pytest.approx(-ratio.mean(), rel=1e-5)
+    renyi = jax.jit(lambda alpha: dj.neighbour_renyi(X, Y, alpha=alpha, k=k))
+    for alpha in (0.3, 0.7, 1.4, 1.9):
+        correction = 2 * gammaln(k) - gammaln(k - alpha + 1) - gammaln(k + alpha - 1)
+        expected = (np.log(np.mean(np.exp((1 - alpha) * ratio))) + correction) / (alpha - 1)
+        assert float(renyi(alpha)) == pytest.approx(expected, rel=1e-4)
+    for alpha in (1.0, 1.0 + 1e-6, 1.0 - 1e-4):
+        assert float(renyi(alpha)) == pytest.approx(-ratio.mean(), rel=1e-3)
+    assert float(renyi(k + 1.5)) == np.inf
+    assert np.isfinite(jax.grad(renyi)(1.0))
+
+
+@pytest.mark.slow
+def test_consistency():
+    """Two normals in the plane, means over 30 keys within five standard errors plus the documented bias.
+
+    That bias falls with n, and is smallest for alpha > 1, where p's tails count least.
+    """
+    p = distrax.MultivariateNormalDiag(jnp.zeros(2), jnp.ones(2))
+    q = distrax.MultivariateNormalDiag(jnp.full(2, 0.5), jnp.full(2, 1.5))
+
+    @jax.jit
+    @jax.vmap
+    def estimates(key):
+        one, two = jax.random.split(key)
+        x, y = (jax.random.normal(k, (2000, 2)) for k in (one, two))
+        y = 1.5 * y + 0.5
+        return jnp.append(dj.neighbour_kl(x, y), jax.vmap(lambda a: dj.neighbour_renyi(x, y, alpha=a))(ALPHAS))
+
+    values = np.asarray(estimates(KEYS))
+    exact = np.append(dj.exact.kl(p, q), jax.vmap(lambda a: dj.exact.renyi(p, q, alpha=a))(ALPHAS))
+    stderr = values.std(0, ddof=1) / np.sqrt(len(KEYS))
+    bias = np.array([0.01, 0.015, 0.01, 0.01])
+    assert (np.abs(values.mean(0) - exact) < 5 * stderr + bias).all()
+
+
+ALPHAS = jnp.array([0.8, 1.3, 2.0])
+
+
+def test_gradient(x64):
+    x, y = X.astype(np.float64), Y.astype(np.float64)
+
+    def value(x, y):
+        return dj.neighbour_kl(x, y, k=3) + dj.neighbour_renyi(x, y, alpha=1.5, k=3)
+
+    value, gradient = jax.jit(value), jax.jit(jax.grad(value, (0, 1)))
+    step = [1e-7 * RNG.normal(size=z.shape) for z in (x, y)]
+    slope = sum(np.sum(g * d) for g, d in zip(gradient(x, y), step, strict=True))
+    difference = 0.5 * float(value(x + step[0], y + step[1]) - value(x - step[0], y - step[1]))
+    assert float(slope) == pytest.approx(difference, rel=1e-5)
+
+
+def test_duplicates_and_errors():
+    """More than k copies of a point have distance 0: the estimate is finite, and so is its gradient."""
+    copies, other = np.repeat(X[:5], 8, axis=0), Y[:40]
+
+    @jax.jit
+    def both(x, y):
+        return jax.value_and_grad(dj.neighbour_kl)(x, y), dj.neighbour_renyi(x, y, alpha=0.5)
+
+    for x, y in ((copies, other), (copies, copies), (other, copies), (0.0 * other, 0.0 * other)):
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(both(x, y)))
+    for arguments, error in (((X, Y[:, :2]), ValueError), ((X[:, 0], Y[:, 0]), ValueError), ((X[:4], Y), ValueError),
+                             ((dj.Points(X, np.zeros(150)), Y), TypeError)):  # fmt: skip
+        with pytest.raises(error, match="Expected"):
+            dj.neighbour_kl(*arguments)
+    with pytest.raises(ValueError, match="Expected 1 ≤ k"):
+        neighbour_distances(X, X, k=150, skip_self=True)
