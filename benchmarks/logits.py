@@ -7,15 +7,13 @@ ratio in the round. optax and torch are timed where they are installed.
 """
 
 import argparse
-import json
 import os
-import platform
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import common
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,19 +96,6 @@ def steps(q: jax.Array, p: jax.Array) -> tuple[dict, dict]:
     return run, scratch
 
 
-def clock(run: dict, rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each, round by round."""
-    for step in run.values():
-        step()
-    seconds = {name: [] for name in run}
-    for _ in range(rounds):
-        for name, step in run.items():
-            start = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: np.asarray(values) for name, values in seconds.items()}
-
-
 def peak_growth(args: argparse.Namespace) -> float:
     """In a fresh process: bytes of resident memory one step adds beyond the inputs and one gradient."""
     q, p = inputs(args.tokens, args.vocabulary, args.dtype)
@@ -151,51 +136,31 @@ def measured_elsewhere(args: argparse.Namespace, name: str) -> float:
 def report(args: argparse.Namespace) -> bool:
     q, p = inputs(args.tokens, args.vocabulary, args.dtype)
     run, scratch = steps(q, p)
-    seconds = clock(run, args.rounds)
+    seconds = common.clock(run, args.rounds)
     print(f"[{args.tokens}, {args.vocabulary}] {args.dtype}, {args.rounds} rounds, milliseconds")
     for name, times in seconds.items():
         share = f"{scratch[name] / q.nbytes:8.1%} of an input set aside" if name in scratch else ""
         print(f"  {name:22s} smallest {times.min() * 1e3:8.2f}  median {np.median(times) * 1e3:8.2f}  {share}")
-    shares = {name: float(np.median(seconds[name] / seconds[f"plain {name}"])) for name in TARGETS}
-    rows = [(f"{name}: share of the plain formula's time", TARGETS[name], shares[name]) for name in TARGETS]
-    rows += [(f"{name}: memory set aside / one input", MEMORY_TARGET, scratch[name] / q.nbytes) for name in TARGETS]
+    rows = [
+        common.Row(f"{name}: share of the plain formula's time", target, common.ratio(seconds, name, f"plain {name}"))
+        for name, target in TARGETS.items()
+    ]
+    rows += [
+        common.Row(f"{name}: memory set aside / one input", MEMORY_TARGET, scratch[name] / q.nbytes) for name in TARGETS
+    ]
     if jax.default_backend() == "cpu" and Path("/proc/self/clear_refs").exists():
         grown = {name: measured_elsewhere(args, name) / q.nbytes for name in TARGETS}
-        rows += [(f"{name}: resident growth / one input", MEMORY_TARGET, grown[name]) for name in TARGETS]
-    for label, target, got in rows:
-        verdict = "ok" if got <= target else "MISSED"
-        print(f"  {label:48s} target <= {target:5.2f}   measured {got:6.3f}   {verdict}")
-    save(args, seconds, scratch, rows)
-    return all(got <= target for _, target, got in rows)
-
-
-def machine() -> dict[str, str | int]:
-    """What was computed on; neither host names nor versions."""
-    device = jax.devices()[0].device_kind
-    if jax.default_backend() == "cpu":
-        lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        device = names[0] if names else platform.machine()
-    return {"backend": jax.default_backend(), "device": device, "cores": os.cpu_count() or 1}
-
-
-def save(args: argparse.Namespace, seconds: dict, scratch: dict, rows: list) -> None:
-    about = machine()
-    slug = "-".join(str(about["device"]).lower().split()) + (f"-{about['cores']}" * (about["backend"] == "cpu"))
-    folder = args.out or Path(__file__).parent / "results"
-    folder.mkdir(parents=True, exist_ok=True)
+        rows += [common.Row(f"{name}: resident growth / one input", MEMORY_TARGET, grown[name]) for name in TARGETS]
     content = {
-        "machine": about,
         "shape": [args.tokens, args.vocabulary],
         "dtype": args.dtype,
         "rounds": args.rounds,
         "smallest_seconds": {name: float(times.min()) for name, times in seconds.items()},
         "median_seconds": {name: float(np.median(times)) for name, times in seconds.items()},
         "scratch_bytes": scratch,
-        "targets": [{"what": what, "target": target, "measured": got} for what, target, got in rows],
     }
-    suffix = "" if args.dtype == "float32" else f"-{args.dtype}"
-    (folder / f"logits-{slug}{suffix}.json").write_text(json.dumps(content, indent=1) + "\n")
+    common.save("logits" if args.dtype == "float32" else f"logits-{args.dtype}", rows, content, args.out)
+    return common.show(rows)
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from logits import machine
+from common import machine
 
 import divjax as dj
 

@@ -63,21 +63,23 @@ def monte_carlo(
         if gradient == "pathwise":
             validity.check_pathwise(part, origin, (p, q), "gradient='score'")
     drawn = [draw(*row, each, design) for row in zip(keys, parts, sources, strict=True)]
-    x, log_share, shapes = zip(*drawn, strict=True)
-    x, log_share = jnp.concatenate(x), jnp.concatenate(log_share)
-    strata, units, members = shapes[0]
-    shape = (len(parts) * strata, units, members)
-    if gradient == "score":
-        x = jax.lax.stop_gradient(x)
+    # Weighed one by one and then joined: draws that are concatenated first would all be stored.
+    weighed = [_weighed(p, q, base, gradient, x, log_share) for x, log_share, _ in drawn]
+    _, units, members = drawn[0][2]
+    log_p, log_q, log_w = (jnp.concatenate(logs).reshape(-1, units, members) for logs in zip(*weighed, strict=True))
+    return Draws(log_p, log_q, log_w - jnp.log(jnp.asarray(num, log_w.dtype)))
+
+
+def _weighed(p, q, base, gradient, x, log_share):
+    """log p, log q and the log of share / r at the points x."""
+    if gradient == "pathwise":
+        log_p, log_q = log_prob(p, x), log_prob(q, x)
+        return log_p, log_q, log_share - _log_base(base, log_p, log_q, x)
+    x = jax.lax.stop_gradient(x)
     log_p, log_q = log_prob(p, x), log_prob(q, x)
-    log_r = _log_base(base, log_p, log_q, x)
-    if gradient == "score":
-        log_r, log_share = jax.lax.stop_gradient((log_r, log_share))
-        log_p, log_q = (
-            validity.with_fixed_ends(dist, log, "gradient='score'") for dist, log in ((p, log_p), (q, log_q))
-        )
-    log_w = log_share - log_r - jnp.log(jnp.asarray(num, log_r.dtype))
-    return Draws(*(jnp.reshape(log, shape) for log in (log_p, log_q, log_w)))
+    log_r = jax.lax.stop_gradient(_log_base(base, log_p, log_q, x))
+    log_p, log_q = (validity.with_fixed_ends(*pair, "gradient='score'") for pair in ((p, log_p), (q, log_q)))
+    return log_p, log_q, -log_r
 
 
 def _bases(p, q, base):
@@ -122,10 +124,18 @@ def draw(
     key_cube, key_own = jax.random.split(key)
     t = design(key_cube, num, 1 + origin.dim)
     shape, t = t.shape[:-1], t.reshape(-1, t.shape[-1])
-    weights = jax.lax.stop_gradient(jnp.cumsum(jnp.exp(origin.log_w)))
+    z = math.sqrt(2.0) * jax.scipy.special.erfinv(t[..., 1:])
+    index, log_share = _components(origin.log_w, 0.5 * (1.0 + t[..., 0]))
+    return origin.image(key_own, index, z), log_share, shape
+
+
+def _components(log_w, level):
+    """The component that every level in (0, 1) falls to, and the log of its share."""
+    if log_w.size == 1:
+        return jnp.zeros(level.shape, int), jnp.zeros_like(level)
+    weights = jax.lax.stop_gradient(jnp.cumsum(jnp.exp(log_w)))
     # Rounding must not take a level past the last component that has mass.
     last = jnp.argmax(weights >= weights[-1])
-    index = jnp.minimum(jnp.searchsorted(weights, 0.5 * (1.0 + t[..., 0]) * weights[-1], side="right"), last)
-    log_w = nu.finite(origin.log_w)[index]
-    z = math.sqrt(2.0) * jax.scipy.special.erfinv(t[..., 1:])
-    return origin.image(key_own, index, z), log_w - jax.lax.stop_gradient(log_w), shape
+    index = jnp.minimum(jnp.searchsorted(weights, level * weights[-1], side="right"), last)
+    log_w = nu.finite(log_w)[index]
+    return index, log_w - jax.lax.stop_gradient(log_w)
