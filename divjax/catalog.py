@@ -57,7 +57,7 @@ class Entry(NamedTuple):
     def routes(self) -> tuple[str, ...]:
         """The ways to its value, each a name below ``divjax``."""
         inside = [(f"exact.{self.closed or self.name}"), f"logits.{self.name}", f"bounds.{self.name}"]
-        own = [self.discretize.__name__] if self.discretize else []
+        own = [self.discretize.__name__] if self.discretize else [self.name] if hasattr(dv, self.name) else []
         return (*own, *(["monte_carlo"] if self.bases() else []), *filter(_exists, inside))
 
 
@@ -104,15 +104,30 @@ ENTRIES = (
     Entry("energy", "2 ∫ (P−Q)² dx", dv.energy, dz.cdfs, "∞", "yes", "its root", "Székely, Rizzo 2013"),
 )  # fmt: skip
 
-CLOSED_FORMS = (
+# Measured on samples or scores, or in closed form only: their functions are called by name.
+OTHERS = (
     Entry("fisher", "∫ p ‖∇log p − ∇log q‖²", None, None, "∞", "no", "no", "Hyvärinen 2005", needs="scores"),
-    Entry("mmd2", "E k(X,X′) + E k(Y,Y′) − 2 E k(X,Y), k Gaussian", None, None, "2", "yes", "its root",
-          "Gretton et al. 2012", "bandwidth", needs="samples"),
+    Entry("stein", "E_pp κ(X,X′), κ the Stein kernel of q, squared", None, None, "∞", "no", "no",
+          "Liu et al. 2016; Chwialkowski et al. 2016", needs="samples of p, score of q"),
+    Entry("mmd2", "E k(X,X′) + E k(Y,Y′) − 2 E k(X,Y)", None, None, "2 sup k", "yes", "its root",
+          "Gretton et al. 2012", "kernel", needs="samples"),
+    Entry("energy_distance", "2E‖X−Y‖ − E‖X−X′‖ − E‖Y−Y′‖", None, None, "∞", "yes", "its root",
+          "Székely, Rizzo 2013", needs="samples"),
+    Entry("sliced_wasserstein", "(E W_k(θᵀX, θᵀY)ᵏ)^(1/k), θ on the sphere", None, None, "∞", "yes", "yes",
+          "Rabin et al. 2011", "order", 2.0, needs="samples"),
+    Entry("max_sliced_wasserstein", "max over θ of W_k(θᵀX, θᵀY)", None, None, "∞", "yes", "yes",
+          "Deshpande et al. 2019", "order", 2.0, needs="samples"),
+    Entry("sinkhorn_divergence", "OT_ε(p,q) − (OT_ε(p,p) + OT_ε(q,q))/2", None, None, "∞", "yes", "no",
+          "Feydy et al. 2019", "epsilon", needs="samples"),
+    Entry("neighbour_kl", "KL(p‖q) from nearest neighbours", None, None, "∞", "no", "no",
+          "Wang, Kulkarni, Verdú 2009", needs="samples"),
+    Entry("neighbour_renyi", "Rényi's from nearest neighbours", None, None, "∞", "no", "no",
+          "Póczos, Schneider 2011", "alpha", needs="samples"),
     Entry("mixture_wasserstein2", "min over couplings of the components of (Σ πᵢⱼ W₂²(pᵢ, qⱼ))^½", None, None, "∞",
           "yes", "yes", "Delon, Desolneux 2020", needs="Gaussian mixtures"),
 )  # fmt: skip
 
-CATALOG = {entry.name: entry for entry in ENTRIES + CLOSED_FORMS}
+CATALOG = {entry.name: entry for entry in ENTRIES + OTHERS}
 
 
 def lookup(name: str) -> Entry:
@@ -155,8 +170,8 @@ def _is_number(text):
 def _measured(entry):
     if entry.discretize is None:
         raise ValueError(
-            f"Expected a divergence that is measured on arrays; got {entry.name!r}, which has closed forms only. Call "
-            f"dj.exact.{entry.name}(p, q), or choose one of {', '.join(entry.name for entry in ENTRIES)}."
+            f"Expected a divergence that is measured between distributions; got {entry.name!r}. Call "
+            f"dj.{entry.routes()[0]} yourself, or choose one of {', '.join(entry.name for entry in ENTRIES)}."
         )
     return entry
 
@@ -212,13 +227,13 @@ def document() -> str:
 
 p is the target and q the model, values are in nats, and the names are those of `divjax`. *needs* is what has to be
 known of p and q. A *route* is a way to the value: nodes of `quadrature`, `cdfs` or a `coupling` of the two, a closed
-form in `exact`, `bounds` between Gaussian mixtures, `logits` for two softmaxes, or draws of `monte_carlo` from one of
-its *bases*. There, (p + q)/2, the mixture, bounds the weights p/r and q/r by 2; draws of p alone are enough where the
-tails of q are no heavier than those of p, draws of q the other way round, and `estimate` has a status for where they
-are. An upper end ∞ is reached where the supports differ, or where an integral diverges. Made by
-`python -m divjax.catalog`.
+form in `exact`, a function of samples or scores by its own name, `bounds` between Gaussian mixtures, `logits` for two
+softmaxes, or draws of `monte_carlo` from one of its *bases*. There, (p + q)/2, the mixture, bounds the weights p/r and
+q/r by 2; draws of p alone are enough where the tails of q are no heavier than those of p, draws of q the other way
+round, and `estimate` has a status for where they are. An upper end ∞ is reached where the supports differ, or where an
+integral diverges. Made by `python -m divjax.catalog`.
 
-{markdown(FULL, ENTRIES + CLOSED_FORMS)}"""
+{markdown(FULL, ENTRIES + OTHERS)}"""
 
 
 if __name__ == "__main__":

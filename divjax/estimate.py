@@ -45,7 +45,8 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes | Draws | Rule, **pa
     needs no estimate.
 
     status: MASS_MISSED where p or q does not have mass 1 on the nodes (by 10⁻³, and five standard errors for draws),
-    LOW_ESS below 10 effective nodes, HEAVY_TAIL for a Pareto k̂ above 0.7 of the weights p/r, q/r or of the terms,
+    UNRESOLVED where the nested rules differ by more than a tenth of the value, LOW_ESS below 10 effective nodes of
+    draws, HEAVY_TAIL for a Pareto k̂ above 0.7 of the weights p/r, q/r or of the terms,
     NON_FINITE for a value that is not finite (its stderr is inf). jit, vmap and grad as usual. Raises TypeError for a
     divergence that is measured on something else.
     """
@@ -58,8 +59,9 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes | Draws | Rule, **pa
     none = jnp.zeros_like(nodes.log_w)
     value = value_at(none)
     if isinstance(nodes, Rule):
-        stderr = _nested_error(value_at, nodes, value) + _rounding(divergence, nodes, params)
-        bits = _quadrature_status(nodes)
+        nested = _nested_error(value_at, nodes, value)
+        stderr = nested + _rounding(divergence, nodes, params)
+        bits = _quadrature_status(nodes) | jnp.where(nested > 0.1 * jnp.abs(value), status.UNRESOLVED, status.OK)
     else:
         influence, curvature = jax.linearize(jax.grad(value_at), none)
         stderr = nu.safe_root(_variance(nodes, influence) + _second_order(nodes, influence, curvature))
@@ -109,6 +111,10 @@ def estimate_gradient(
 
 
 def _check_currency(divergence, nodes):
+    if not callable(divergence):
+        raise TypeError(
+            f"Expected a divergence such as dj.kl first, and nodes second; got {type(divergence).__name__}."
+        )
     needed = _CURRENCY.get(divergence)
     if needed is not None and not isinstance(nodes, needed):
         maker = "dj.coupling" if needed is Coupling else "dj.cdfs"

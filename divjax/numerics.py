@@ -109,8 +109,8 @@ def log_power(log_x: Array, order: ArrayLike) -> Array:
 
 def safe_root(x: Array, order: ArrayLike = 2.0) -> Array:
     """x^(1/order) for x ≥ 0, with derivative 0 instead of inf at 0."""
-    positive, order = x > 0.0, jnp.asarray(order, x.dtype)
-    return jnp.where(positive, jnp.where(positive, x, 1.0) ** (1.0 / order), 0.0)
+    zero, order = x <= 0.0, jnp.asarray(order, x.dtype)  # of a NaN that is false: it stays
+    return jnp.where(zero, 0.0, jnp.where(zero, 1.0, x) ** (1.0 / order))
 
 
 def safe_sqrt(x: Array) -> Array:

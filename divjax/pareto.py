@@ -12,7 +12,7 @@ def pareto_k(log_weights: Float[Array, "..."]) -> Float[Array, ""]:
 
     Fitted to the min(n/5, 3√n) largest by the estimator of Zhang, Stephens (2009), drawn towards ½ as ten draws would.
     Above ½ their variance may be infinite, above 0.7 no standard error of their mean is to be trusted. 0 where the
-    tail is empty: all of the largest are equal, or there are fewer than 25 weights. +inf for a weight that is infinite
+    tail is empty: many of the largest are equal, or there are fewer than 25 weights. +inf for a weight that is infinite
     or NaN.
     """
     log_weights = jnp.ravel(log_weights)
@@ -25,8 +25,9 @@ def pareto_k(log_weights: Float[Array, "..."]) -> Float[Array, ""]:
     largest = jnp.where(jnp.isfinite(top[0]), top[0], 0.0)
     weights = jnp.exp(top - largest)
     excess = (weights[:-1] - weights[-1])[::-1]
-    # Excesses that are all rounding are no tail.
-    empty = excess[-1] <= 16.0 * jnp.finfo(excess.dtype).eps
+    # Excesses that are all rounding are no tail, nor are those of a few values that come again and again.
+    rounding = 16.0 * jnp.finfo(excess.dtype).eps
+    empty = (excess[-1] <= rounding) | (excess[num // 4] <= rounding)
     shape = _zhang_stephens(jnp.where(empty, jnp.linspace(0.1, 1.0, num, dtype=excess.dtype), excess))
     return jnp.where(broken, jnp.inf, jnp.where(empty, 0.0, (num * shape + 5.0) / (num + 10.0)))
 

@@ -7,13 +7,15 @@ STALLED = 4
 MASS_MISSED = 8
 LOW_ESS = 16
 HEAVY_TAIL = 32
+UNRESOLVED = 64
 
 MEANING = {
     NOT_CONVERGED: "not converged: max_steps reached before the gradient norm fell to tol",
-    NON_FINITE: "non-finite: the value or the gradient became NaN or infinite; the last finite state is kept",
+    NON_FINITE: "non-finite: the value or the gradient became NaN or infinite; a fit keeps its last finite state",
     STALLED: "stalled: no step improves the value any more, but the gradient norm is still above tol",
     MASS_MISSED: "mass missed: the weights of the nodes do not give p or q the mass 1",
     LOW_ESS: "low effective sample size: few nodes carry the estimate",
+    UNRESOLVED: "not resolved: the nested rule is off by more than a tenth; the integral may diverge, or needs refine",
     HEAVY_TAIL: "heavy tail: Pareto k̂ of the weights or the terms is above 0.7; value and error may be far off",
 }
 

@@ -37,6 +37,12 @@ def _sample(data: Any) -> Points | None:
     return Points(x, jax.nn.log_softmax(log_w))
 
 
+def _broken(*samples):
+    """NaN where a sample has one, else 0: sorted to the end it would not be seen."""
+    values = [sample.x for sample in samples if sample is not None]
+    return jnp.where(jnp.any(jnp.stack([jnp.any(jnp.isnan(x)) for x in values])), jnp.nan, 0.0) if values else 0.0
+
+
 def _steps(points: Points, x: Array) -> tuple[Array, Array]:
     """P(X ≤ x), P(X > x) of a sample."""
     sorted_x, order = ranked(points.x)
@@ -57,7 +63,8 @@ def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cd
     samples = [_sample(p), _sample(q)]
     if all(sample is not None for sample in samples):
         weighted = isinstance(p, Points) or isinstance(q, Points)
-        return cdfs_of_samples(*samples) if weighted else cdfs_of_counts(*(sample.x for sample in samples))
+        found = cdfs_of_samples(*samples) if weighted else cdfs_of_counts(*(sample.x for sample in samples))
+        return found._replace(log_w=found.log_w + _broken(*samples))
     shapes = [univariate(dist, name) for dist, name, s in zip((p, q), "pq", samples, strict=True) if s is None]
     points = [sample.x for sample in samples if sample is not None]
     grid = panels.lay(*shapes, points=jnp.concatenate(points) if points else None)
@@ -76,7 +83,7 @@ def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cd
     if not points:
         placed = panels.split(grid, placed, gap, gap(jax.lax.stop_gradient(placed.x)), crossings)
     cdf_p, cdf_q = both(placed.x)
-    return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel())
+    return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel() + _broken(*samples))
 
 
 @compiled

@@ -11,7 +11,7 @@ from divjax.discretize.compiled import compiled
 from divjax.discretize.cubature import cubature
 from divjax.discretize.density import log_density
 from divjax.discretize.families import Profile, profile
-from divjax.discretize.validity import check_count
+from divjax.discretize.validity import check_count, is_discrete
 from divjax.measures import Cubature, Panels
 
 
@@ -35,7 +35,7 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
     """
     if refine is not None:
         check_count(refine, "refine")
-    if all(hasattr(dist, "log_prob") and tuple(dist.event_shape) for dist in (p, q)):
+    if all(hasattr(dist, "log_prob") and not isinstance(dist, type) and tuple(dist.event_shape) for dist in (p, q)):
         return cubature(p, q, refine=refine)
     shape_p, shape_q = (univariate(dist, name) for dist, name in ((p, "p"), (q, "q")))
     grid = panels.lay(shape_p, shape_q)
@@ -64,7 +64,14 @@ def default_refine(dtype: jnp.dtype) -> int:
 def univariate(dist: Any, name: str = "the distribution") -> Profile:
     """The profile of one unbatched distribution on the line; ValueError where it is not that."""
     if not hasattr(dist, "log_prob"):
-        raise TypeError(f"Expected {name} to be a distrax or TFP distribution; got something without a log_prob.")
+        raise TypeError(f"Expected {name} to be a distrax or TFP distribution; got {type(dist).__name__}.")
+    if isinstance(dist, type):
+        raise TypeError(f"Expected {name} to be a distribution; got the class {dist.__name__}. Build one of it.")
+    if is_discrete(dist):
+        raise TypeError(
+            f"Expected {name} to be continuous; got {type(dist).__name__}. Measure on the log-probabilities of all "
+            "values, kl(log_p, log_q), or use dj.exact or dj.monte_carlo(..., gradient='score')."
+        )
     event, batch = tuple(dist.event_shape), tuple(dist.batch_shape)
     if event != ():
         raise ValueError(

@@ -106,7 +106,12 @@ def _log_base(base, log_p, log_q, x):
 
 
 def check_design(dist: Any, origin: Source, design: Callable[..., Array]) -> None:
-    """ValueError for a design that its own sampler cannot follow."""
+    """ValueError for a design that its own sampler cannot follow, TypeError for what is no design."""
+    if not callable(design):
+        raise TypeError(
+            f"Expected design to be a function such as divjax.discretize.lattice; got {design!r}. "
+            "There are independent, antithetic and lattice."
+        )
     if not origin.mapped and design is not designs.independent:
         raise ValueError(
             f"Expected a distribution that is an image of normal variables for design={design!r}; got "

@@ -45,8 +45,12 @@ def _at(dist, z):
 @singledispatch
 def source(dist: Any) -> Source:
     """How to draw from ``dist`` (see ``Source``); TypeError for something without sample and log_prob."""
-    if not (hasattr(dist, "log_prob") and hasattr(dist, "sample")):
-        raise TypeError(f"Expected a distrax or TFP distribution; got {type(dist).__name__}.")
+    if not hasattr(dist, "sample"):
+        name = type(dist).__name__
+        raise TypeError(
+            f"Expected a distribution that can be drawn from; got {name}, which has no sample. Draw from the other one "
+            f"(base='p' or 'q'), or register one: divjax.discretize.sources.source.register({name})."
+        )
     if (gaussian := _gaussian(dist)) is not None:
         return gaussian
     if has_quantile(dist):

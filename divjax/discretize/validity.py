@@ -16,6 +16,8 @@ from divjax.discretize.sources import Source
 
 tfd = tfp.distributions
 
+# Of TFP, whose samples are floats.
+_COUNTS = (tfd.Poisson, tfd.Bernoulli, tfd.Binomial, tfd.Geometric, tfd.NegativeBinomial, tfd.Categorical)
 # Supports that no parameter moves.
 _FIXED = {
     (0.0, math.inf): (distrax.Gamma, tfd.Gamma, tfd.Exponential, tfd.HalfNormal, tfd.LogNormal),
@@ -26,6 +28,8 @@ _FIXED = {
 def check_pair(p: Any, q: Any) -> None:
     """Two unbatched distributions of one event shape; TypeError or ValueError otherwise."""
     for name, dist in (("p", p), ("q", q)):
+        if isinstance(dist, type):
+            raise TypeError(f"Expected {name} to be a distribution; got the class {dist.__name__}. Build one of it.")
         if not hasattr(dist, "log_prob"):
             raise TypeError(f"Expected {name} to be a distrax or TFP distribution; got {type(dist).__name__}.")
         if tuple(dist.batch_shape) != ():
@@ -35,7 +39,13 @@ def check_pair(p: Any, q: Any) -> None:
             )
     if tuple(p.event_shape) != tuple(q.event_shape):
         raise ValueError(
-            f"Expected p and q of equal event shapes; got {tuple(p.event_shape)} and {tuple(q.event_shape)}."
+            f"Expected p and q of equal event shapes; got {tuple(p.event_shape)} and {tuple(q.event_shape)}. "
+            "Both are to be densities of the same variable."
+        )
+    if is_discrete(p) != is_discrete(q):
+        raise ValueError(
+            f"Expected p and q both discrete or both continuous; got {type(p).__name__} and {type(q).__name__}. "
+            "Between the two every divergence is at its upper end."
         )
 
 
@@ -86,9 +96,15 @@ def _parts(dist):
     return None
 
 
+def is_discrete(dist: Any) -> bool:
+    """Whether a distribution is known to be one over integers, or over what TFP calls so."""
+    dtype = getattr(dist, "dtype", jnp.float32)
+    return not jnp.issubdtype(dtype, jnp.floating) or isinstance(dist, _COUNTS)
+
+
 def _profile(dist):
     """The profile of a distribution on the line, or of a batch of them; None where it has none."""
-    if tuple(dist.event_shape) != () or not jnp.issubdtype(dist.dtype, jnp.floating):
+    if tuple(dist.event_shape) != () or is_discrete(dist):
         return None
     try:
         return profile(dist)

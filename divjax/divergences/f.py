@@ -273,26 +273,31 @@ def f_divergence(
     f: Callable[[Array], Array],
     slope: ArrayLike = jnp.inf,
 ) -> Scalar:
-    """∫ q f(p/q) for a convex f of one's own with f(1) = 0 (Csiszár 1963; Ali, Silvey 1966).
+    """∫ q f(p/q) − f(1) for a convex f of one's own (Csiszár 1963; Ali, Silvey 1966).
 
-    f maps arrays elementwise and must be finite on (0, ∞). f(t) − f'(1) (t − 1) is what is summed: the same
-    divergence, with non-negative terms. ``slope`` = lim f(t)/t as t → ∞ is the price of p where q = 0.
+    f, of jax.numpy, maps arrays elementwise and must be finite on (0, ∞). f(t) − f(1) − f'(1) (t − 1) is what is
+    summed: the same divergence, with non-negative terms. ``slope`` = lim f(t)/t as t → ∞ is the price of p where
+    q = 0. Raises TypeError for an f that is no function, ValueError for one that does not map elementwise.
 
     That f is convex is assumed; ``check_convex(f)`` tests it on a grid, and is called here when JAX's own debug switch
     is on: ``jax.config.update("jax_enable_checks", True)``. ValueError then names the interval.
     """
+    if not callable(f):
+        raise TypeError(f"Expected f to be a function such as lambda t: t * jnp.log(t); got {type(f).__name__}.")
     if jax.config.jax_enable_checks:
         check_convex(f)
     slope = op.parameter(slope, "slope", infinite=True)
     log_p, log_q, log_w, slope = op.operands(log_p, log_q, log_w, slope)
     log_p, log_q, d, infinite = _weighted(log_p, log_q, log_w)
     one = jnp.ones_like(d)
-    tilt = jax.jvp(f, (one,), (one,))[1]
+    at_one, tilt = jax.jvp(f, (one,), (one,))
+    if jnp.shape(at_one) != jnp.shape(one):
+        raise ValueError(f"Expected f to map arrays elementwise; got {jnp.shape(at_one)} from {jnp.shape(one)}.")
     bound = jnp.log(jnp.finfo(d.dtype).max) / 4
     below = jnp.exp(jnp.clip(d, -bound, 0.0))  # p/q where p ≤ q: q f(p/q)
     above = jnp.exp(jnp.clip(d, 0.0, bound))  # p/q where p > q: p f(t)/t, which does not overflow
-    low = jnp.exp(log_q) * (f(below) - tilt * (below - 1.0))
-    high = jnp.exp(log_p) * (f(above) / above - tilt * (1.0 - 1.0 / above))
+    low = jnp.exp(log_q) * (f(below) - at_one - tilt * (below - 1.0))
+    high = jnp.exp(log_p) * ((f(above) - at_one) / above - tilt * (1.0 - 1.0 / above))
     # p · slope where q = 0; an infinite slope is a constant there, so that it is not multiplied by a gradient of 0.
     priced, is_finite = (d == jnp.inf) & (log_p > -jnp.inf), jnp.isfinite(slope)
     alone = jnp.exp(log_p) * (jnp.where(is_finite, slope, 0.0) - tilt)

@@ -13,7 +13,7 @@ from jaxtyping import ArrayLike
 
 from divjax import numerics as nu
 from divjax import operands as op
-from divjax.divergences.f import LogDensity, Scalar, _total, _with_partials, squared_hellinger
+from divjax.divergences.f import LogDensity, Scalar, _total, _weighted, _with_partials, squared_hellinger
 
 
 def _alpha_value(a, b, d, alpha):
@@ -138,9 +138,8 @@ def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0
     """
     log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
     affinity = lambda alpha: log_affinity(log_p, log_q, log_w, alpha=alpha)  # noqa: E731
-    gap = jnp.sum(nu.difference(log_p + log_w, log_q + log_w, nu.log_ratio(log_p, log_q)))
-    near = (affinity(jnp.asarray(0.5, log_p.dtype)) > -0.5) & jnp.isfinite(gap)
-    tilt = jnp.where(near, gap, 0.0)
+    near = affinity(jnp.asarray(0.5, log_p.dtype)) > -0.5
+    tilt = jnp.where(near, jnp.sum(nu.difference(*_weighted(log_p, log_q, log_w)[:3])), 0.0)
 
     def slope(alpha):
         return jax.grad(affinity)(alpha) - jnp.where(near, tilt * jnp.exp(-jnp.where(near, affinity(alpha), 0.0)), 0.0)

@@ -28,8 +28,9 @@ def transport_cost(
     order = op.parameter(order, "order", 1.0)
     x, y, log_w, order = op.operands(x, y, log_w, order, names=("x", "y"))
     distance = jnp.abs(x - y)
-    moved = distance > 0.0
-    cost = jnp.where(moved, jnp.where(moved, distance, 1.0) ** order, 0.0)
+    still = distance == 0.0  # of a NaN that is false: it stays
+    cost = jnp.where(still, 0.0, jnp.where(still, 1.0, distance) ** order)
     # A node of weight 0 may sit where a heavy tail has taken the distance to infinity.
     weight = jnp.exp(log_w)
-    return jnp.sum(jnp.where(weight > 0.0, weight * jnp.where(weight > 0.0, cost, 0.0), 0.0))
+    none = weight == 0.0
+    return jnp.sum(jnp.where(none, 0.0, weight * jnp.where(none, 0.0, cost)))

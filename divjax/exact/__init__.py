@@ -1,8 +1,7 @@
-"""Closed forms on distributions, or an error that names the remedies. See ``divergences`` for the
-conventions.
-"""
+"""Closed forms on distributions; the conventions are those of ``divergences``."""
 
 from divjax.exact import bounds as bounds
+from divjax.exact.divergences import __doc__ as __doc__
 from divjax.exact.divergences import alpha_divergence as alpha_divergence
 from divjax.exact.divergences import bhattacharyya as bhattacharyya
 from divjax.exact.divergences import cauchy_schwarz as cauchy_schwarz

@@ -24,11 +24,12 @@ from divjax.exact import cross_sources as cross_sources  # registers
 from divjax.exact import cross_targets as cross_targets  # registers
 from divjax.exact.cross import cross_kl
 from divjax.exact.family import Overlap
-from divjax.exact.pair import check, closed_form, comparable, no_closed_form
+from divjax.exact.pair import check, closed_form, comparable, nan_in_nan_out, no_closed_form
 
 Scalar = Float[Array, ""]
 
 
+@nan_in_nan_out
 def kl(p: Any, q: Any) -> Scalar:
     """KL(p‖q) = ∫ p log(p/q) ≥ 0; +inf where p has mass outside the support of q (Kullback, Leibler 1951).
 
@@ -48,16 +49,19 @@ def kl(p: Any, q: Any) -> Scalar:
     return value
 
 
+@nan_in_nan_out
 def reverse_kl(p: Any, q: Any) -> Scalar:
     """KL(q‖p) = ∫ q log(q/p): ``kl`` with the arguments exchanged."""
     return kl(q, p)
 
 
+@nan_in_nan_out
 def jeffreys(p: Any, q: Any) -> Scalar:
     """KL(p‖q) + KL(q‖p) (Jeffreys 1946)."""
     return kl(p, q) + kl(q, p)
 
 
+@nan_in_nan_out
 def renyi(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
     """log ∫ p^a q^(1−a) / (a−1); a → 1 is ``kl``, a = 0 is −log Q(support of p) (Rényi 1961).
 
@@ -69,6 +73,7 @@ def renyi(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
     return _renyi(parts, alpha)
 
 
+@nan_in_nan_out
 def tsallis(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
     """(∫ p^a q^(1−a) − 1)/(a−1); a ≥ 0; a → 1 is ``kl`` (Tsallis 1998)."""
     alpha = _order(alpha, 0.0)
@@ -78,6 +83,7 @@ def tsallis(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
     return _saturate(order, 1.0 - alpha)
 
 
+@nan_in_nan_out
 def alpha_divergence(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
     """(1 − ∫ p^a q^(1−a))/(a(1−a)) ≥ 0; a → 1 is KL(p‖q), a → 0 is KL(q‖p) (Minka 2005).
 
@@ -88,18 +94,21 @@ def alpha_divergence(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scal
     return _saturate(_coefficient(parts, alpha), alpha * (1.0 - alpha))
 
 
+@nan_in_nan_out
 def bhattacharyya(p: Any, q: Any) -> Scalar:
     """−log ∫ √(pq) ≥ 0; +inf for disjoint supports (Bhattacharyya 1943)."""
     parts = closed_form("bhattacharyya", p, q).overlap(0.5)
     return 0.25 * _coefficient(parts, jnp.full((), 0.5))
 
 
+@nan_in_nan_out
 def squared_hellinger(p: Any, q: Any) -> Scalar:
     """1 − ∫ √(pq), between 0 and 1 (Hellinger 1909)."""
     parts = closed_form("squared_hellinger", p, q).overlap(0.5)
     return -jnp.expm1(-0.25 * _coefficient(parts, jnp.full((), 0.5)))
 
 
+@nan_in_nan_out
 def pearson_chi2(p: Any, q: Any) -> Scalar:
     """∫ (p−q)²/q = ∫ p²/q − 1; +inf where the integral diverges, e.g. for σ_p² ≥ 2σ_q² (Pearson 1900)."""
     parts = closed_form("pearson_chi2", p, q).overlap(2.0)
@@ -107,11 +116,13 @@ def pearson_chi2(p: Any, q: Any) -> Scalar:
     return 2.0 * _saturate(_coefficient(parts, two), -two)
 
 
+@nan_in_nan_out
 def neyman_chi2(p: Any, q: Any) -> Scalar:
     """∫ (p−q)²/p: ``pearson_chi2`` with the arguments exchanged."""
     return pearson_chi2(q, p)
 
 
+@nan_in_nan_out
 def cauchy_schwarz(p: Any, q: Any) -> Scalar:
     """−log(∫ pq / √(∫p² ∫q²)) ≥ 0; exact between mixtures of Gaussians too (Jenssen et al. 2006).
 
@@ -130,6 +141,7 @@ def cauchy_schwarz(p: Any, q: Any) -> Scalar:
     return value
 
 
+@nan_in_nan_out
 def l2(p: Any, q: Any) -> Scalar:
     """∫ (p−q)² ≥ 0, squared; exact between mixtures of Gaussians too. +inf where ∫p² or ∫q² diverges.
 

@@ -18,7 +18,7 @@ from divjax.exact.family import product
 from divjax.exact.members import gaussian_member
 from divjax.exact.mixtures import GaussianMixture, gaussian_mixture, log_overlap, quadratic
 from divjax.exact.multivariate import GAUSSIAN, Gaussian, bures, covariance_difference, smooth
-from divjax.exact.pair import Pair, check, comparable, no_closed_form
+from divjax.exact.pair import Pair, check, comparable, nan_in_nan_out, no_closed_form
 
 tfd = tfp.distributions
 Scalar = Float[Array, ""]
@@ -38,6 +38,7 @@ _STANDARD = {
 }
 
 
+@nan_in_nan_out
 def wasserstein2(p: Any, q: Any) -> Scalar:
     """The 2-Wasserstein distance (not squared), √ inf E‖X − Y‖²: Gaussians, and location-scale families in
     1-D.
@@ -85,6 +86,7 @@ def _location_scale_distance(p: Any, q: Any) -> Scalar | None:
     return (loc + mean * scale) ** 2 + variance * scale**2
 
 
+@nan_in_nan_out
 def fisher(p: Any, q: Any) -> Scalar:
     """∫ p ‖∇log p − ∇log q‖² (Hyvärinen 2005): Gaussians and the gamma family.
 
@@ -127,6 +129,7 @@ def _fisher_gamma(p: fam.GammaParameters, q: fam.GammaParameters) -> Array:
     return jnp.where(ok, value, jnp.where(shape == 0.0, rate**2, jnp.inf))
 
 
+@nan_in_nan_out
 def mmd2(p: Any, q: Any, *, bandwidth: Float[Array, ""] | float) -> Scalar:
     """E k(X,X') + E k(Y,Y') − 2 E k(X,Y) with k(x, y) = exp(−‖x−y‖²/(2 bandwidth²)), squared (Gretton et
     al. 2012).

@@ -1,5 +1,7 @@
 """Two distributions side by side: checks, and what they share."""
 
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -68,6 +70,20 @@ def comparable(p: Any, q: Any, *, equal_frames: bool = True) -> Pair | None:
     if equal_frames and not equal:
         return None
     return Pair(one.tag, one.family, one.theta, two.theta, one.square, equal)
+
+
+def nan_in_nan_out(closed: Callable[..., Array]) -> Callable[..., Array]:
+    """NaN where a parameter of p or q is: comparisons with it would choose +inf, which means something else."""
+
+    @functools.wraps(closed)
+    def checked(p: Any, q: Any, **params: Any) -> Array:
+        value = closed(p, q, **params)
+        arrays = [leaf for leaf in jax.tree.leaves((p, q)) if isinstance(leaf, jax.Array | np.ndarray | float)]
+        real = [leaf for leaf in map(jnp.asarray, arrays) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+        broken = [jnp.any(jnp.isnan(leaf)) for leaf in real]
+        return jnp.where(jnp.any(jnp.stack(broken)), jnp.nan, value) if broken else value
+
+    return checked
 
 
 def closed_form(name: str, p: Any, q: Any) -> Pair:

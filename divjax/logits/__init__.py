@@ -1,5 +1,6 @@
-"""Divergences between the softmaxes of logits, streamed over the vocabulary; for distillation."""
+"""Divergences between the softmaxes of logits; the conventions are those of ``losses``."""
 
+from divjax.logits.losses import __doc__ as __doc__
 from divjax.logits.losses import alpha_divergence as alpha_divergence
 from divjax.logits.losses import bhattacharyya as bhattacharyya
 from divjax.logits.losses import f_divergence as f_divergence

@@ -19,13 +19,15 @@ they are and summed in float32; a gradient comes back in the dtype of its logits
     How many vocabulary entries are summed at a time; static. By default about a hundredth of them on a CPU,
     and the whole vocabulary elsewhere, where XLA fuses the sum. It changes speed and memory, not the value.
 
-Logits may be −inf (probability 0). Where only one side is −inf the value is the mathematical one, +inf for
+Logits may be −inf (probability 0), but not all of a row on one side alone: that is no distribution, and the value
+then means nothing. Where only one side is −inf the value is the mathematical one, +inf for
 ``kl`` if q = 0 < p; the gradient is then that of the finite terms, never NaN. Logits that are equal bit for
 bit give exactly 0 with gradient exactly 0. Gradients exist for both logits, temperature, weights and the
 divergence's own parameter.
 
-All raise ``TypeError`` for logits that are not floating-point or a mask that is not boolean, and
-``ValueError`` for shapes that do not fit and for a concrete temperature or parameter outside its domain.
+Reverse mode only: there is no jvp of the streamed sum. All raise ``TypeError`` for logits that are not
+floating-point, a mask that is not boolean and weights that are not real, and ``ValueError`` for shapes that do not fit,
+negative weights, and a concrete temperature or parameter outside its domain.
 """
 
 from collections.abc import Callable

@@ -35,6 +35,8 @@ def _concrete(x: ArrayLike) -> bool:
 
 def real(x: ArrayLike, name: str, dtype: jnp.dtype, low: float = -math.inf, high: float = math.inf) -> Array:
     """A scalar parameter; checked to lie in the open interval (low, high) unless it is being traced."""
+    if isinstance(x, bool | str | complex) or x is None:
+        raise TypeError(f"Expected a real number {name}; got {x!r}. Pass a float or a scalar array.")
     if jnp.shape(x) != ():
         raise ValueError(f"Expected a scalar {name}; got shape {jnp.shape(x)}. Use jax.vmap over {name}.")
     if _concrete(x) and not low < float(x) < high:
@@ -65,6 +67,15 @@ def _two_axes(x: Array, shape: tuple[int, ...], name: str) -> Array:
     return jnp.broadcast_to(x, shape).reshape(-1, shape[-1])
 
 
+def _real_weights(weights: ArrayLike, dtype: jnp.dtype) -> Array:
+    weights = jnp.asarray(weights)
+    if not (jnp.issubdtype(weights.dtype, jnp.floating) or jnp.issubdtype(weights.dtype, jnp.integer)):
+        raise TypeError(f"Expected real label weights; got {weights.dtype}. Use weights.astype(jnp.float32).")
+    if _concrete(weights) and bool(jnp.any(weights < 0)):
+        raise ValueError(f"Expected label weights >= 0; got {float(weights.min()):g} among them.")
+    return weights.astype(dtype)
+
+
 def operands(
     logits_p: ArrayLike,
     logits_q: ArrayLike,
@@ -88,7 +99,7 @@ def operands(
             raise TypeError(f"Expected a boolean mask; got {mask.dtype}. Use mask.astype(bool), True where kept.")
         mask = _two_axes(mask, shape, "mask")
     if weights is not None:
-        weights = _two_axes(jnp.asarray(weights, dtype), shape, "weights")
+        weights = _two_axes(_real_weights(weights, dtype), shape, "weights")
     rows = (math.prod(shape[:-1]), shape[-1])
     temperature = real(temperature, "temperature", dtype, low=0.0)
     return Operands(logits_p.reshape(rows), logits_q.reshape(rows), temperature, mask, weights, ())

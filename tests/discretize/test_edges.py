@@ -95,3 +95,66 @@ def test_broken_weights_are_a_status(broken):
 def test_counts_are_whole_numbers(call, error):
     with pytest.raises(error, match="Expected"):
         call(distrax.Normal(0.0, 1.0))
+
+
+def test_a_nan_is_passed_on_by_transport_and_distribution_functions():
+    nan, p = jnp.nan, distrax.Normal(0.0, 1.0)
+    broken = jnp.array([1.0, nan])
+    assert np.isnan(dj.wasserstein(*dj.coupling(distrax.Normal(nan, 1.0), p)))
+    assert np.isnan(dj.wasserstein(*dj.coupling(broken, jnp.zeros(2))))
+    assert np.isnan(dj.wasserstein(broken, jnp.zeros(2)))
+    assert np.isnan(dj.energy(*dj.cdfs(broken, jnp.zeros(2))))
+    assert np.isnan(dj.energy(*dj.cdfs(broken, p)))
+    assert np.isnan(dj.exact.kl(distrax.Normal(nan, 1.0), p))
+    assert np.isnan(dj.exact.wasserstein2(p, distrax.Normal(0.0, nan)))
+
+
+class Quartic:
+    """A user's own unnormalised target: a log-density and nothing else."""
+
+    event_shape = batch_shape = ()
+
+    def log_prob(self, x):
+        return -(x**4)
+
+
+def test_a_target_that_is_only_a_log_density():
+    q = distrax.Normal(0.0, 0.6)
+    assert np.isfinite(dj.reverse_kl_stl(KEY, Quartic(), q, 64))
+    assert np.isfinite(dj.iwae(KEY, Quartic(), q, 16, particles=4))
+    draws = dj.monte_carlo(KEY, Quartic(), q, 64, base="q")
+    assert np.isfinite(dj.reverse_kl(*draws))
+    with pytest.raises(TypeError, match="base="):
+        dj.monte_carlo(KEY, Quartic(), q, 64)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: dj.monte_carlo(KEY, p, p, 64, design="lattice"), r"divjax\.discretize\.lattice"),
+        (lambda p: dj.quadrature(distrax.Normal, p), "the class Normal"),
+        (lambda p: dj.quadrature(distrax.Categorical(logits=jnp.zeros(3)), p), "continuous"),
+        (lambda p: dj.estimate("kl", dj.quadrature(p, p)), r"dj\.kl first"),
+        (lambda p: dj.f_divergence(*dj.quadrature(p, p), f="kl"), "lambda t"),
+        (lambda p: dj.logits.kl(jnp.zeros(5), jnp.zeros(5), temperature="2"), "real number temperature"),
+        (lambda p: dj.logits.kl(jnp.zeros(5), jnp.zeros(5), weights=-jnp.ones(5)), "label weights >= 0"),
+    ],
+)
+def test_what_users_try(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(distrax.Normal(0.0, 1.0))
+
+
+def test_a_divergent_integral_is_not_resolved():
+    from tensorflow_probability.substrates import jax as tfp
+
+    found = dj.estimate(dj.kl, dj.quadrature(tfp.distributions.Cauchy(0.0, 1.0), distrax.Normal(0.0, 1.0)))
+    assert int(found.status) & status.UNRESOLVED
+
+
+def test_own_f_need_not_vanish_at_one():
+    nodes = dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 2.0))
+    shifted = dj.f_divergence(*nodes, f=lambda t: t * jnp.log(t) + 1.0)
+    assert float(shifted) == pytest.approx(float(dj.kl(*nodes)), rel=1e-5)
+    with pytest.raises(ValueError, match="elementwise"):
+        dj.f_divergence(*nodes, f=jnp.sum)
