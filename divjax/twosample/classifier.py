@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax import numerics as nu
 from divjax.divergences.kernels import median_distance, rational_quadratic_frequencies
 from divjax.divergences.pairwise import product
 from divjax.divergences.samples import two_unweighted
