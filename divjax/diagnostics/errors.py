@@ -16,9 +16,9 @@ Result = TypeVar("Result")
 def rate_stderr(rate: ArrayLike, num: ArrayLike) -> Float[Array, ""]:
     """Standard error of a share of ``num`` independent points.
 
-    √(s (1 − s) / (num + 4)) with s = (rate num + 2) / (num + 4). Two successes and two failures are added (Agresti, Coull 1998): a rate of 0 or 1 is not known without error. For the
-    rates of this package it is that of the points counted, the other sample being held fixed; ``jackknife_stderr`` has
-    both.
+    √(s (1 − s) / (num + 4)) with s = (rate num + 2) / (num + 4). Two successes and two failures are added (Agresti,
+    Coull 1998): a rate of 0 or 1 is not known without error. For the rates of this package it is the error of the
+    points counted, the other sample being held fixed; ``jackknife_stderr`` has that of both.
     """
     rate, num = jnp.asarray(rate), jnp.asarray(num)
     middle = (rate * num + 2.0) / (num + 4.0)
