@@ -33,6 +33,7 @@ MAY = {
     "training": MODELS,
     "sweeps": {"iteration"},
     "diagnostics": TRAINING,
+    "twosample": LEAVES,
     "logits": set(),
     "inputs": set(),
     "studies": LOOKING | {"catalog"},
