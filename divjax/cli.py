@@ -137,7 +137,9 @@ def fit_command(
 
 @app.command("compare")
 def compare_command(
-    real: Annotated[Path, typer.Argument(help="Real samples: .npy, .npz (FILE.npz:NAME), .csv or .parquet; a row each.")],
+    real: Annotated[
+        Path, typer.Argument(help="Real samples: .npy, .npz (FILE.npz:NAME), .csv or .parquet; a row each.")
+    ],
     generated: Annotated[Path, typer.Argument(help="The generator's samples, likewise.")],
     *,
     out: Annotated[
@@ -148,7 +150,9 @@ def compare_command(
     train: Annotated[
         Path | None, typer.Option(help="What the generator was trained on, where REAL was held out from it.")
     ] = None,
-    image: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH[x3] where rows are images; guessed for squares.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH[x3] where rows are images; guessed for squares.")
+    ] = None,
     drop_nan: Annotated[bool, typer.Option("--drop-nan", help="Leave out rows with NaN or infinite entries.")] = False,
     seed: Annotated[int, typer.Option(help="Of the permutations and subsamples.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,

@@ -94,7 +94,11 @@ def _image(files: tuple[SampleFile, ...], settings) -> tuple[int, ...] | None:
         return sample.shape if sample.shape[2:] in ((), (3,)) else None
     named = sample.columns != tuple(map(str, range(len(sample.columns))))
     guessed = scaling.guess_image(sample.x)
-    return guessed if guessed and not (named and len({name.rstrip("0123456789_x") for name in sample.columns}) > 1) else None
+    return (
+        guessed
+        if guessed and not (named and len({name.rstrip("0123456789_x") for name in sample.columns}) > 1)
+        else None
+    )
 
 
 def _digest(files, settings):
@@ -113,7 +117,9 @@ def _check_free(out, digest, json_file):
         raise ValueError(f"Expected --out to be a folder; got {str(out)!r}, which is a file. Name another.")
     report = out / REPORT
     if report.exists() and MARK.format(digest) not in report.read_text(encoding="utf-8", errors="replace")[:4000]:
-        raise ValueError(f"Expected --out without other results; got {str(report)!r}, which is another report. Name another.")
+        raise ValueError(
+            f"Expected --out without other results; got {str(report)!r}, which is another report. Name another."
+        )
     if json_file and json_file.is_dir():
         raise ValueError(f"Expected --json to be a file; got {str(json_file)!r}, which is a folder. Name a file in it.")
     if json_file and json_file.is_file():

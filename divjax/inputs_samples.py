@@ -54,7 +54,9 @@ def read_samples(path: Path) -> SampleFile:
         raise ValueError(f"Expected {KINDS[suffix]} with samples; got {path.name!r}, which is empty.")
     found = _content(path)
     if found != KINDS[suffix]:
-        raise ValueError(f"Expected {KINDS[suffix]}; got {path.name!r}, whose content is {found}. Rename or convert it.")
+        raise ValueError(
+            f"Expected {KINDS[suffix]}; got {path.name!r}, whose content is {found}. Rename or convert it."
+        )
     read = {".npy": _read_npy, ".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}[suffix]
     sample = read(path, member) if suffix == ".npz" else read(path)
     if sample.x.shape[0] < 2:
@@ -69,7 +71,9 @@ def finite_rows(sample: SampleFile, name: str, *, drop: bool) -> SampleFile:
         return sample
     rows = int(np.sum(bad.any(axis=1)))
     nans = int(np.sum(np.isnan(sample.x)))
-    what = " and ".join(f"{count} {word}" for count, word in ((nans, "NaN"), (int(bad.sum()) - nans, "infinite")) if count)
+    what = " and ".join(
+        f"{count} {word}" for count, word in ((nans, "NaN"), (int(bad.sum()) - nans, "infinite")) if count
+    )
     if not drop:
         raise ValueError(
             f"Expected finite numbers; got {what} entries in {rows} of the {len(sample.x)} rows of {name!r}. Mend them, or "
@@ -77,7 +81,9 @@ def finite_rows(sample: SampleFile, name: str, *, drop: bool) -> SampleFile:
         )
     kept = sample.x[~bad.any(axis=1)]
     if len(kept) < 2:
-        raise ValueError(f"Expected at least 2 finite rows in {name!r}; got {len(kept)} of {len(sample.x)}. Mend the others.")
+        raise ValueError(
+            f"Expected at least 2 finite rows in {name!r}; got {len(kept)} of {len(sample.x)}. Mend the others."
+        )
     return sample._replace(
         x=kept, notes=(*sample.notes, f"{name}: {rows} of {len(sample.x)} rows dropped, with {what} entries.")
     )
@@ -107,7 +113,12 @@ def image_shape(text: str, dim: int) -> tuple[int, ...]:
     """ "8x8" or "32x32x3" -> (8, 8) or (32, 32, 3), which must multiply to the dimension."""
     parts = text.lower().replace("×", "x").split("x")
     shape = tuple(int(part) for part in parts if part.isdigit())
-    if len(shape) != len(parts) or len(shape) not in (2, 3) or math.prod(shape) != dim or (shape[2:] or (1,))[0] not in (1, 3):
+    if (
+        len(shape) != len(parts)
+        or len(shape) not in (2, 3)
+        or math.prod(shape) != dim
+        or (shape[2:] or (1,))[0] not in (1, 3)
+    ):
         raise ValueError(
             f"Expected --image HEIGHTxWIDTH or HEIGHTxWIDTHx3 with a product of {dim}, the number of columns; got {text!r}."
         )
@@ -180,14 +191,18 @@ def _unreadable(path, error):
             f"Expected an array of numbers in {path.name!r}; got an object array or a pickle, which is never read. Save it "
             "as a numeric array."
         )
-    return ValueError(f"Expected {KINDS[path.suffix.lower()]} of numbers; got {path.name!r}, which cannot be read: {line}.")
+    return ValueError(
+        f"Expected {KINDS[path.suffix.lower()]} of numbers; got {path.name!r}, which cannot be read: {line}."
+    )
 
 
 def _from_array(array, name):
     if array.dtype.kind not in "fiub":
         raise ValueError(f"Expected real numbers in {name}; got an array of {array.dtype}. Convert it first.")
     if not 1 <= array.ndim <= 4:
-        raise ValueError(f"Expected shape [n], [n, d] or [n, height, width] in {name}; got {list(array.shape)}. Reshape it.")
+        raise ValueError(
+            f"Expected shape [n], [n, d] or [n, height, width] in {name}; got {list(array.shape)}. Reshape it."
+        )
     if array.size == 0:
         raise ValueError(f"Expected samples in {name}; got an empty array of shape {list(array.shape)}.")
     x = array.reshape(array.shape[0], -1).astype(float)

@@ -39,7 +39,9 @@ def verdict_words(found: Comparison) -> str:
 
 def text(found: Comparison, real: str, generated: str) -> str:
     """Everything that was found, as tables for a terminal."""
-    sections = [f"{generated} ({found.rows[1]} rows) against {real} ({found.rows[0]} rows), {len(found.columns)} columns"]
+    sections = [
+        f"{generated} ({found.rows[1]} rows) against {real} ({found.rows[0]} rows), {len(found.columns)} columns"
+    ]
     for header, rows in _tables(found):
         sections.append(table(header, rows))
     sections.append("\n".join(found.notes))
@@ -163,7 +165,9 @@ def _figure(title, figure, alt):
 
 def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     last = len(header) - 1
-    head = "".join(f'<th scope="col"{_align(i, last)}>{html.escape(cell) or "what it is"}</th>' for i, cell in enumerate(header))
+    head = "".join(
+        f'<th scope="col"{_align(i, last)}>{html.escape(cell) or "what it is"}</th>' for i, cell in enumerate(header)
+    )
     body = "".join(
         "<tr>" + "".join(
             f'<th scope="row">{html.escape(cell)}</th>' if i == 0 else f"<td{_align(i, last)}>{html.escape(cell)}</td>"

@@ -138,7 +138,9 @@ def pairs(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure, s
             continue
         else:
             for z, color, marker in ((x, REAL, "o"), (y, GENERATED, "^")):
-                ax.scatter(z[:FEW, j], z[:FEW, i], s=7, c=color, marker=marker, alpha=0.4, linewidths=0, rasterized=True)
+                ax.scatter(
+                    z[:FEW, j], z[:FEW, i], s=7, c=color, marker=marker, alpha=0.4, linewidths=0, rasterized=True
+                )
             ax.set(xlim=_span(x[:, j], y[:, j]), ylim=_span(x[:, i], y[:, i]))
         look.label(ax, x=_short(names[j], 26) if i == size - 1 else "", y=_short(names[i], 26) if j == 0 and i else "")
     look.legend(figure, _who(), columns=2)
@@ -181,7 +183,10 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
     bar.ax.set_yticklabels(["more\ngenerated", "equal", "more\nreal"], fontsize=look.SMALL + 0.5)
     bar.outline.set_visible(False)
     look.legend(figure, _who(), columns=2)
-    return figure, f"{alt} over {names[0]} and {names[1]}: blue where there are more real rows, orange more generated ones."
+    return (
+        figure,
+        f"{alt} over {names[0]} and {names[1]}: blue where there are more real rows, orange more generated ones.",
+    )
 
 
 def least_realistic(found: Comparison, image: tuple[int, ...] | None) -> tuple[Figure, str]:

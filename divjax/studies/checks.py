@@ -102,7 +102,9 @@ def _copied(train, gaps, index, self_index=None):
     return (gaps[:, 0] < CLOSE * spacing) & np.isfinite(spacing), found
 
 
-def covered(reference: np.ndarray, held_out: np.ndarray, generated: np.ndarray, rng: np.random.Generator, num: int) -> Check:
+def covered(
+    reference: np.ndarray, held_out: np.ndarray, generated: np.ndarray, rng: np.random.Generator, num: int
+) -> Check:
     """``uncovered``: held-out real rows with no generated row as near as their fifth real neighbour.
 
     Under the null hypothesis generated and reference rows are exchangeable: the p-value is that of relabelling them,

@@ -28,9 +28,12 @@ from divjax.studies.checks import Check
 from divjax.studies.measured import Discrepancy
 
 TESTS = {
-    "mmd": (twosample.mmd_test, "permutation test of the unbiased MMD², Gaussian kernel"),
+    "mmd": (twosample.mmd_test, "permutation test of MMD², Gaussian kernel, median distance"),
     "energy": (twosample.energy_test, "permutation test of the energy distance"),
-    "classifier": (twosample.classifier_test, "a classifier's accuracy on rows that it was not trained on"),
+    "classifier": (
+        twosample.classifier_test,
+        "area under a classifier's ROC curve on rows held out, ½ for equal distributions",
+    ),
 }
 CHECKS = ("unrealistic", "missing", "uncovered", "memorised")
 PERMUTATIONS = (999, 9999)
@@ -108,12 +111,12 @@ def compare(
     t = x if train is None else scaling.subsample(rng, scaled.train, checks.TRAIN_ROWS)
     count = len(TESTS) + (len(CHECKS) if min(len(x), len(y)) >= LEAST_ROWS else 0)
     num = PERMUTATIONS[0] if count / alpha < PERMUTATIONS[0] else PERMUTATIONS[1]
-    table = measured.measures(jax.random.fold_in(key, 0), x[: measured.SOME], y[: measured.SOME])
+    table, shared = measured.measures(x.shape[1]), measured.common(jax.random.fold_in(key, 0), x, y)
     found, fidelity, judged, evidence = [], {}, (), None
     tests = []
     for step in progress([*table, *TESTS, "checks"]):
         if step in table:
-            found.append(measured.measure(step, table[step], x, y))
+            found.append(measured.measure(step, table[step], shared, x, y))
         elif step in TESTS:
             tests.append(_test(step, jax.random.fold_in(key, len(tests) + 1), x[: checks.ROWS], y[: checks.ROWS], num))
         elif len(x) >= LEAST_ROWS <= len(y):
@@ -161,7 +164,9 @@ def decide(tests: list[Test], judged: tuple[Check, ...], threshold: float) -> tu
              f"difference; the least p-value is {min(c.p_value for c in (*tests, *judged)):.2g}, where {threshold:.2g} would "
              "have been one.")  # fmt: skip
     if rejecting and not verdict:
-        reasons.append("The samples are not of one distribution, but no check says that rows are unrealistic, missing or copied.")
+        reasons.append(
+            "The samples are not of one distribution, but no check says that rows are unrealistic, missing or copied."
+        )
     if not judged:
         reasons.append(f"Fewer than {LEAST_ROWS} rows: realism, coverage and memorisation are not judged.")
     return tuple(verdict), tuple(reasons)
@@ -181,9 +186,8 @@ def _p_value(p):
 
 def _test(name, key, x, y, num):
     function, words = TESTS[name]
-    extra = {} if name == "classifier" else {"num": num}
     try:
-        found = function(key, jnp.asarray(x), jnp.asarray(y), **extra)
+        found = function(key, jnp.asarray(x), jnp.asarray(y), num=num)
     except ValueError:
         return Test(name, math.nan, 1.0, "too few rows")
     return Test(name, float(found.statistic), float(found.p_value), words)
@@ -202,7 +206,10 @@ def _fidelity(x, y):
     reference, held_out = map(jnp.asarray, _parts(x))
     num = min(len(held_out), len(y))
     pairs = [
-        {**_named(diagnostics.precision_recall(reference, z[:num])), **_named(diagnostics.density_coverage(reference, z[:num]))}
+        {
+            **_named(diagnostics.precision_recall(reference, z[:num])),
+            **_named(diagnostics.density_coverage(reference, z[:num])),
+        }
         for z in (jnp.asarray(y), held_out)
     ]
     return {name: (pairs[0][name], pairs[1][name]) for name in pairs[0]}
@@ -247,7 +254,9 @@ def observations(real, generated, train, columns, image) -> tuple[str, ...]:
     elif train is not None:
         known = set(map(bytes, np.ascontiguousarray(train)))
         if shared := sum(bytes(row) in known for row in np.ascontiguousarray(real)):
-            notes.append(f"{shared} of the {len(real)} real rows are training rows too: memorisation is judged against them.")
+            notes.append(
+                f"{shared} of the {len(real)} real rows are training rows too: memorisation is judged against them."
+            )
     unit = "one unit, their root mean standard deviation" if image else "standard deviations of the real rows"
     notes.append(f"All distances are in {unit}{', for all pixels' if image else ', column by column'}.")
     return tuple(notes)

@@ -30,52 +30,87 @@ class Discrepancy(NamedTuple):
 
 
 class Measure(NamedTuple):
-    function: Callable[[jax.Array, jax.Array], jax.Array]
+    """function(key, kernel, x, y) -> scalar, on so many rows of each sample at most."""
+
+    function: Callable[..., jax.Array]
     rows: int
     words: str
 
 
-def measures(key: jax.Array, real: np.ndarray, generated: np.ndarray) -> dict[str, Measure]:
-    """What can be measured between samples without a density. ``key``: for the directions of the sliced distances."""
-    kernel = kernels.rbf(kernels.median_distance(jnp.asarray(real), jnp.asarray(generated)))
-    table = {
-        "energy_distance": Measure(dv.energy_distance_unbiased, MANY, "unbiased; 0 where the distributions are equal"),
-        "mmd2": Measure(
-            functools.partial(dv.mmd2_unbiased, kernel=kernel), MANY, "unbiased; Gaussian kernel, median distance"
-        ),
-        "neighbour_kl": Measure(dv.neighbour_kl, SOME, "KL(real‖generated) in nats, 5 nearest neighbours"),
-        "neighbour_kl_reverse": Measure(lambda x, y: dv.neighbour_kl(y, x), SOME, "KL(generated‖real) in nats"),
-    }
-    if real.shape[1] == 1:
-        return table | {"wasserstein": Measure(_wasserstein, MANY, "order 1")}
-    return table | {
-        "sliced_wasserstein": Measure(
-            functools.partial(dv.sliced_wasserstein, key), SOME, "order 2, 128 random directions"
-        ),
-        "max_sliced_wasserstein": Measure(
-            functools.partial(dv.max_sliced_wasserstein, key), FEW, "order 2, the worst direction found"
-        ),
-        "sinkhorn_divergence": Measure(dv.sinkhorn_divergence, FEW, "entropic transport of ‖x − y‖²"),
-        "wasserstein_marginal": Measure(_worst_marginal, SOME, "order 1, of the worst column"),
-    }
+@jax.jit
+def _energy(key, kernel, x, y):
+    return dv.energy_distance_unbiased(x, y)
 
 
-def _wasserstein(x, y):
-    return dv.wasserstein(*coupling(x[:, 0], y[:, 0]))
+@jax.jit
+def _mmd2(key, kernel, x, y):
+    return dv.mmd2_unbiased(x, y, kernel=kernel)
 
 
-def _worst_marginal(x, y):
+@jax.jit
+def _neighbour_kl(key, kernel, x, y):
+    return dv.neighbour_kl(x, y)
+
+
+@jax.jit
+def _neighbour_kl_reverse(key, kernel, x, y):
+    return dv.neighbour_kl(y, x)
+
+
+@jax.jit
+def _wasserstein(key, kernel, x, y):
     return jnp.max(jax.lax.map(lambda pair: dv.wasserstein(*coupling(*pair)), (x.T, y.T)))
 
 
-def measure(name: str, how: Measure, real: np.ndarray, generated: np.ndarray) -> Discrepancy:
+@jax.jit
+def _sliced(key, kernel, x, y):
+    return dv.sliced_wasserstein(key, x, y)
+
+
+@jax.jit
+def _max_sliced(key, kernel, x, y):
+    return dv.max_sliced_wasserstein(key, x, y, num=4)
+
+
+@jax.jit
+def _sinkhorn(key, kernel, x, y):
+    return dv.sinkhorn_divergence(x, y)
+
+
+LINE = {
+    "energy_distance": Measure(_energy, MANY, "unbiased; 0 where the distributions are equal"),
+    "mmd2": Measure(_mmd2, MANY, "unbiased; Gaussian kernel, median distance"),
+    "neighbour_kl": Measure(_neighbour_kl, SOME, "KL(real‖generated) in nats, 5 nearest neighbours"),
+    "neighbour_kl_reverse": Measure(_neighbour_kl_reverse, SOME, "KL(generated‖real) in nats, 5 nearest neighbours"),
+    "wasserstein": Measure(_wasserstein, SOME, "order 1; of the worst column where there are several"),
+}
+SPACE = {
+    "sliced_wasserstein": Measure(_sliced, SOME, "order 2, 128 random directions"),
+    "max_sliced_wasserstein": Measure(_max_sliced, FEW, "order 2, the worst direction found"),
+    "sinkhorn_divergence": Measure(_sinkhorn, FEW, "entropic transport of ‖x − y‖²"),
+}
+
+
+def measures(dim: int) -> dict[str, Measure]:
+    """What can be measured between samples of this dimension without a density."""
+    return LINE | (SPACE if dim > 1 else {})
+
+
+def common(key: jax.Array, real: np.ndarray, generated: np.ndarray) -> tuple[jax.Array, kernels.Kernel]:
+    """What all measures share: a key for the directions of the sliced distances, and a kernel."""
+    return key, kernels.rbf(kernels.median_distance(jnp.asarray(real[:SOME]), jnp.asarray(generated[:SOME])))
+
+
+def measure(
+    name: str, how: Measure, shared: tuple[jax.Array, kernels.Kernel], real: np.ndarray, generated: np.ndarray
+) -> Discrepancy:
     """``how`` on at most ``how.rows`` rows of each sample, which are in random order.
 
     The standard error is the delete-a-group jackknife over 10 groups of rows of both samples at once: √((g−1)/g Σ (θ_−j
     − mean)²). Where the distributions are equal it is on the large side for the unbiased forms. NaN below 20 rows.
     """
     x, y = jnp.asarray(real[: how.rows]), jnp.asarray(generated[: how.rows])
-    function = jax.jit(how.function)
+    function = functools.partial(how.function, *shared)
     value = _number(function, x, y)
     stderr = float("nan")
     if min(len(x), len(y)) >= LEAST_ROWS:

@@ -52,7 +52,9 @@ def _spread(x):
     with np.errstate(over="ignore", invalid="ignore"):
         spread, size = x.std(axis=0), np.abs(x).max(axis=0)
     if not np.isfinite(spread).all():
-        raise ValueError(f"Expected numbers whose variance a float can hold; got values up to {size.max():g}. Rescale them.")
+        raise ValueError(
+            f"Expected numbers whose variance a float can hold; got values up to {size.max():g}. Rescale them."
+        )
     return np.where(spread > 1e-12 * size, spread, 0.0)
 
 
@@ -69,7 +71,11 @@ def guess_image(x: np.ndarray) -> tuple[int, int] | None:
     """
     side = math.isqrt(x.shape[1])
     low, high = float(x.min()), float(x.max())
-    if side < LEAST_SIDE or side * side != x.shape[1] or not (low >= 0.0 and high <= 255.0 or low >= -1.0 and high <= 1.0):
+    if (
+        side < LEAST_SIDE
+        or side * side != x.shape[1]
+        or not (low >= 0.0 and high <= 255.0 or low >= -1.0 and high <= 1.0)
+    ):
         return None
     grid = x[:2000].reshape(-1, side, side)
     grid = grid - grid.mean(axis=(1, 2), keepdims=True)
