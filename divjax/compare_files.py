@@ -1,7 +1,6 @@
 """``divjax compare``: files in, a report and a text out. It refuses before it computes, and overwrites nothing."""
 
 import hashlib
-import math
 import time
 from pathlib import Path
 from typing import NamedTuple

@@ -45,7 +45,8 @@ def read_samples(path: Path) -> SampleFile:
     path, member = _member(path)
     if not path.is_file():
         raise ValueError(
-            f"Expected a file of samples; got {str(path)!r}, which {'is a folder' if path.is_dir() else 'does not exist'}."
+            f"Expected a file of samples; got {str(path)!r}, which "
+            f"{'is a folder' if path.is_dir() else 'does not exist'}."
         )
     suffix = path.suffix.lower()
     if suffix not in KINDS:
@@ -76,7 +77,7 @@ def finite_rows(sample: SampleFile, name: str, *, drop: bool) -> SampleFile:
     )
     if not drop:
         raise ValueError(
-            f"Expected finite numbers; got {what} entries in {rows} of the {len(sample.x)} rows of {name!r}. Mend them, or "
+            f"Expected finite numbers; got {what} in {rows} of the {len(sample.x)} rows of {name!r}. Mend them, or "
             "leave those rows out with --drop-nan."
         )
     kept = sample.x[~bad.any(axis=1)]
@@ -85,7 +86,7 @@ def finite_rows(sample: SampleFile, name: str, *, drop: bool) -> SampleFile:
             f"Expected at least 2 finite rows in {name!r}; got {len(kept)} of {len(sample.x)}. Mend the others."
         )
     return sample._replace(
-        x=kept, notes=(*sample.notes, f"{name}: {rows} of {len(sample.x)} rows dropped, with {what} entries.")
+        x=kept, notes=(*sample.notes, f"{name}: {rows} of {len(sample.x)} rows dropped, with {what}.")
     )
 
 
@@ -104,7 +105,8 @@ def aligned(sample: SampleFile, name: str, other: SampleFile, other_name: str) -
     if _is_named(sample.columns) and _is_named(other.columns):
         mine = sorted(set(sample.columns) - set(other.columns))
         raise ValueError(
-            f"Expected the same columns in both files; got {', '.join(mine[:5])} in {name!r} alone. Rename or drop them."
+            f"Expected the same columns in both files; got {', '.join(mine[:5])} in {name!r} alone. "
+            "Rename or drop them."
         )
     return other
 
@@ -120,7 +122,8 @@ def image_shape(text: str, dim: int) -> tuple[int, ...]:
         or (shape[2:] or (1,))[0] not in (1, 3)
     ):
         raise ValueError(
-            f"Expected --image HEIGHTxWIDTH or HEIGHTxWIDTHx3 with a product of {dim}, the number of columns; got {text!r}."
+            f"Expected --image HEIGHTxWIDTH or HEIGHTxWIDTHx3 with a product of {dim}, the number of columns; got "
+            f"{text!r}. Leave it out for a table."
         )
     return shape[:2] if shape[2:] == (1,) else shape
 
@@ -163,7 +166,8 @@ def _read_npz(path, member):
             names = archive.files
             if member is None and len(names) != 1:
                 raise ValueError(
-                    f"Expected one array in {path.name!r}, or {path.name}:NAME; got {len(names)}: {', '.join(names) or 'none'}."
+                    f"Expected one array in {path.name!r}, or {path.name}:NAME; got {len(names)}: "
+                    f"{', '.join(names) or 'none'}."
                 )
             if member is not None and member not in names:
                 raise ValueError(f"Expected an array of {path.name!r}, one of {', '.join(names)}; got {member!r}.")
@@ -179,8 +183,8 @@ def _load_member(path, archive, name):
         array = archive[name]
     except (ValueError, OSError, EOFError, MemoryError, SyntaxError, KeyError, zipfile.BadZipFile) as error:
         raise _unreadable(path, error) from None
-    if not isinstance(array, np.ndarray):  # numpy gives a member that is no array as it is
-        raise ValueError(f"Expected arrays in {path.name!r}; got {name!r}, which is none. Save it with numpy.savez.")
+    if isinstance(array, bytes):  # a member that is no array
+        raise _unreadable(path, ValueError(f"{name} is no array"))
     return array
 
 
@@ -188,8 +192,8 @@ def _unreadable(path, error):
     line = first_line(error) if str(error) else type(error).__name__
     if "pickle" in line.lower():
         return ValueError(
-            f"Expected an array of numbers in {path.name!r}; got an object array or a pickle, which is never read. Save it "
-            "as a numeric array."
+            f"Expected an array of numbers in {path.name!r}; got an object array or a pickle, which is never read. "
+            "Save it as a numeric array."
         )
     return ValueError(
         f"Expected {KINDS[path.suffix.lower()]} of numbers; got {path.name!r}, which cannot be read: {line}."
@@ -220,7 +224,7 @@ def _read_csv(path):
             if separator:
                 raise ValueError(f"Expected commas between the cells of {path.name!r}; got {separator!r}. Convert it.")
             has_header = _is_header(first[0], first[-1])
-            body = _all_numbers(path, has_header, len(first[0]))
+            body = _all_numbers(path, has_header, len(first[0])) if len(first) > has_header else None
             if body is None:
                 file.seek(0)
                 return _mixed(_rows(csv.reader(file)), has_header, path.name)
@@ -296,8 +300,8 @@ def _read_parquet(path):
         import pyarrow.parquet
     except ImportError:
         raise ValueError(
-            f"Expected pyarrow to be installed to read {path.name!r}; got no such package. pip install 'divjax[parquet]', or "
-            "convert the file to .npy or .csv."
+            f"Expected pyarrow to be installed to read {path.name!r}; got no such package. pip install "
+            "'divjax[parquet]', or convert the file to .npy or .csv."
         ) from None
     try:
         table = pyarrow.parquet.ParquetFile(path).read()

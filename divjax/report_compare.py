@@ -116,17 +116,15 @@ def as_html(
     settings: Mapping[str, Any],
     digest: str,
 ) -> str:
-    """The page: pictures are in it, nothing is loaded. ``figures``: title -> (figure, what it shows, for who cannot see)."""
+    """The page: pictures are in it, nothing is loaded. ``figures``: title -> (figure, what it shows in words)."""
     page = resources.files("divjax").joinpath("report_compare.html").read_text(encoding="utf-8")
     kind = "good" if found.verdict == ("indistinguishable",) else "bad"
-    badges = "".join(f'<li class="{kind}">{html.escape(NAMES[name])}</li>' for name in found.verdict)
     parts = {
         "digest": digest,
         "generated": html.escape(generated),
         "real": html.escape(real),
         "rows": f"{found.rows[1]:,} generated rows, {found.rows[0]:,} real rows, {len(found.columns):,} columns",
         "headline": html.escape(verdict_words(found)),
-        "badges": badges or '<li class="bad">told apart</li>',
         "kind": kind,
         "reasons": "".join(f"<li>{html.escape(reason)}</li>" for reason in found.reasons),
         "meters": "".join(_meter(name, *pair) for name, pair in found.fidelity.items()),
@@ -143,12 +141,13 @@ def as_html(
 
 def _meter(name, value, real):
     """A bar for the generated rows, and a tick where real rows are."""
+    length, tick = (100 * min(max(rate, 0.0), 1.0) for rate in (value, real))
     return (
         f'<div class="meter"><div class="name">{name}<b>{number(value)}</b></div>'
         f'<svg viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{name} {number(value)}, real rows '
         f'{number(real)}"><rect class="track" width="100" height="8" rx="2"/><rect class="fill" height="8" rx="2" '
-        f'width="{100 * min(max(value, 0.0), 1.0):.1f}"/><rect class="tick" y="0" height="8" width="0.8" '
-        f'x="{min(99.2, 100 * min(max(real, 0.0), 1.0)):.1f}"/></svg><p>{FIDELITY[name]}; real rows {number(real)}</p></div>'
+        f'width="{length:.1f}"/><rect class="tick" y="0" height="8" width="0.8" '
+        f'x="{min(99.2, tick):.1f}"/></svg><p>{FIDELITY[name]}; real rows {number(real)}</p></div>'
     )
 
 
@@ -158,8 +157,8 @@ def _figure(title, figure, alt):
     image = base64.b64encode(file.getvalue()).decode("ascii")
     width, height = (round(96 * size) for size in figure.get_size_inches())
     return (
-        f'<figure><figcaption>{html.escape(title)}</figcaption><img alt="{html.escape(alt, quote=True)}" width="{width}" '
-        f'height="{height}" src="data:image/png;base64,{image}"></figure>'
+        f'<figure><figcaption>{html.escape(title)}</figcaption><img alt="{html.escape(alt, quote=True)}" '
+        f'width="{width}" height="{height}" src="data:image/png;base64,{image}"></figure>'
     )
 
 

@@ -164,7 +164,9 @@ def iris(tmp_path_factory):
     data = load_iris()
     rng = np.random.default_rng(0)
     names = [*data.feature_names, "species"]
-    rows = [",".join([*map(str, row), data.target_names[kind]]) for row, kind in zip(data.data, data.target, strict=True)]
+    rows = [
+        ",".join([*map(str, row), data.target_names[kind]]) for row, kind in zip(data.data, data.target, strict=True)
+    ]
     (folder / "iris.csv").write_text("\n".join([",".join(names), *rows]) + "\n")
     fitted = rng.multivariate_normal(data.data.mean(axis=0), np.cov(data.data.T), 150)
     np.savetxt(folder / "fit.csv", fitted[:, ::-1], delimiter=",", header=",".join(names[3::-1]), comments="")
@@ -220,8 +222,8 @@ def test_nothing_is_overwritten(iris):
     folder, _ = iris
     before = (folder / "out" / "report.html").read_bytes()
     refused(here("compare", folder / "iris.csv", folder / "iris.csv", "--out", folder / "out"), "another report")
-    refused(here("compare", folder / "iris.csv", folder / "fit.csv", "--out", folder / "n", "--json", folder / "x.json"),
-            "which exists")  # fmt: skip
+    files = folder / "iris.csv", folder / "fit.csv"
+    refused(here("compare", *files, "--out", folder / "n", "--json", folder / "x.json"), "which exists")
     refused(here("compare", folder / "iris.csv", folder / "fit.csv", "--out", folder / "x.json"), "folder")
     assert (folder / "out" / "report.html").read_bytes() == before
 
@@ -258,7 +260,7 @@ def bad_files(folder):
     np.savez(folder / "two.npz", a=x, b=x)
     np.savez(folder / "objects.npz", a=np.array([{}], dtype=object))
     return [
-        (save("dim.npy", x[:, :2]), ("2 columns", "3 columns")),
+        (save("dim.npy", x[:, :2]), ("3 columns", "got 3 columns", "2 in")),
         (save("one.npy", x[:1]), ("2 rows", "got 1")),
         (save("none.npy", x[:0]), ("empty",)),
         (save("holes.npy", holes), ("1 NaN and 1 infinite", "2 of the 30", "--drop-nan")),
@@ -348,10 +350,10 @@ def test_all_formats_say_the_same(tmp_path):
 
 def test_parquet(tmp_path):
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    import pyarrow.parquet
+    parquet = pytest.importorskip("pyarrow.parquet")
 
     table = pyarrow.table({"a": [1.0, 2.0, None], "b": [1, 2, 3], "c": ["x", "y", "z"]})
-    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    parquet.write_table(table, tmp_path / "x.parquet")
     sample = inputs_samples.read_samples(tmp_path / "x.parquet")
     np.testing.assert_array_equal(sample.x, [[1, 1], [2, 2], [np.nan, 3]])
     assert sample.columns == ("a", "b")

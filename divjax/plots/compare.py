@@ -109,14 +109,14 @@ def marginals(found: Comparison) -> tuple[Figure, str]:
     for ax, i in zip(panels.flat, chosen, strict=False):
         look.axes(ax)
         _histogram(ax, *(z[:, i].astype(float) * e.scale[i] + e.center[i] for z in (e.real, e.generated)))
-        ax.set_title(f"{_short(found.columns[i])}   W₁ = {gaps[i]:.2g} σ", fontsize=look.BODY, color=look.INK, loc="left",
-                     parse_math=False)  # fmt: skip
-    look.legend(figure, [(Patch(facecolor=REAL, alpha=0.4), "real"), (Line2D([], [], color=GENERATED, lw=1.5), "generated")],
-                columns=2)  # fmt: skip
+        ax.set_title(f"{_short(found.columns[i])}   W₁ = {gaps[i]:.2g} σ", fontsize=look.BODY, color=look.INK,
+                     loc="left", parse_math=False)  # fmt: skip
+    line = Line2D([], [], color=GENERATED, lw=1.5)
+    look.legend(figure, [(Patch(facecolor=REAL, alpha=0.4), "real"), (line, "generated")], columns=2)
     worst = found.columns[chosen[0]]
     return figure, (
-        f"Histograms of {len(chosen)} columns, real filled and generated as a line; the largest difference is in column "
-        f"{worst}: a Wasserstein distance of {gaps[chosen[0]]:.2g} standard deviations."
+        f"Histograms of {len(chosen)} columns, real filled and generated as a line; the largest difference is in "
+        f"column {worst}: a Wasserstein distance of {gaps[chosen[0]]:.2g} standard deviations."
     )
 
 
@@ -148,7 +148,7 @@ def pairs(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure, s
 
 
 def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure, str]:
-    """The MMD's witness over the first two axes, or the first: positive where real rows are denser, negative generated."""
+    """The MMD's witness over the first two axes, or the first: above 0 where there are more real rows."""
     alt = "The witness function of the maximum mean discrepancy"
     x, y = x[:FEW, :2], y[:FEW, :2]
     spread = np.where(x.std(axis=0) > 0.0, x.std(axis=0), 1.0)
@@ -176,7 +176,7 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
     top = max(float(np.abs(values).max()), 3.0 / math.sqrt(min(len(x), len(y))) * 0.25)
     drawn = ax.contourf(*mesh, values, levels=np.linspace(-top, top, 26), cmap=DIFFERENCE)
     for z, color, marker in ((x, REAL, "o"), (y, GENERATED, "^")):
-        ax.scatter(z[:500, 0], z[:500, 1], s=8, c=color, marker=marker, linewidths=0.3, edgecolors="white", alpha=0.75)
+        ax.scatter(z[:300, 0], z[:300, 1], s=16, c=color, marker=marker, linewidths=0.5, edgecolors="white")
     ax.set(xlim=spans[0], ylim=spans[1])
     look.label(ax, x=_short(names[0], 26), y=_short(names[1], 26))
     bar = figure.colorbar(drawn, ax=ax, shrink=0.85, pad=0.02, ticks=[-top, 0.0, top])
@@ -195,8 +195,8 @@ def least_realistic(found: Comparison, image: tuple[int, ...] | None) -> tuple[F
     worst = np.argsort(-e.far, kind="stable")[:SHOWN]
     pair = (e.generated[worst], e.real[e.nearest[worst]])
     captions = [f"{e.far[i]:.2f}" for i in worst]
-    alt = (f"The {len(worst)} generated rows farthest from the data, and the nearest real row of each. The farthest is at "
-           f"{e.far[worst[0]]:.2f} times the distance within which 99 % of the real rows have a neighbour.")  # fmt: skip
+    alt = (f"The {len(worst)} generated rows farthest from the data, and the nearest real row of each. The farthest "
+           f"is at {e.far[worst[0]]:.2f} times the distance within which 99 % of real rows have another.")  # fmt: skip
     return _beside(found, pair, captions, image, ("generated", "nearest real"), "distance (unrealistic above 1)"), alt
 
 
@@ -258,8 +258,8 @@ def _image_rows(rows, names, captions, what):
             ax.set_axis_off()
         for ax, picture in zip(panels[k], images, strict=False):
             _show(ax, picture, low, high, GENERATED if k == 0 else REAL)
-        panels[k, 0].annotate(names[k], (0, 0.5), (-8, 0), xycoords="axes fraction", textcoords="offset points", ha="right",
-                              va="center", rotation=90, fontsize=look.BODY, color=look.INK)  # fmt: skip
+        panels[k, 0].annotate(names[k], (0, 0.5), (-8, 0), xycoords="axes fraction", textcoords="offset points",
+                              ha="right", va="center", rotation=90, fontsize=look.BODY, color=look.INK)  # fmt: skip
     for ax, caption in zip(panels[0], captions, strict=False):
         ax.set_title(caption, fontsize=look.BODY, color=look.INK)
     figure.supxlabel(f"Above each pair: {what}.", fontsize=look.BODY, color=look.MUTED)

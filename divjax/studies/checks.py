@@ -70,10 +70,10 @@ def distance_to_data(reference: np.ndarray, held_out: np.ndarray, generated: np.
 
 
 def copies(train: np.ndarray, real: np.ndarray | None, generated: np.ndarray) -> tuple[Check, np.ndarray, np.ndarray]:
-    """``memorised``: rows nearer to a training row than a third of that row's distance to the next one.
+    """``memorised``: rows nearer to a training row than a third of its distance to the next one.
 
-    real: rows that the generator was not trained on; None where ``train`` are the real rows themselves, each of which is
-    then compared with the others. Also which generated rows are copies, and of which training rows.
+    real: rows that the generator was not trained on; None where ``train`` are the real rows themselves, each of which
+    is then compared with the others. Also which generated rows are copies, and of which training rows.
     """
     copied, source = _copied(train, *distances(generated, train, k=2))
     if real is None:

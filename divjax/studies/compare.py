@@ -3,8 +3,8 @@
 The verdict is a list out of
 
 * ``unrealistic``: more generated rows lie where no data are than real rows that were held out do (``checks``).
-* ``mode_dropping``: some part of the real rows gets less than half of its share of generated rows; or the generated rows
-  are realistic, and leave more of the held-out real rows without a neighbour than as many real rows would.
+* ``mode_dropping``: some part of the real rows gets less than half of its share of generated rows; or the generated
+  rows are realistic, and leave more of the held-out real rows without a neighbour than as many real rows would.
 * ``memorised``: more generated rows are copies of training rows (of real rows, where no training rows are given) than
   real rows are of others.
 * ``indistinguishable``: none of these, and no two-sample test tells the samples apart.
@@ -35,7 +35,25 @@ TESTS = {
         "area under a classifier's ROC curve on rows held out, ½ for equal distributions",
     ),
 }
-CHECKS = ("unrealistic", "missing", "uncovered", "memorised")
+FINDINGS = {  # check -> what its rate is of, and what the rate beside it is of
+    "missing": (
+        "of the real rows are in parts of the data with less than half of their share of generated rows",
+        "by chance",
+    ),
+    "uncovered": ("of the real rows have no generated row among their neighbours", "with as many real rows instead"),
+    "unrealistic": (
+        "of the generated rows lie farther from the data than 99 % of the real rows do from each other",
+        "of real rows held out",
+    ),
+    "memorised": ("of the generated rows are copies of training rows, or nearly", "of real rows held out"),
+}
+CHECKS = tuple(FINDINGS)
+MEANS = {
+    "missing": "mode_dropping",
+    "uncovered": "mode_dropping",
+    "unrealistic": "unrealistic",
+    "memorised": "memorised",
+}
 PERMUTATIONS = (999, 9999)
 LEAST_ALPHA = 0.001
 LEAST_ROWS = 20  # of either sample, for the checks
@@ -52,7 +70,7 @@ class Test(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the pictures show: rows in shared units (``scaling.Scaled``), in random order, and what was found of them."""
+    """What the pictures show: rows in shared units (``scaling.Scaled``), in random order, and what each is."""
 
     real: np.ndarray  # [n, d]
     generated: np.ndarray  # [m, d]
@@ -134,54 +152,40 @@ def compare(
 
 def decide(tests: list[Test], judged: tuple[Check, ...], threshold: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(verdict, reasons in words) by the rules at the head of this file."""
-    by_name = {check.name: check for check in judged}
-    significant = {name for name, check in by_name.items() if check.p_value < threshold}
-    verdict, reasons = [], []
-
-    def flag(name, text):
-        if name not in verdict:
-            verdict.append(name)
-        reasons.append(text)
-
-    if "missing" in significant and by_name["missing"].rate >= LARGEST_MISS:
-        flag("mode_dropping", "Mode dropping: " + _compared(by_name["missing"], "of the real rows are in parts of the data that "
-             "get less than half of their share of generated rows", "by chance"))  # fmt: skip
-    if "uncovered" in significant and ("unrealistic" not in significant or "mode_dropping" in verdict):
-        flag("mode_dropping", "Mode dropping: " + _compared(by_name["uncovered"], "of the real rows have no generated row among "
-             "their neighbours", "with as many real rows in their place"))  # fmt: skip
-    if "unrealistic" in significant:
-        flag("unrealistic", "Unrealistic samples: " + _compared(by_name["unrealistic"], "of the generated rows lie farther from "
-             "the data than 99 % of the real rows do from each other", "for real rows held out"))  # fmt: skip
-    if "memorised" in significant:
-        flag("memorised", "Memorisation: " + _compared(by_name["memorised"], "of the generated rows are copies of training rows, "
-             "or nearly", "for real rows held out"))  # fmt: skip
-    rejecting = [test for test in tests if test.p_value < threshold]
-    if rejecting:
+    significant = {check.name: check for check in judged if check.p_value < threshold}
+    if "missing" in significant and significant["missing"].rate < LARGEST_MISS:
+        del significant["missing"]
+    if "unrealistic" in significant and "missing" not in significant:
+        # Rows that are nowhere near the data leave the data uncovered: that is no mode dropped.
+        significant.pop("uncovered", None)
+    verdict = [MEANS[name] for name in FINDINGS if name in significant]
+    reasons = [_finding(significant[name]) for name in FINDINGS if name in significant]
+    if rejecting := [test for test in tests if test.p_value < threshold]:
         which = ", ".join(f"{test.name} (p = {test.p_value:.2g})" for test in rejecting)
         reasons.append(f"Told apart by {len(rejecting)} of {len(tests)} two-sample tests: {which}.")
-    elif not verdict:
-        flag("indistinguishable", f"Indistinguishable: none of {len(tests)} two-sample tests and {len(judged)} checks finds a "
-             f"difference; the least p-value is {min(c.p_value for c in (*tests, *judged)):.2g}, where {threshold:.2g} would "
-             "have been one.")  # fmt: skip
-    if rejecting and not verdict:
+    if not rejecting and not verdict:
+        verdict.append("indistinguishable")
+        least = min(entry.p_value for entry in (*tests, *judged))
         reasons.append(
-            "The samples are not of one distribution, but no check says that rows are unrealistic, missing or copied."
+            f"Indistinguishable: none of {len(tests)} two-sample tests and {len(judged)} checks finds a difference; "
+            f"the least p-value is {least:.2g}, and one below {threshold:.2g} would have been a finding."
         )
+    if rejecting and not verdict:
+        reasons.append("The samples differ, but no check finds rows that are unrealistic, missing or copied.")
     if not judged:
         reasons.append(f"Fewer than {LEAST_ROWS} rows: realism, coverage and memorisation are not judged.")
-    return tuple(verdict), tuple(reasons)
+    return tuple(dict.fromkeys(verdict)), tuple(reasons)
 
 
-def _compared(check, what, otherwise):
-    return f"{percent(check.rate)} {what} ({percent(check.real_rate)} {otherwise}; p {_p_value(check.p_value)})."
+def _finding(check):
+    words, otherwise = FINDINGS[check.name]
+    title = MEANS[check.name].replace("_", " ").capitalize()
+    p = "< 1e-6" if check.p_value < 1e-6 else f"= {check.p_value:.2g}"
+    return f"{title}: {percent(check.rate)} {words} ({otherwise} {percent(check.real_rate)}; p {p})."
 
 
 def percent(rate: float) -> str:
     return f"{100 * rate:.1f} %" if 0.0 < rate < 0.0995 else f"{100 * rate:.0f} %"
-
-
-def _p_value(p):
-    return "< 1e-6" if p < 1e-6 else f"= {p:.2g}"
 
 
 def _test(name, key, x, y, num):

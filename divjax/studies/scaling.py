@@ -39,8 +39,8 @@ def scale_samples(
             moved = np.asarray((x - center) / scale, np.float32)
         if not np.isfinite(moved).all():
             raise ValueError(
-                "Expected entries that a float32 can hold once they are in standard deviations of the real rows; got larger "
-                "ones. Rescale or drop them."
+                "Expected entries that a float32 can hold once they are in standard deviations of the real rows; got "
+                "larger ones. Rescale or drop them."
             )
         return moved
 
@@ -74,7 +74,7 @@ def guess_image(x: np.ndarray) -> tuple[int, int] | None:
     if (
         side < LEAST_SIDE
         or side * side != x.shape[1]
-        or not (low >= 0.0 and high <= 255.0 or low >= -1.0 and high <= 1.0)
+        or not (0.0 <= low <= high <= 255.0 or -1.0 <= low <= high <= 1.0)
     ):
         return None
     grid = x[:2000].reshape(-1, side, side)
