@@ -8,6 +8,7 @@ from divjax import discretize as discretize
 from divjax import divergences as divergences
 from divjax import models as models
 from divjax import targets as targets
+from divjax import twosample as twosample
 from divjax.discretize import cdfs as cdfs
 from divjax.discretize import coupling as coupling
 from divjax.discretize import monte_carlo as monte_carlo

@@ -135,6 +135,38 @@ def fit_command(
         print(f"Drawn: {picture}")
 
 
+@app.command("compare")
+def compare_command(
+    real: Annotated[
+        Path, typer.Argument(help="Real samples: .npy, .npz (FILE.npz:NAME), .csv or .parquet; a row each.")
+    ],
+    generated: Annotated[Path, typer.Argument(help="The generator's samples, likewise.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for report.html; by default one in runs/ named after the input.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="File for all results; 'verdict' is a list.")] = None,
+    alpha: Annotated[float, typer.Option(help="Chance of a finding where there is nothing to find.")] = 0.01,
+    train: Annotated[
+        Path | None, typer.Option(help="What the generator was trained on, where REAL was held out from it.")
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option(help="HEIGHTxWIDTH[x3] where rows are images; guessed for squares.")
+    ] = None,
+    drop_nan: Annotated[bool, typer.Option("--drop-nan", help="Leave out rows with NaN or infinite entries.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the permutations and subsamples.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Tell whether a generator's samples are realistic: discrepancies, two-sample tests, a verdict and a report.
+
+    The verdict is a list out of mode_dropping, unrealistic, memorised, indistinguishable. Nothing is overwritten.
+    """
+    from divjax import compare_files
+
+    settings = compare_files.Settings(alpha=alpha, image=image, drop_nan=drop_nan, seed=seed)
+    print(compare_files.run(real, generated, train, settings, out=out, json_file=json_file, progress=not quiet))
+
+
 def _folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise ValueError(f"Expected --out to be a folder; got {str(path)!r}, which is a file. Name another.")

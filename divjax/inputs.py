@@ -95,7 +95,7 @@ def _read_npy(path):
         array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(
-            f"Expected a .npy file of numbers; got {path.name!r}, which cannot be read: {_line(error)}."
+            f"Expected a .npy file of numbers; got {path.name!r}, which cannot be read: {first_line(error)}."
         ) from None
     if array.dtype.kind not in "fiu" or array.ndim not in (1, 2):
         raise ValueError(
@@ -116,7 +116,7 @@ def _read_csv(path):
             rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
-            f"Expected a CSV file in UTF-8; got {path.name!r}, which cannot be read: {_line(error)}."
+            f"Expected a CSV file in UTF-8; got {path.name!r}, which cannot be read: {first_line(error)}."
         ) from None
     if not rows:
         raise ValueError(f"Expected a CSV file with rows; got {path.name!r}, which is empty.")
@@ -128,8 +128,8 @@ def _read_csv(path):
     if separator:
         raise ValueError(f"Expected commas between the cells of {path.name!r}; got {separator!r}. Convert it.")
     below = rows[1:2] or [rows[0]]
-    has_header = any(not _is_number(name) and _is_number(cell) for name, cell in zip(rows[0], below[0], strict=True))
-    has_header |= not any(_is_number(cell) for cell in rows[0])
+    has_header = any(not is_number(name) and is_number(cell) for name, cell in zip(rows[0], below[0], strict=True))
+    has_header |= not any(is_number(cell) for cell in rows[0])
     header = [cell.strip() for cell in rows[0]] if has_header else [str(i) for i in range(len(rows[0]))]
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
@@ -139,7 +139,7 @@ def _read_csv(path):
         raise ValueError(f"Expected rows below the header of {path.name!r}; got {', '.join(header)} alone.")
     columns = {}
     for name, cells in zip(header, zip(*body, strict=True), strict=True):
-        values = np.array([float(cell) if _is_number(cell) else math.nan for cell in cells])
+        values = np.array([float(cell) if is_number(cell) else math.nan for cell in cells])
         if np.mean(np.isfinite(values)) > 0.5:  # what is empty or text in a column of numbers is NaN, and refused later
             columns[name] = values
     if not columns:
@@ -149,7 +149,7 @@ def _read_csv(path):
     return columns
 
 
-def _is_number(cell):
+def is_number(cell):
     try:
         float(cell)
     except ValueError:
@@ -157,5 +157,5 @@ def _is_number(cell):
     return True
 
 
-def _line(error):
+def first_line(error):
     return str(error).split("\n")[0].rstrip(".")

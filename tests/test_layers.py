@@ -15,7 +15,7 @@ LEAVES = CORE | {"divergences"}
 ARRAYS = LEAVES | {"discretize", "exact"}
 MODELS = ARRAYS | {"estimate", "models", "targets", "iteration"}
 TRAINING = MODELS | {"training"}
-LOOKING = TRAINING | {"diagnostics", "sweeps"}
+LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample"}
 MAY = {
     "measures": set(),
     "status": set(),
@@ -33,13 +33,16 @@ MAY = {
     "training": MODELS,
     "sweeps": {"iteration"},
     "diagnostics": TRAINING,
+    "twosample": LEAVES,
     "logits": set(),
     "inputs": set(),
+    "inputs_samples": {"inputs"},
     "studies": LOOKING | {"catalog"},
     "plots": LOOKING | {"studies"},
     "report": LOOKING | {"plots", "studies"},
+    "report_compare": LOOKING | {"plots", "studies", "report"},
 }
-EVERYTHING = {"__init__", "catalog", "cli", "__main__"}
+EVERYTHING = {"__init__", "catalog", "cli", "compare_files", "__main__"}
 HEAVY = ("matplotlib", "xarray", "zarr", "typer", "tqdm", "pandas", "sklearn", "ott", "mpmath", "scipy.stats")
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from divjax.divergences.kernels import Kernel, as_kernel
 from divjax.divergences.mmd import without_diagonal
-from divjax.divergences.pairwise import Pair, both_ways, centre, pair_sums, product, squared_distances
+from divjax.divergences.pairwise import Pair, both_ways, centre, pair_sums, product, quadratic_forms, squared_distances
 from divjax.divergences.samples import Sample, weighted
 
 Scalar = Float[Array, ""]
@@ -51,6 +51,15 @@ def _with_scores(p, score, least=1):
 def _total(kernel, x, score, w):
     (x,) = centre((x, w))
     return pair_sums(_STEIN, kernel, ((x, score),), (w,))[0, 0]
+
+
+def stein_forms(
+    kernel: Kernel, x: Float[Array, "n d"], score: Float[Array, "n d"], columns: Float[Array, "n c"]
+) -> Float[Array, " c"]:
+    """Σ_ij a_i a_j u(x_i, x_j) for each of the columns a: 1/n everywhere is ``stein``, signs over n its bootstrap."""
+    x, score, w = _with_scores(x, score)
+    (x,) = centre((x, w))
+    return quadratic_forms(_STEIN, kernel, (x, score), columns)
 
 
 @jax.jit

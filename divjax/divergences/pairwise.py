@@ -183,6 +183,27 @@ def _by_theta(pair, groups, theta, fields, w, cotangent):
 _sums.defvjp(_sums_forward, _sums_backward)
 
 
+def quadratic_forms(
+    pair: Pair, theta: Any, fields: tuple[Array, ...], columns: Float[Array, "n c"]
+) -> Float[Array, " c"]:
+    """Σ_ij a_i a_j K(z_i, z_j) for each of the columns a [n]: all of them from one sweep over the tiles of K.
+
+    fields: those of one sample, [n, d_k]; theta as in ``pair_sums``. Time n² (d + c), memory n (d + c).
+    """
+    block = _block_size(columns.shape[0])
+    count = -(-columns.shape[0] // block)
+
+    def cut(a):
+        return jnp.pad(a, [(0, count * block - a.shape[0]), (0, 0)]).reshape(count, block, -1)
+
+    def step(total, tile, left, right):
+        part = jnp.sum(left.w * product(pair.values(theta, left, right, tile[0] == tile[1]), right.w), axis=0)
+        return total + jnp.where(tile[0] == tile[1], 1.0, 2.0) * part
+
+    start = jnp.zeros(columns.shape[1], columns.dtype)
+    return _sweep((0,) * count, tuple(map(cut, fields)), cut(columns), step, start)
+
+
 def centre(*parts: tuple[Array, Array]) -> tuple[Array, ...]:
     """The points of (points, weights) pairs less their common mean: distances stay, rounding errors shrink."""
     total = sum(jnp.sum(w) for _, w in parts)
@@ -198,14 +219,28 @@ def radial_sums(
     c is about the mean of k: differences of sums over samples of equal weight do not change, and lose fewer digits.
     Returns the sums and k − c.
     """
-    points = centre(*samples)
+    points, weights = centre(*samples), tuple(w for _, w in samples)
+    shifted = Partial(_shifted, kernel, _about_mean(kernel, points, weights))
+    return pair_sums(RADIAL, shifted, tuple((x,) for x in points), weights), shifted
+
+
+def radial_forms(
+    kernel: Callable[[Array], Array], x: Float[Array, "n d"], columns: Float[Array, "n c"]
+) -> tuple[Float[Array, " c"], Float[Array, ""]]:
+    """Σ_ij a_i a_j k(‖x_i − x_j‖²) for each of the columns a, which sum to zero, and about the mean of k."""
+    w = jnp.full(x.shape[0], 1.0 / x.shape[0], x.dtype)
+    (x,) = centre((x, w))
+    mean = _about_mean(kernel, (x,), (w,))
+    return quadratic_forms(RADIAL, Partial(_shifted, kernel, mean), (x,), columns), mean
+
+
+def _about_mean(kernel, points, weights):
+    """The weighted mean of k over the pairs of at most 64 points of each sample, a constant."""
     few = [slice(None, None, -(-x.shape[0] // 64)) for x in points]
-    x, w = (jnp.concatenate([a[part] for a, part in zip(arrays, few, strict=True)])
-            for arrays in (points, [w for _, w in samples]))  # fmt: skip
+    x, w = (jnp.concatenate([a[part] for a, part in zip(arrays, few, strict=True)]) for arrays in (points, weights))
     weight = jnp.sum(w) ** 2
     mean = jnp.vdot(w, product(kernel(squared_distances(x, x, same=True)), w)) / jnp.where(weight > 0.0, weight, 1.0)
-    shifted = Partial(_shifted, kernel, jax.lax.stop_gradient(mean))
-    return pair_sums(RADIAL, shifted, tuple((x,) for x in points), tuple(w for _, w in samples)), shifted
+    return jax.lax.stop_gradient(mean)
 
 
 def _shifted(kernel, mean, squares):

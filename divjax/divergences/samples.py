@@ -45,3 +45,19 @@ def two_weighted(p: Sample, q: Sample, least: int = 1):
             "[n, d]."
         )
     return op.floating(*(value.astype(jnp.result_type(x, y)) for value in (x, w, y, v)))
+
+
+def two_unweighted(
+    p: Float[Array, "n d"], q: Float[Array, "m d"], *, names: tuple[str, str] = ("p", "q"), least: int = 1
+) -> tuple[Float[Array, "n d"], Float[Array, "m d"]]:
+    """Two samples as arrays [n, d] and [m, d] of one dtype, where every point counts the same."""
+    for sample, name in zip((p, q), names, strict=True):
+        if isinstance(sample, Points):
+            raise TypeError(f"Expected {name} as an array [n, d] without weights; got Points. Resample by the weights.")
+    x, y = (weighted(sample, name, least)[0] for sample, name in zip((p, q), names, strict=True))
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"Expected two samples of one dimension; got d = {x.shape[1]} for {names[0]} and {y.shape[1]} for "
+            f"{names[1]}. Shapes are [n, d]."
+        )
+    return op.floating(x, y)

@@ -1,5 +1,6 @@
 """Figures of sweeps and fits. Datasets and arrays in, ``matplotlib.figure.Figure`` out: no pyplot, no global state."""
 
+from divjax.plots.compare import comparison as comparison
 from divjax.plots.look import save as save
 from divjax.plots.samples import sample_fits as sample_fits
 from divjax.plots.sweeps import against_separation as against_separation

@@ -1,0 +1,190 @@
+"""Realism, coverage and memorisation where both sides are samples: by balls around points that reach their neighbours.
+
+Samples are arrays [n, d] (or [n]); every point counts the same. Distances are Euclidean, in whatever space the points
+are given, and are found block by block. Ties count as inside: of a set that is compared with itself nothing is outside,
+duplicates and constant sets included. ``divjax.diagnostics.errors`` has standard errors.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int
+
+from divjax import numerics as nu
+from divjax import operands as op
+from divjax.diagnostics.balls import reached, within
+from divjax.divergences.neighbours import nearest, neighbour_distances
+from divjax.divergences.samples import two_unweighted
+
+Rate = Float[Array, ""]
+
+
+class PrecisionRecall(NamedTuple):
+    """Share of the generated among the real, and of the real among the generated."""
+
+    precision: Rate
+    recall: Rate
+
+
+class DensityCoverage(NamedTuple):
+    """How many real neighbourhoods hold a generated point, relative to a real one; the share of those that hold any."""
+
+    density: Rate
+    coverage: Rate
+
+
+class ModesCaptured(NamedTuple):
+    """The number of modes that are served, and the share of the samples that are close to one."""
+
+    modes: Int[Array, ""]
+    high_quality: Rate
+
+
+def precision_recall(real: Float[Array, "n d"], generated: Float[Array, "m d"], *, num: int = 5) -> PrecisionRecall:
+    """Improved precision and recall (Kynkäänniemi et al. 2019).
+
+    The manifold of a sample is the union of balls around its points, each as large as the distance to the ``num``-th
+    nearest other point. precision: the share of the generated in that of the real; recall: of the real in that of the
+    generated. Both are below 1 for equal distributions, by how much depends on the dimension, and one outlier has a
+    large ball: ``density_coverage`` has known values there. n, m > num.
+    """
+    return _precision_recall(*_both(real, generated, num, num), num)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _precision_recall(real, generated, num):
+    precision = within(generated, real, _radii(real, num)) > 0
+    recall = within(real, generated, _radii(generated, num)) > 0
+    return PrecisionRecall(*(jnp.mean(inside.astype(real.dtype)) for inside in (precision, recall)))
+
+
+def density_coverage(real: Float[Array, "n d"], generated: Float[Array, "m d"], *, num: int = 5) -> DensityCoverage:
+    """Density and coverage (Naeem et al. 2020), with balls around the real points only.
+
+    density: Σ_j #{i: y_j within the ball of x_i} / (num m), about 1 for equal distributions and above 1 where generated
+    points crowd where the real ones are dense. coverage: the share of the real balls with a generated point in them,
+    in expectation 1 − Π_{k=0}^{num−1} (n − 1 − k) / (n + m − 1 − k) for equal distributions, which is about
+    1 − 2^(−num) for n = m. n > num.
+    """
+    return _density_coverage(*_both(real, generated, num, 0), num)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _density_coverage(real, generated, num):
+    radii = _radii(real, num)
+    counts = within(generated, real, radii)
+    covered = reached(neighbour_distances(real, generated, k=1)[:, 0], radii)
+    return DensityCoverage(jnp.mean(counts.astype(real.dtype)) / num, jnp.mean(covered.astype(real.dtype)))
+
+
+def modes_captured(
+    generated: Float[Array, "n d"],
+    modes: Float[Array, "k d"],
+    scale: ArrayLike,
+    *,
+    sigmas: ArrayLike = 3.0,
+    share: ArrayLike = 0.0,
+) -> ModesCaptured:
+    """Modes captured and high-quality samples (Srivastava et al. 2017, VEEGAN).
+
+    A sample is of high quality if it is within ``sigmas`` standard deviations of the nearest mode. A mode is captured
+    if at least one such sample is nearest to it, and at least ``share`` of all the samples. scale: the standard
+    deviation of the modes, a scalar or [k]. Of samples of the truth itself in d dimensions the share of high quality is
+    the χ_d distribution function at ``sigmas``: 0.997, 0.989, 0.971 for d = 1, 2, 3.
+    """
+    generated, modes = two_unweighted(generated, modes, names=("generated", "modes"))
+    scale = jnp.asarray(scale, generated.dtype)
+    if scale.shape not in ((), modes.shape[:1]):
+        raise ValueError(
+            f"Expected scale as a scalar or one for each of the {modes.shape[0]} modes; got {scale.shape}."
+        )
+    return _modes_captured(generated, modes, scale, sigmas, share)
+
+
+@jax.jit
+def _modes_captured(generated, modes, scale, sigmas, share):
+    scale = jnp.broadcast_to(scale, modes.shape[:1])
+    index = nearest(generated, modes, k=1)[:, 0]
+    distance = nu.safe_sqrt(jnp.sum((generated - modes[index]) ** 2, axis=1))
+    close = reached(distance, sigmas * scale[index])
+    counts = jnp.zeros(modes.shape[0], jnp.int32).at[index].add(close)
+    captured = counts >= jnp.maximum(1.0, share * generated.shape[0])
+    return ModesCaptured(jnp.sum(captured), jnp.mean(close.astype(generated.dtype)))
+
+
+def memorisation_rate(train: Float[Array, "n d"], generated: Float[Array, "m d"], *, level: float = 0.01) -> Rate:
+    """The share of the generated that are closer to a training point than fresh draws would be, about ``level`` for
+    those.
+
+    For a point y, the nearest training point x and the distance r(x) from x to the nearest other training point it is
+    the ratio ‖y − x‖ / r(x) that counts: it is small for a copy, wherever the data are dense or thin. The bound is the
+    ``level`` quantile of the ratios of the training points themselves, each left out in turn. Exact copies have ratio
+    0 and always count. Where more than ``level`` of the training points are duplicates themselves, only exact copies
+    count, of which a fresh sample then has as many. n ≥ 3.
+    """
+    op.parameter(level, "level", 0.0, 1.0)
+    return _memorisation_rate(*two_unweighted(train, generated, names=("train", "generated"), least=1), float(level))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _memorisation_rate(train, generated, level):
+    n = train.shape[0]
+    if n < 3:
+        raise ValueError(f"Expected at least 3 training points; got {n}.")
+    index = nearest(train, train, k=2, skip_self=True)
+    own, first = neighbour_distances(train, train, k=2, skip_self=True), index[:, 0]
+    # The nearest of the nearest, unless that is the point left out itself.
+    other = jnp.where(index[first, 0] == jnp.arange(n), own[first, 1], own[first, 0])
+    bound = _order_statistic(_closeness(own[:, 0], other), math.floor(level * (n + 1)))
+    nearby = nearest(generated, train, k=1)[:, 0]
+    distance = nu.safe_sqrt(jnp.sum((generated - train[nearby]) ** 2, axis=1))
+    return jnp.mean(reached(_closeness(distance, own[nearby, 0]), bound).astype(train.dtype))
+
+
+def _closeness(distance, spacing):
+    """distance / spacing, 0 for a copy and inf where only the spacing is 0."""
+    copy = distance == 0.0
+    return jnp.where(copy, 0.0, distance / jnp.where(copy, 1.0, spacing))
+
+
+def unrealistic_rate_of_samples(
+    real: Float[Array, "n d"], generated: Float[Array, "m d"], *, level: float = 0.99, num: int = 5
+) -> Rate:
+    """The share of the generated outside the region that holds ``level`` of the real: about 1 − level for fresh draws.
+
+    The region is where the distance to the ``num``-th nearest real point, a falling function of the density, is at most
+    the ``level`` quantile of those of the real points, each to the others. It is ``unrealistic_rate`` with a density
+    estimated by neighbours. Of fewer than 1 / (1 − level) real points the bound is the largest distance among them, and
+    the rate about 1 / n. n > num.
+    """
+    op.parameter(level, "level", 0.0, 1.0)
+    return _unrealistic_rate(*_both(real, generated, num, 0), float(level), num)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _unrealistic_rate(real, generated, level, num):
+    n = real.shape[0]
+    bound = _order_statistic(_radii(real, num), min(n, math.ceil(level * (n + 1))))
+    return jnp.mean(~reached(neighbour_distances(generated, real, k=num)[:, -1], bound), dtype=real.dtype)
+
+
+def _order_statistic(values, rank):
+    """The value of this rank, from 1 on; 0 for rank 0."""
+    return jnp.sort(values)[rank - 1] if rank else jnp.zeros((), values.dtype)
+
+
+def _radii(x, num):
+    return neighbour_distances(x, x, k=num, skip_self=True)[:, -1]
+
+
+def _both(real, generated, num_real, num_generated):
+    """Both samples, with more points than the number of neighbours asked for within them."""
+    real, generated = two_unweighted(real, generated, names=("real", "generated"))
+    for sample, name, num in ((real, "real", num_real), (generated, "generated", num_generated)):
+        if (num < 1 and sample is real) or sample.shape[0] <= num:
+            raise ValueError(f"Expected num >= 1 neighbours among more than num {name} points; got num = {num}, "
+                             f"{sample.shape[0]} points.")  # fmt: skip
+    return real, generated
