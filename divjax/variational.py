@@ -34,7 +34,7 @@ def reverse_kl_stl(
     origin = _checked(p, q, num=num)
     sampling.check_design(q, origin, design)
     x, log_share, _ = sampling.draw(key, q, origin, num, design)
-    return jnp.mean(jnp.exp(log_share) * (_along_path(q, x) - log_prob(p, x)))
+    return jnp.mean(_shared(jnp.exp(log_share), _along_path(q, x) - log_prob(p, x)))
 
 
 def iwae(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scalar:
@@ -46,7 +46,7 @@ def iwae(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scal
     """
     origin = _checked(p, q, num=num, particles=particles)
     x, share = _groups(key, q, origin, num, particles)
-    return -jnp.mean(share * _log_mean(log_prob(p, x) - log_prob(q, x)))
+    return -jnp.mean(_shared(share, _log_mean(log_prob(p, x) - log_prob(q, x))))
 
 
 def dreg(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scalar:
@@ -82,6 +82,12 @@ def _along_path(dist, x):
     fixed = jax.lax.stop_gradient(x)
     explicit = log_prob(dist, fixed)
     return log_prob(dist, x) - (explicit - jax.lax.stop_gradient(explicit))
+
+
+def _shared(share, terms):
+    """share · terms, an infinite term being a constant."""
+    infinite = jax.lax.stop_gradient(jnp.where(jnp.isinf(terms), terms, 0.0))
+    return share * nu.finite(terms) + infinite
 
 
 def _groups(key, q, origin, num, particles):

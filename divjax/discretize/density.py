@@ -9,7 +9,7 @@ from jaxtyping import Array
 from tensorflow_probability.substrates import jax as tfp
 
 from divjax import numerics as nu
-from divjax.discretize.families import Profile, profile
+from divjax.discretize.families import Profile, mixture_parts, profile
 
 tfd = tfp.distributions
 
@@ -51,26 +51,46 @@ def _step(end, sign, dtype):
     return jnp.where(end == 0.0, sign * tiny, jnp.nextafter(end, jnp.asarray(sign * jnp.inf, dtype)))
 
 
-def _of_mixture(dist, x):
-    """log Σ w_k p_k(x) of a mixture given by its probabilities: linear in them, so that a weight 0 has a gradient."""
-    weights = dist.mixture_distribution.probs
-    parts = dist.components_distribution.log_prob(jnp.expand_dims(x, -1 - len(dist.event_shape)))
+def _of_components(dist, x):
+    """log p_k(x) of the components of a mixture, [..., k]; None for what is none, or one whose event is not handled."""
+    if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
+        return dist.components_distribution.log_prob(jnp.expand_dims(x, -1 - len(dist.event_shape)))
+    if isinstance(dist, distrax.MixtureOfTwo | tfd.Mixture):
+        return jnp.stack([log_prob(part, x) for part in mixture_parts(dist)[1]], axis=-1)
+    return None
+
+
+def _linear(weights, parts):
+    """log Σ w_k p_k(x), linear in the weights, so that a weight 0 has a gradient."""
     top = jax.lax.stop_gradient(jnp.max(jnp.where(weights > 0.0, parts, -jnp.inf), axis=-1, keepdims=True))
     top = jnp.where(jnp.isfinite(top), top, 0.0)
-    total = jnp.sum(weights * nu.bounded_exp(parts - top), axis=-1)
+    # A component that is −inf here is a constant: its derivative may not be finite.
+    nowhere = jax.lax.stop_gradient(parts) == -jnp.inf
+    density = jnp.where(nowhere, 0.0, nu.bounded_exp(jnp.where(nowhere, 0.0, parts - top)))
+    total = jnp.sum(weights * density, axis=-1)
     positive = total > 0.0
     return jnp.where(positive, jnp.log(jnp.where(positive, total, 1.0)) + top[..., 0], -jnp.inf)
 
 
 def given_weights(dist: Any) -> Array | None:
-    """The weights of a mixture that was given by them; None for one given by logits."""
-    return dist.mixture_distribution._probs if isinstance(dist, distrax.MixtureSameFamily) else None
+    """The weights of a mixture that was given by them; None for one given by logits, and for what is none."""
+    if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
+        return getattr(dist.mixture_distribution, "_probs", None)
+    return mixture_parts(dist)[0] if isinstance(dist, distrax.MixtureOfTwo | tfd.Mixture) else None
 
 
 def _plain(dist, x):
-    if given_weights(dist) is not None:
-        return _of_mixture(dist, x)
-    return dist.log_prob(x)
+    weights = given_weights(dist)
+    return dist.log_prob(x) if weights is None else _linear(weights, _of_components(dist, x))
+
+
+def log_base(dist: Any, log_w: Array, x: Array) -> Array:
+    """log_prob whose weights, exp(log_w) of a mixture's components, stand still: no draw moves with them.
+
+    ∫ h = E h/r whatever the weights in r, so their derivative is that of h, at fixed draws.
+    """
+    parts = _of_components(dist, x) if log_w.size > 1 else None
+    return log_prob(dist, x) if parts is None else _linear(jnp.exp(jax.lax.stop_gradient(log_w)), parts)
 
 
 def _underflown(dist, x, center):

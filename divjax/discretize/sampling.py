@@ -10,7 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from divjax import numerics as nu
 from divjax.discretize import designs, validity
-from divjax.discretize.density import log_prob
+from divjax.discretize.density import log_base, log_prob
 from divjax.discretize.sources import Source, source
 from divjax.measures import Draws
 
@@ -35,10 +35,10 @@ def monte_carlo(
     for every divergence that is a sum over nodes, if r > 0 where p or q are; ``estimate`` says how far to trust it.
     The components of a mixture get their share of the draws exactly (systematic sampling).
 
-    gradient: ``"pathwise"``, draws move with the parameters of the base (Kingma, Welling 2014; the weights of a
-    mixture by their score, since no draw moves with them), or ``"score"``, draws and r stand still (Williams 1992),
-    for what cannot be differentiated in x. The value is the same. Estimators that are right for one divergence alone
-    are functions of their own: ``reverse_kl_stl``, ``iwae``, ``dreg``.
+    gradient: ``"pathwise"``, draws move with the parameters of the base (Kingma, Welling 2014), but not with the
+    weights of a mixture, whose derivative is taken at fixed draws, or ``"score"``, draws and r stand still (Williams
+    1992), for what cannot be differentiated in x. The value is the same. Estimators that are right for one divergence
+    alone are functions of their own: ``reverse_kl_stl``, ``iwae``, ``dreg``.
 
     design: ``independent``, ``antithetic`` or ``lattice`` (quasi-Monte Carlo) of ``divjax.discretize``.
 
@@ -64,22 +64,28 @@ def monte_carlo(
             validity.check_pathwise(part, origin, (p, q), "gradient='score'")
     drawn = [draw(*row, each, design) for row in zip(keys, parts, sources, strict=True)]
     # Weighed one by one and then joined: draws that are concatenated first would all be stored.
-    weighed = [_weighed(p, q, base, gradient, x, log_share) for x, log_share, _ in drawn]
+    weighed = [_weighed(p, q, gradient, x, parts, sources) for x, _, _ in drawn]
     _, units, members = drawn[0][2]
     log_p, log_q, log_w = (jnp.concatenate(logs).reshape(-1, units, members) for logs in zip(*weighed, strict=True))
     return Draws(log_p, log_q, log_w - jnp.log(jnp.asarray(num, log_w.dtype)))
 
 
-def _weighed(p, q, base, gradient, x, log_share):
-    """log p, log q and the log of share / r at the points x."""
-    if gradient == "pathwise":
-        log_p, log_q = log_prob(p, x), log_prob(q, x)
-        return log_p, log_q, log_share - _log_base(base, log_p, log_q, x)
-    x = jax.lax.stop_gradient(x)
+def _weighed(p, q, gradient, x, parts, sources):
+    """log p, log q and −log r at the points x."""
+    if gradient == "score":
+        x = jax.lax.stop_gradient(x)
     log_p, log_q = log_prob(p, x), log_prob(q, x)
-    log_r = jax.lax.stop_gradient(_log_base(base, log_p, log_q, x))
-    log_p, log_q = (validity.with_fixed_ends(*pair, "gradient='score'") for pair in ((p, log_p), (q, log_q)))
+    logs = [log_base(part, origin.log_w, x) for part, origin in zip(parts, sources, strict=True)]
+    log_r = logs[0] if len(logs) == 1 else _log_mean(*logs)
+    if gradient == "score":
+        log_r = jax.lax.stop_gradient(log_r)
+        log_p, log_q = (validity.with_fixed_ends(*pair, "gradient='score'") for pair in ((p, log_p), (q, log_q)))
     return log_p, log_q, -log_r
+
+
+def _log_mean(log_p, log_q):
+    top = jax.lax.stop_gradient(jnp.maximum(log_p, log_q))
+    return top + jnp.log(0.5 * (jnp.exp(log_p - top) + jnp.exp(log_q - top)))
 
 
 def _bases(p, q, base):
@@ -94,15 +100,6 @@ def _bases(p, q, base):
         raise ValueError(f"Expected base 'p', 'q', 'mixture' or a distribution; got {base!r}.")
     validity.check_pair(base, p)
     return [base]
-
-
-def _log_base(base, log_p, log_q, x):
-    if not isinstance(base, str):
-        return log_prob(base, x)
-    if base == "mixture":
-        top = jax.lax.stop_gradient(jnp.maximum(log_p, log_q))
-        return top + jnp.log(0.5 * (jnp.exp(log_p - top) + jnp.exp(log_q - top)))
-    return log_p if base == "p" else log_q
 
 
 def check_design(dist: Any, origin: Source, design: Callable[..., Array]) -> None:

@@ -22,8 +22,9 @@ from divjax.discretize.marginals import has_quantile, quantile
 
 tfd = tfp.distributions
 
-# Their own samples are differentiable in all parameters; distrax does not say so of its distributions.
-_REPARAMETERIZED = (distrax.Gamma, distrax.Beta, distrax.Dirichlet, distrax.Transformed, distrax.Independent)
+# Of distrax, whose own samples are differentiable in all parameters; it does not say so itself.
+_REPARAMETERIZED = (distrax.Gamma, distrax.Beta, distrax.Dirichlet, distrax.Normal, distrax.Laplace, distrax.Logistic,
+                    distrax.Gumbel, distrax.Uniform, distrax.LogStddevNormal)  # fmt: skip
 
 
 class Source(NamedTuple):
@@ -67,10 +68,17 @@ def _own_sampler(dist):
     def image(key, index, z):
         return dist.sample(seed=key, sample_shape=z.shape[:-1])
 
-    declared = getattr(dist, "reparameterization_type", None)
-    known = isinstance(dist, _REPARAMETERIZED) and jnp.issubdtype(dist.dtype, jnp.floating)
-    pathwise = known if declared is None else declared == tfd.FULLY_REPARAMETERIZED
-    return Source(jnp.zeros(1, jnp.result_type(float)), image, 0, mapped=False, pathwise=bool(pathwise))
+    none = jnp.zeros(1, jnp.result_type(float))
+    return Source(none, image, 0, mapped=False, pathwise=_is_reparameterized(dist))
+
+
+def _is_reparameterized(dist):
+    """Whether the derivative of dist.sample is that of its distribution."""
+    if (declared := getattr(dist, "reparameterization_type", None)) is not None:
+        return bool(declared == tfd.FULLY_REPARAMETERIZED)
+    if isinstance(dist, distrax.Independent | distrax.Transformed):
+        return _is_reparameterized(dist.distribution)
+    return isinstance(dist, _REPARAMETERIZED) and bool(jnp.issubdtype(dist.dtype, jnp.floating))
 
 
 def _log_weights(dist, logits):
@@ -78,6 +86,10 @@ def _log_weights(dist, logits):
     weights = given_weights(dist)
     if weights is None:
         return jax.nn.log_softmax(logits)
+    return _safe_log(weights)
+
+
+def _safe_log(weights):
     positive = weights > 0.0
     return jnp.where(positive, jnp.log(jnp.where(positive, weights, 1.0)), -jnp.inf)
 
@@ -161,7 +173,7 @@ def _(dist):
         return jnp.stack(drawn, axis=first.ndim)
 
     pathwise = all(part.pathwise for part in sources)
-    return Source(jnp.log(weights), _chosen(images), dim, mapped, pathwise)
+    return Source(_safe_log(weights), _chosen(images), dim, mapped, pathwise)
 
 
 @source.register(distrax.Transformed)

@@ -11,13 +11,14 @@ from jaxtyping import Array
 from tensorflow_probability.substrates import jax as tfp
 
 from divjax import numerics as nu
-from divjax.discretize.families import profile
+from divjax.discretize.families import mixture_parts, profile
 from divjax.discretize.sources import Source
 
 tfd = tfp.distributions
 
 # Of TFP, whose samples are floats.
 _COUNTS = (tfd.Poisson, tfd.Bernoulli, tfd.Binomial, tfd.Geometric, tfd.NegativeBinomial, tfd.Categorical)
+_MIXTURES = (distrax.MixtureSameFamily, tfd.MixtureSameFamily, distrax.MixtureOfTwo, tfd.Mixture)
 # Supports that no parameter moves.
 _FIXED = {
     (0.0, math.inf): (distrax.Gamma, tfd.Gamma, tfd.Exponential, tfd.HalfNormal, tfd.LogNormal),
@@ -57,19 +58,40 @@ def check_count(value: Any, name: str) -> None:
         raise ValueError(f"Expected {name} >= 1; got {value}.")
 
 
+def _members(dist: Any) -> list[Any]:
+    """The distributions that a support is made of, coordinate by coordinate: those of all components, of the base."""
+    if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
+        return _members(dist.components_distribution)
+    if isinstance(dist, distrax.MixtureOfTwo | tfd.Mixture):
+        return [member for part in mixture_parts(dist)[1] for member in _members(part)]
+    if isinstance(dist, distrax.Independent | tfd.Independent):
+        return _members(dist.distribution)
+    if isinstance(dist, distrax.Transformed | tfd.TransformedDistribution) and _profile(dist) is None:
+        base = _members(dist.distribution)
+        return [_Somewhere(), *base] if any(_has_ends(member) for member in base) else base
+    return [dist]
+
+
+class _Somewhere:
+    """What a map makes of a support with ends: it has ends too, but where is not known."""
+
+
 def support(dist: Any) -> tuple[float, float]:
     """The ends of the support, along every coordinate; NaN where they are not known while tracing, or differ."""
+    lows, highs = zip(*map(_ends, _members(dist)), strict=True)
+    return float(np.min(lows)), float(np.max(highs))
+
+
+def _ends(member):
     for ends, classes in _FIXED.items():
-        if isinstance(dist, classes):
+        if isinstance(member, classes):
             return ends
-    if (parts := _parts(dist)) is not None:
-        return support(parts)
-    if (shape := _profile(dist)) is None:
+    if isinstance(member, _Somewhere) or (shape := _profile(member)) is None:
         return math.nan, math.nan
-    if isinstance(dist, tfd.TruncatedNormal):
-        return _known(dist.low), _known(dist.high)
+    if isinstance(member, tfd.TruncatedNormal):
+        return _known(member.low), _known(member.high)
     # Those of every member of a batch, if there is one.
-    low, high = _raw_ends(dist, shape)
+    low, high = _raw_ends(member, shape)
     return -math.inf if low is None else _known(low), math.inf if high is None else _known(high)
 
 
@@ -85,15 +107,6 @@ def _known(end):
         return math.nan
     values = np.unique(np.asarray(end))
     return float(values[0]) if values.size == 1 else math.nan
-
-
-def _parts(dist):
-    """What the support is inherited from, coordinate by coordinate."""
-    if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
-        return dist.components_distribution
-    if isinstance(dist, distrax.Independent | tfd.Independent):
-        return dist.distribution
-    return None
 
 
 def is_discrete(dist: Any) -> bool:
@@ -130,10 +143,10 @@ def check_pathwise(part: Any, drawn: Source, pair: tuple[Any, ...], remedy: str)
         )
     low, high = support(part)
     for other in pair:
-        other_low, other_high = support(other)
-        if other is part or not _has_ends(other):
+        members = [member for member in _members(other) if _has_ends(member)]
+        if other is part and not isinstance(part, _MIXTURES):
             continue
-        if not (other_low <= low and high <= other_high):
+        if any(not (start <= low and high <= end) for start, end in map(_ends, members)):
             raise ValueError(
                 f"Expected draws that cannot cross an end of a support, for a gradient along their path; got "
                 f"{type(other).__name__}, whose support may end among the draws of {type(part).__name__}: the "
@@ -141,24 +154,22 @@ def check_pathwise(part: Any, drawn: Source, pair: tuple[Any, ...], remedy: str)
             )
 
 
-def _has_ends(dist):
+def _has_ends(member):
     """Whether the support of a distribution is known to end somewhere."""
-    if isinstance(dist, tfd.TruncatedNormal) or any(isinstance(dist, classes) for classes in _FIXED.values()):
+    if isinstance(member, _Somewhere | tfd.TruncatedNormal):
         return True
-    if (parts := _parts(dist)) is not None:
-        return _has_ends(parts)
-    shape = _profile(dist)
+    if any(isinstance(member, classes) for classes in _FIXED.values()):
+        return True
+    shape = _profile(member)
     return shape is not None and not (shape.low is None and shape.high is None)
 
 
-def _moving_ends(dist):
-    if any(isinstance(dist, classes) for classes in _FIXED.values()):
+def _moving_ends(member):
+    if isinstance(member, _Somewhere) or any(isinstance(member, classes) for classes in _FIXED.values()):
         return []
-    if isinstance(dist, tfd.TruncatedNormal):
-        return [jnp.asarray(dist.low), jnp.asarray(dist.high)]
-    if (parts := _parts(dist)) is not None:
-        return _moving_ends(parts)
-    shape = _profile(dist)
+    if isinstance(member, tfd.TruncatedNormal):
+        return [jnp.asarray(member.low), jnp.asarray(member.high)]
+    shape = _profile(member)
     return [] if shape is None else [shape.edges]
 
 
@@ -168,6 +179,6 @@ def with_fixed_ends(dist: Any, log: Array, what: str) -> Array:
         f"Expected ends of supports that do not move for {what}; got {type(dist).__name__}, differentiated along an "
         "end of its support: no node sees it move. Use dj.quadrature in one dimension."
     )
-    for end in _moving_ends(dist):
+    for end in (end for member in _members(dist) for end in _moving_ends(member)):
         log = log + nu.undifferentiable(end, message)
     return log

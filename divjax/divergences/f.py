@@ -44,7 +44,9 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
         far = jnp.sqrt(jnp.finfo(d.dtype).max)
         by_p, by_q = partials(a, b, jnp.clip(d, -far, far), *params)
         # Nothing is computed for what is not differentiated: a parameter's derivative costs more than both others.
-        asked = [(by, tangent) for by, tangent in zip((by_p, by_q, by_p + by_q), tangents[:3], strict=True)
+        # In log_w it is the term itself: by_p + by_q would cancel near p = q.
+        by_w = jnp.where(jnp.isinf(out), 0.0, out)
+        asked = [(by, tangent) for by, tangent in zip((by_p, by_q, by_w), tangents[:3], strict=True)
                  if not _is_zero(tangent)]  # fmt: skip
         total = sum((by * tangent for by, tangent in asked), jnp.zeros_like(out))
         for i, tangent in enumerate(tangents[3:]):

@@ -13,7 +13,7 @@ from jaxtyping import ArrayLike
 
 from divjax import numerics as nu
 from divjax import operands as op
-from divjax.divergences.f import LogDensity, Scalar, _total, _weighted, _with_partials, squared_hellinger
+from divjax.divergences.f import LogDensity, Scalar, _total, _with_partials, squared_hellinger
 
 
 def _alpha_value(a, b, d, alpha):
@@ -133,16 +133,19 @@ def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) 
 def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
     """The α in [0, 1] that maximises −log ∫ p^α q^(1−α), by bisection on the derivative (the log is convex in α).
 
-    On nodes with masses ∫p and ∫q that differ by the noise of draws it maximises ∫ αp + (1−α)q − p^α q^(1−α) instead,
-    as long as that is small: the same α for exact masses, and the one at which ``renyi`` is stationary.
+    Near p = q it maximises ∫ αp + (1−α)q − p^α q^(1−α) instead, whose terms do not cancel: the same α for exact masses,
+    and, where they have the noise of draws, the one at which ``renyi`` is stationary.
     """
     log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
     affinity = lambda alpha: log_affinity(log_p, log_q, log_w, alpha=alpha)  # noqa: E731
     near = affinity(jnp.asarray(0.5, log_p.dtype)) > -0.5
-    tilt = jnp.where(near, jnp.sum(nu.difference(*_weighted(log_p, log_q, log_w)[:3])), 0.0)
+    other = jnp.where(near, log_q, log_p)
+
+    def gap(alpha):
+        return alpha * (1.0 - alpha) * alpha_divergence(log_p, other, log_w, alpha=alpha)
 
     def slope(alpha):
-        return jax.grad(affinity)(alpha) - jnp.where(near, tilt * jnp.exp(-jnp.where(near, affinity(alpha), 0.0)), 0.0)
+        return jnp.where(near, -jax.grad(gap)(alpha), jax.grad(affinity)(alpha))
 
     bits = jnp.finfo(log_p.dtype).nmant + 2
 
