@@ -81,8 +81,9 @@ def _who():
     ]
 
 
-def _histogram(ax, x, y, num=36):
+def _histogram(ax, x, y):
     low, high = _span(x, y)
+    num = int(np.clip(2.0 * min(len(x), len(y)) ** (1 / 3), 8, 40))
     edges = np.linspace(low, high, num + 1)
     for values, color, style in ((x, REAL, {"fill": True, "alpha": 0.3}), (y, GENERATED, {"lw": 1.5})):
         heights = np.histogram(values, edges)[0] / (len(values) * (edges[1] - edges[0]))
@@ -100,7 +101,7 @@ def marginals(found: Comparison) -> tuple[Figure, str]:
     levels = (np.arange(num) + 0.5) / num
     gaps = np.abs(np.quantile(e.real, levels, axis=0) - np.quantile(e.generated, levels, axis=0)).mean(axis=0)
     chosen = np.argsort(-gaps, kind="stable")[:LEAST_SIMILAR]
-    columns = min(3, len(chosen))
+    columns = min(3, -(-len(chosen) // (1 + (len(chosen) > 3))))
     rows = -(-len(chosen) // columns)
     figure = _figure(0.45 + 1.75 * rows)
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -139,7 +140,14 @@ def pairs(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure, s
         else:
             for z, color, marker in ((x, REAL, "o"), (y, GENERATED, "^")):
                 ax.scatter(
-                    z[:FEW, j], z[:FEW, i], s=7, c=color, marker=marker, alpha=0.4, linewidths=0, rasterized=True
+                    z[:FEW, j],
+                    z[:FEW, i],
+                    s=7 if len(x) > 500 else 14,
+                    c=color,
+                    marker=marker,
+                    alpha=0.4,
+                    linewidths=0,
+                    rasterized=True,
                 )
             ax.set(xlim=_span(x[:, j], y[:, j]), ylim=_span(x[:, i], y[:, i]))
         look.label(ax, x=_short(names[j], 26) if i == size - 1 else "", y=_short(names[i], 26) if j == 0 and i else "")
