@@ -3,7 +3,6 @@
 Real rows are blue, generated ones vermillion, in every figure; round and angular markers repeat it.
 """
 
-import math
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -180,8 +179,7 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
     mesh = np.meshgrid(*(np.linspace(*span, 90) for span in spans))
     at = jnp.asarray(np.stack([m.ravel() for m in mesh], axis=1) / spread, jnp.float32)
     values = np.asarray(divergences.witness(a, b, at, kernel=kernel)).reshape(mesh[0].shape)
-    # Noise of two samples of one distribution is of this size: it is drawn pale.
-    top = max(float(np.abs(values).max()), 3.0 / math.sqrt(min(len(x), len(y))) * 0.25)
+    top = max(float(np.abs(values).max()), 3.0 * _noise(a, b, at, kernel), 1e-9)
     drawn = ax.contourf(*mesh, values, levels=np.linspace(-top, top, 26), cmap=DIFFERENCE)
     for z, color, marker in ((x, REAL, "o"), (y, GENERATED, "^")):
         ax.scatter(z[:300, 0], z[:300, 1], s=16, c=color, marker=marker, linewidths=0.5, edgecolors="white")
@@ -195,6 +193,14 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
         figure,
         f"{alt} over {names[0]} and {names[1]}: blue where there are more real rows, orange more generated ones.",
     )
+
+
+def _noise(a, b, at, kernel):
+    """How large the witness is between samples of one distribution: these two, mixed. No more than that is pale."""
+    pool, rng = jnp.concatenate([a, b]), np.random.default_rng(0)
+    mixed = (pool[rng.permutation(len(pool))] for _ in range(3))
+    sizes = [jnp.abs(divergences.witness(z[: len(a)], z[len(a) :], at[::4], kernel=kernel)).max() for z in mixed]
+    return float(np.median(sizes))
 
 
 def least_realistic(found: Comparison, image: tuple[int, ...] | None) -> tuple[Figure, str]:
