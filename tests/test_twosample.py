@@ -53,8 +53,7 @@ def test_statistics_are_the_divergences():
         float(dj.mmd2(x, y, kernel=kernel)), rel=1e-4
     )
     energies = [twosample.energy_test(KEY, a, b, num=9).statistic for a, b in ((x, y), (x[:, 0], y[:, 0]))]
-    expected = [float(dj.energy_distance(x, y)), 2 * stats.wasserstein_distance(x[:, 0], y[:, 0])]
-    expected[1] = stats.energy_distance(x[:, 0], y[:, 0]) ** 2
+    expected = [float(dj.energy_distance(x, y)), stats.energy_distance(x[:, 0], y[:, 0]) ** 2]
     np.testing.assert_allclose(energies, expected, rtol=1e-4)
     score = -x
     assert twosample.stein_test(KEY, x, score, kernel=kernel, num=9).statistic == pytest.approx(
@@ -131,13 +130,17 @@ def test_two_points_each(name):
 @pytest.mark.parametrize("name", TESTS)
 def test_shapes_dtypes_and_a_constant_column(name):
     test = TESTS[name]
-    x, y = normal(40), normal(30) + np.float32(3.0)
+    x, y = normal(20), normal(20) + np.float32(4.0)
     assert test(KEY, x, y, num=99).p_value <= 0.02
-    wide = [np.stack([a, np.full_like(a, 1e3)], axis=1) for a in (x, y)]
-    assert test(KEY, *wide, num=99).p_value <= 0.02
     assert test(KEY, (100 * x).astype(int), (100 * y).astype(int), num=99).p_value <= 0.02
-    jitted = jax.jit(functools.partial(test, num=99))(KEY, x, y)
-    assert float(jitted.p_value) == pytest.approx(float(test(KEY, x, y, num=99).p_value))
+    wide = [np.stack([a, np.full_like(a, 1e3), a], axis=1) for a in (x, y)]
+    assert test(KEY, *wide, num=99).p_value <= 0.02
+
+
+def test_under_jit():
+    x, y = normal(20, 3), normal(20, 3) + np.float32(0.3)
+    jitted = jax.jit(functools.partial(twosample.mmd_test, num=99))(KEY, x, y)
+    assert float(jitted.p_value) == pytest.approx(float(twosample.mmd_test(KEY, x, y, num=99).p_value))
 
 
 def test_refusals():
@@ -229,8 +232,8 @@ def test_power_of_the_classifier():
 
     def samples(key, kind):
         one, two, three = jax.random.split(key, 3)
-        x, y = jax.random.normal(one, (300, 2)), jax.random.normal(two, (300, 2))
-        signs = jax.random.rademacher(three, (300, 2), jnp.float32)
+        x, y = jax.random.normal(one, (200, 2)), jax.random.normal(two, (200, 2))
+        signs = jax.random.rademacher(three, (200, 2), jnp.float32)
         return x, jnp.stack([y + 0.5, 1.6 * y, 0.9 * signs + (1 - 0.81) ** 0.5 * y])[kind]
 
     @jax.jit
@@ -238,7 +241,7 @@ def test_power_of_the_classifier():
     def p_values(key):
         return jnp.stack([twosample.classifier_test(key, *samples(key, kind), num=99).p_value for kind in range(3)])
 
-    power = (np.asarray(p_values(jax.random.split(KEY, 30))) <= np.float32(0.05)).mean(0)
+    power = (np.asarray(p_values(jax.random.split(KEY, 20))) <= np.float32(0.05)).mean(0)
     assert (power >= 0.9).all(), power
 
 

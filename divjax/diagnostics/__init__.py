@@ -1,7 +1,7 @@
 """Diagnostics: what a fit does to its samples."""
 
-from divjax.diagnostics.errors import jackknife_stderr as jackknife_stderr
 from divjax.diagnostics.errors import rate_stderr as rate_stderr
+from divjax.diagnostics.errors import split_stderr as split_stderr
 from divjax.diagnostics.modes import AVERAGES as AVERAGES
 from divjax.diagnostics.modes import COVERS as COVERS
 from divjax.diagnostics.modes import basin as basin

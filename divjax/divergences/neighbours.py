@@ -11,10 +11,12 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from divjax import numerics as nu
 from divjax import operands as op
+from divjax.divergences.pairwise import product, squared_differences
 from divjax.measures import Points
 
 _BLOCK = 1 << 22  # distances held at a time, and at least those of one point
 _GROUP = 32
+_DIRECT = 4  # up to so many coordinates differences are as fast as the matrix product
 _SPARE = 8  # candidates beyond k, among which the fast distances may err
 
 
@@ -94,24 +96,46 @@ def neighbour_distances(
 
 
 def nearest(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int, skip_self: bool = False) -> Int[Array, "n k"]:
-    """Indices of the k nearest y_j of every x_i, nearest first."""
+    """Indices of the k nearest y_j of every x_i, nearest first.
+
+    Squared distances are a matrix product, and of a few more than k of the least of those the best by differences.
+    Blocks in which rounding could have hidden a neighbour are done again by differences: points that are close to each
+    other by the measure of how far they are from the mean.
+    """
     n, m = x.shape[0], y.shape[0]
     center = jnp.mean(y, axis=0)
-    centered = jnp.pad(y - center, ((0, -m % _GROUP), (0, 0)))
-    squares = jnp.pad(jnp.sum((y - center) ** 2, axis=1), (0, -m % _GROUP), constant_values=jnp.inf)
+    padded = jnp.pad(y, ((0, -m % _GROUP), (0, 0)))
+    absent = jnp.where(jnp.arange(padded.shape[0]) < m, 0.0, jnp.inf).astype(x.dtype)
+    centered = padded - center
+    squares = jnp.sum(centered * centered, axis=1) + absent
     block = max(1, min(n, _BLOCK // m))
     rows = jnp.minimum(jnp.arange(-(-n // block) * block), n - 1).reshape(-1, block)
     wanted = min(k + _SPARE, m - skip_self)
 
-    def find(row):
-        # ‖x − y‖² less ‖x‖²: fast, but it cancels. A few more than k of the least, and among those by differences.
-        score = squares - 2.0 * ((x[row] - center) @ centered.T)
+    def best(row, score):
+        """The k nearest, how far the last is, and the score that every point left out has at least."""
         if skip_self:
             score = score.at[jnp.arange(block), row].set(jnp.inf)
         candidates = _least(score, wanted)
         exact = jnp.sum((x[row][:, None, :] - y[candidates]) ** 2, axis=-1)
-        _, best = jax.lax.top_k(-exact, k)
-        return jnp.take_along_axis(candidates, best, axis=1)
+        far, place = jax.lax.top_k(-exact, k)
+        last = jnp.max(jnp.take_along_axis(score, candidates, axis=1), axis=1)
+        return jnp.take_along_axis(candidates, place, axis=1), -far[:, -1], last
+
+    def by_differences(row):
+        return best(row, squared_differences(x[row], padded) + absent)[0]
+
+    def find(row):
+        if x.shape[1] <= _DIRECT:
+            return by_differences(row)
+        moved = x[row] - center
+        own = jnp.sum(moved * moved, axis=1)
+        index, far, last = best(row, own[:, None] + squares - 2.0 * product(moved, centered.T))
+        if wanted == m - skip_self:
+            return index
+        rounding = (12.0 + 0.75 * x.shape[1] ** 0.5) * jnp.finfo(x.dtype).eps * (own + last)
+        hidden = jnp.any(far > jnp.maximum(last - rounding, 0.0))
+        return jax.lax.cond(hidden, by_differences, lambda _: index, row)
 
     return jax.lax.map(find, rows).reshape(-1, k)[:n]
 

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 
 _TILE = 1024  # a tile of float32 is 4 MiB: it stays in a cache of a few MiB, and a step of the loop costs nothing
 _TILE_DEVICE = 4096
+_COORDINATES = 16  # in one loop over the pairs
 _DIRECT = 4  # up to so many coordinates differences are as fast as the matrix product, and lose no digits
 
 
@@ -68,6 +69,18 @@ def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"], *, same: A
     rounding = (4.0 + 0.25 * x.shape[1] ** 0.5) * jnp.finfo(x.dtype).eps * norms
     zero = (squares <= rounding) | (same & diagonal)
     return jnp.where(zero, 0.0, squares)
+
+
+def squared_differences(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """‖x_i − y_j‖² to full relative precision at any distance, in some ten times the time of ``squared_distances``."""
+    step = min(_COORDINATES, x.shape[1])
+    x, y = (jnp.pad(a, [(0, 0), (0, -a.shape[1] % step)]).T.reshape(-1, step, a.shape[0]) for a in (x, y))
+
+    def add(total, part):
+        x, y = part
+        return functools.reduce(jnp.add, [(x[k, :, None] - y[k, None, :]) ** 2 for k in range(step)], total), None
+
+    return jax.lax.scan(add, jnp.zeros((x.shape[2], y.shape[2]), x.dtype), (x, y))[0]
 
 
 def _radial_values(kernel, left, right, same):

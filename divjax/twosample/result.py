@@ -36,12 +36,12 @@ def against_null(values: Float[Array, " num+1"], scale: Array | float = 0.0) -> 
 
 def subsets(key: Array, size: int, of: int, num: int, dtype: jnp.dtype) -> Float[Array, "of num"]:
     """``num`` columns of 0 and 1, each with ``size`` ones at places drawn uniformly without replacement."""
-    # Positive floats are ordered as their bits are; these are below 2.
-    bits = jax.random.bits(key, (num, of), jnp.uint32) >> 2
+    # Positive floats are ordered as their bits are; these are normal numbers below 2.
+    bits = (jax.random.bits(key, (num, of), jnp.uint32) >> 3) + jnp.uint32(1 << 29)
     ordered = jax.vmap(sort)(jax.lax.bitcast_convert_type(bits, jnp.float32))
     last = jax.lax.bitcast_convert_type(ordered[:, size - 1 : size], jnp.uint32)
     below, equal = bits < last, bits == last
-    # Of equal numbers at the edge, a chance of about of / 2³⁰, no more than are wanted.
+    # Of equal numbers at the edge, a chance of about of / 2²⁹, no more than are wanted.
     wanted = size - jnp.sum(below, axis=1, keepdims=True)
     return (below | (equal & (jnp.cumsum(equal, axis=1) <= wanted))).astype(dtype).T
 

@@ -32,6 +32,20 @@ def test_distances(k, offset, monkeypatch):
     np.testing.assert_allclose(own, tree(x, x, k, skip=1), rtol=2e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("d", [1, 2, 6])
+def test_distances_of_what_is_crowded(d):
+    """Thousands of points on a line, and groups a thousand times their width apart: |x|² + |y|² − 2 x·y has no digits.
+
+    Also where more points than there are candidates coincide.
+    """
+    far = np.repeat(np.eye(6, dtype=np.float32)[:, :d] * 1e3, 50, axis=0)
+    crowd = RNG.normal(size=(300, d)).astype(np.float32) * np.float32(0.1) + far
+    line = RNG.normal(size=(3000, 1)).astype(np.float32)
+    for x, k in ((crowd, 4), (np.repeat(crowd[::10], 30, axis=0), 40), (line, 4)):
+        own = neighbour_distances(x, x, k=k, skip_self=True)
+        np.testing.assert_allclose(own, tree(x, x, k, skip=1), rtol=1e-4, atol=1e-30)
+
+
 def by_hand(x, y, k):
     """log of (n − 1) ρ^d / (m ν^d)."""
     own, other = tree(x, x, k, skip=1)[:, -1], tree(x, y, k)[:, -1]
