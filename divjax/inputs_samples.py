@@ -154,7 +154,8 @@ def _content(path):
 
 def _read_npy(path):
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
     except (ValueError, OSError, EOFError, MemoryError, SyntaxError) as error:
         raise _unreadable(path, error) from None
     return _from_array(array, repr(path.name))
@@ -162,7 +163,7 @@ def _read_npy(path):
 
 def _read_npz(path, member):
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             names = archive.files
             if member is None and len(names) != 1:
                 raise ValueError(

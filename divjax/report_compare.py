@@ -56,12 +56,15 @@ def _tables(found):
     )
     yield (
         ("two-sample test", "statistic", "p-value", ""),
-        [(t.name, number(t.statistic), number(t.p_value), t.words) for t in found.tests],
+        [(t.name, number(t.statistic), p_value(t.p_value), t.words) for t in found.tests],
     )
     if found.checks:
         yield (
             ("check", "generated", "real", "p-value", ""),
-            [(CHECKS[c.name], percent(c.rate), percent(c.real_rate), number(c.p_value), c.words) for c in found.checks],
+            [
+                (CHECKS[c.name], percent(c.rate), percent(c.real_rate), p_value(c.p_value), c.words)
+                for c in found.checks
+            ],
         )
         yield (
             ("fidelity", "generated", "real", ""),
@@ -76,6 +79,10 @@ def number(value: float) -> str:
     if value == 0.0 or 1e-3 <= abs(value) < 1e4:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     return f"{value:.1e}"
+
+
+def p_value(value: float) -> str:
+    return "< 1e-6" if value < 1e-6 else number(value)
 
 
 def as_json(found: Comparison, settings: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 Real rows are blue, generated ones vermillion, in every figure; round and angular markers repeat it.
 """
 
-import math
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -81,8 +80,9 @@ def _who():
     ]
 
 
-def _histogram(ax, x, y, num=36):
+def _histogram(ax, x, y):
     low, high = _span(x, y)
+    num = int(np.clip(2.0 * min(len(x), len(y)) ** (1 / 3), 8, 40))
     edges = np.linspace(low, high, num + 1)
     for values, color, style in ((x, REAL, {"fill": True, "alpha": 0.3}), (y, GENERATED, {"lw": 1.5})):
         heights = np.histogram(values, edges)[0] / (len(values) * (edges[1] - edges[0]))
@@ -100,7 +100,7 @@ def marginals(found: Comparison) -> tuple[Figure, str]:
     levels = (np.arange(num) + 0.5) / num
     gaps = np.abs(np.quantile(e.real, levels, axis=0) - np.quantile(e.generated, levels, axis=0)).mean(axis=0)
     chosen = np.argsort(-gaps, kind="stable")[:LEAST_SIMILAR]
-    columns = min(3, len(chosen))
+    columns = min(3, -(-len(chosen) // (1 + (len(chosen) > 3))))
     rows = -(-len(chosen) // columns)
     figure = _figure(0.45 + 1.75 * rows)
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -139,7 +139,14 @@ def pairs(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure, s
         else:
             for z, color, marker in ((x, REAL, "o"), (y, GENERATED, "^")):
                 ax.scatter(
-                    z[:FEW, j], z[:FEW, i], s=7, c=color, marker=marker, alpha=0.4, linewidths=0, rasterized=True
+                    z[:FEW, j],
+                    z[:FEW, i],
+                    s=7 if len(x) > 500 else 14,
+                    c=color,
+                    marker=marker,
+                    alpha=0.4,
+                    linewidths=0,
+                    rasterized=True,
                 )
             ax.set(xlim=_span(x[:, j], y[:, j]), ylim=_span(x[:, i], y[:, i]))
         look.label(ax, x=_short(names[j], 26) if i == size - 1 else "", y=_short(names[i], 26) if j == 0 and i else "")
@@ -172,8 +179,7 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
     mesh = np.meshgrid(*(np.linspace(*span, 90) for span in spans))
     at = jnp.asarray(np.stack([m.ravel() for m in mesh], axis=1) / spread, jnp.float32)
     values = np.asarray(divergences.witness(a, b, at, kernel=kernel)).reshape(mesh[0].shape)
-    # Noise of two samples of one distribution is of this size: it is drawn pale.
-    top = max(float(np.abs(values).max()), 3.0 / math.sqrt(min(len(x), len(y))) * 0.25)
+    top = max(float(np.abs(values).max()), 3.0 * _noise(a, b, at, kernel), 1e-9)
     drawn = ax.contourf(*mesh, values, levels=np.linspace(-top, top, 26), cmap=DIFFERENCE)
     for z, color, marker in ((x, REAL, "o"), (y, GENERATED, "^")):
         ax.scatter(z[:300, 0], z[:300, 1], s=16, c=color, marker=marker, linewidths=0.5, edgecolors="white")
@@ -187,6 +193,14 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
         figure,
         f"{alt} over {names[0]} and {names[1]}: blue where there are more real rows, orange more generated ones.",
     )
+
+
+def _noise(a, b, at, kernel):
+    """How large the witness is between samples of one distribution: these two, mixed. No more than that is pale."""
+    pool, rng = jnp.concatenate([a, b]), np.random.default_rng(0)
+    mixed = (pool[rng.permutation(len(pool))] for _ in range(3))
+    sizes = [jnp.abs(divergences.witness(z[: len(a)], z[len(a) :], at[::4], kernel=kernel)).max() for z in mixed]
+    return float(np.median(sizes))
 
 
 def least_realistic(found: Comparison, image: tuple[int, ...] | None) -> tuple[Figure, str]:

@@ -181,7 +181,7 @@ def _finding(check):
     words, otherwise = FINDINGS[check.name]
     title = MEANS[check.name].replace("_", " ").capitalize()
     p = "< 1e-6" if check.p_value < 1e-6 else f"= {check.p_value:.2g}"
-    return f"{title}: {percent(check.rate)} {words} ({otherwise} {percent(check.real_rate)}; p {p})."
+    return f"{title}: {percent(check.rate)} {words} ({percent(check.real_rate)} {otherwise}; p {p})."
 
 
 def percent(rate: float) -> str:
