@@ -1,22 +1,21 @@
 """Kernel discrepancies of samples: value and gradient against the plain formula, geomloss, and a bound on memory.
 
 Run ``python benchmarks/samples_kernel.py``. Prints target and measurement side by side, writes
-``benchmarks/results/samples_kernel-<machine>.json`` and exits with 1 where a target is missed. Each round times
+``benchmarks/results/samples-kernel-<machine>.json`` and exits with 1 where a target is missed. Each round times
 everything once, in turn, so that a busy machine slows all alike; a ratio is the median over rounds of the ratio in the
 round. geomloss (on torch) is timed where it is installed. Memory is the peak of a fresh process above its inputs.
 """
 
 import argparse
-import json
 import math
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import common
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -87,19 +86,6 @@ def steps(x: jax.Array, y: jax.Array) -> dict:
     return {**run, "geomloss mmd2": other}
 
 
-def clock(run: dict, rounds: int) -> dict[str, np.ndarray]:
-    """Seconds of each, round by round."""
-    for step in run.values():
-        step()
-    seconds = {name: [] for name in run}
-    for _ in range(rounds):
-        for name, step in run.items():
-            start = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: np.asarray(values) for name, values in seconds.items()}
-
-
 def peak_growth(name: str, args: argparse.Namespace) -> tuple[float, float]:
     """In a fresh process: bytes of resident memory that value and gradient add to the inputs, and seconds."""
     x, y = inputs(args.large, args.dim)
@@ -125,56 +111,31 @@ def measured_elsewhere(args: argparse.Namespace, name: str) -> tuple[float, floa
 
 def report(args: argparse.Namespace) -> bool:
     x, y = inputs(args.size, args.dim)
-    seconds = clock(steps(x, y), args.rounds)
+    seconds = common.clock(steps(x, y), args.rounds)
     print(f"two samples [{args.size}, {args.dim}] float32, value and gradient, {args.rounds} rounds, seconds")
     for name, times in seconds.items():
         print(f"  {name:26s} smallest {times.min():8.3f}  median {np.median(times):8.3f}")
 
-    def ratio(slow, fast="mmd2"):
-        return float(np.median(seconds[slow] / seconds[fast]))
+    def faster(what, slow, target):
+        return common.Row(what, target, common.ratio(seconds, slow, "mmd2"), at_least=True)
 
-    rows = [("mmd2: times as fast as the plain formula", ">=", PLAIN_TARGET, ratio("plain mmd2"))]
+    rows = [faster("mmd2: times as fast as the plain formula", "plain mmd2", PLAIN_TARGET)]
     if "geomloss mmd2" in seconds:
-        rows.append(("mmd2: times as fast as geomloss", ">=", GEOMLOSS_TARGET, ratio("geomloss mmd2")))
+        rows.append(faster("mmd2: times as fast as geomloss", "geomloss mmd2", GEOMLOSS_TARGET))
     if Path("/proc/self/clear_refs").exists() and jax.default_backend() == "cpu":
         for name in ("mmd2", "energy"):
             grown, taken = measured_elsewhere(args, name)
             print(f"  {name} at n = {args.large}: {taken:.1f} s once")
-            rows.append((f"{name}: GiB above the inputs, n = {args.large}", "<=", 1.0, grown / MEMORY_TARGET))
-    met = [got >= target if sign == ">=" else got <= target for _, sign, target, got in rows]
-    for (label, sign, target, got), ok in zip(rows, met, strict=True):
-        print(f"  {label:48s} target {sign} {target:5.2f}   measured {got:6.3f}   {'ok' if ok else 'MISSED'}")
-    save(args, seconds, rows)
-    return all(met)
-
-
-def machine() -> dict[str, str | int]:
-    """What was computed on; neither host names nor versions."""
-    device = jax.devices()[0].device_kind
-    if jax.default_backend() == "cpu":
-        lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        device = names[0] if names else platform.machine()
-    return {"backend": jax.default_backend(), "device": device, "cores": os.cpu_count() or 1}
-
-
-def save(args: argparse.Namespace, seconds: dict, rows: list) -> None:
-    about = machine()
-    slug = "-".join(str(about["device"]).lower().split()) + (f"-{about['cores']}" * (about["backend"] == "cpu"))
-    folder = args.out or Path(__file__).parent / "results"
-    folder.mkdir(parents=True, exist_ok=True)
+            rows.append(common.Row(f"{name}: GiB above the inputs, n = {args.large}", 1.0, grown / MEMORY_TARGET))
     content = {
-        "machine": about,
         "shape": [args.size, args.dim],
         "large": args.large,
         "rounds": args.rounds,
         "smallest_seconds": {name: float(times.min()) for name, times in seconds.items()},
         "median_seconds": {name: float(np.median(times)) for name, times in seconds.items()},
-        "targets": [
-            {"what": what, "sign": sign, "target": target, "measured": got} for what, sign, target, got in rows
-        ],
     }
-    (folder / f"samples_kernel-{slug}.json").write_text(json.dumps(content, indent=1) + "\n")
+    common.save("samples-kernel", rows, content, args.out)
+    return common.show(rows)
 
 
 def main() -> int:

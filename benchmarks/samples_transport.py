@@ -8,18 +8,16 @@ installed, each with its own value checked against ours.
 """
 
 import argparse
-import json
 import os
 import sys
-import time
 import warnings
 from pathlib import Path
 
+import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from common import machine
 
 import divjax as dj
 
@@ -105,90 +103,57 @@ def imported(name):
     return sys.modules[name]
 
 
-def clock(run: dict, rounds: int) -> tuple[dict, dict]:
-    """Seconds of each, round by round; what each returned."""
-    values = {name: step() for name, step in run.items()}
-    seconds = {name: [] for name in run}
-    for _ in range(rounds):
-        for name, step in run.items():
-            start = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: np.asarray(each) for name, each in seconds.items()}, values
-
-
 def print_times(title, seconds):
     print(title)
     for name, times in seconds.items():
         print(f"  {name:28s} smallest {times.min() * 1e3:9.2f} ms   median {np.median(times) * 1e3:9.2f} ms")
 
 
-def at_most(rows, label, target, ratios):
-    rows.append((label, "<=", target, *ratios, ratios[0] <= target))
-
-
-def at_least(rows, label, target, ratios):
-    rows.append((label, ">=", target, *ratios, ratios[0] >= target))
-
-
-def ratios(above, below) -> tuple[float, float]:
-    return float(np.median(above / below)), float(above.min() / below.min())
-
-
-def judge_line(seconds, values) -> list:
+def judge_line(seconds, values) -> list[common.Row]:
     rows = []
     for name in ("wasserstein", "energy"):
-        at_most(rows, f"{name}: times numpy's two sorts", SORTS, ratios(seconds[name], seconds["two sorts by numpy"]))
+        sorts = common.ratio(seconds, name, "two sorts by numpy")
+        rows.append(common.Row(f"{name}: times numpy's two sorts", SORTS, sorts))
         for peer in (peer for peer in seconds if peer.startswith(f"{name} by")):
-            at_least(rows, f"{name}: faster than {peer[len(name) + 4:]}", PEERS_LINE,
-                     ratios(seconds[peer], seconds[name]))  # fmt: skip
-        exact = float(values[f"{name} by scipy"])
-        error = abs(float(values[name]) / exact - 1.0)
-        at_most(rows, f"{name}: relative error in float32", VALUE, (error, error))
+            ratio = common.ratio(seconds, peer, name)
+            rows.append(common.Row(f"{name}: faster than {peer[len(name) + 4 :]}", PEERS_LINE, ratio, at_least=True))
+        error = abs(float(values[name]) / float(values[f"{name} by scipy"]) - 1.0)
+        rows.append(common.Row(f"{name}: relative error in float32", VALUE, error))
     return rows
 
 
-def judge_sliced(seconds) -> list:
-    rows = []
-    for peer in (peer for peer in seconds if peer != "sliced"):
-        at_least(rows, f"sliced: faster than {peer[10:]}", PEERS_SLICED, ratios(seconds[peer], seconds["sliced"]))
-    return rows
+def judge_sliced(seconds) -> list[common.Row]:
+    return [
+        common.Row(
+            f"sliced: faster than {peer[10:]}", PEERS_SLICED, common.ratio(seconds, peer, "sliced"), at_least=True
+        )
+        for peer in seconds
+        if peer != "sliced"
+    ]
 
 
 def report(args: argparse.Namespace) -> bool:
-    seconds, values = clock(line(args.num), args.rounds)
+    run = line(args.num)
+    values = {name: step() for name, step in run.items()}
+    seconds = common.clock(run, args.rounds)
     print_times(f"On the line, n = {args.num}, {args.rounds} rounds", seconds)
     rows = judge_line(seconds, values)
     shape = [args.sliced_num, args.dim, args.directions]
-    more, values = clock(sliced(*shape), args.sliced_rounds)
+    run = sliced(*shape)
+    values = {name: round(float(step()[0]), 5) for name, step in run.items()}
+    more = common.clock(run, args.sliced_rounds)
     print_times(f"Sliced with gradient, [n, d, directions] = {shape}, {args.sliced_rounds} rounds", more)
-    print("  values, each of its own directions:", {name: round(float(value[0]), 5) for name, value in values.items()})
+    print("  values, each of its own directions:", values)
     rows += judge_sliced(more)
-    for label, sign, target, got, best, ok in rows:
-        verdict = "ok" if ok else "MISSED"
-        print(f"  {label:44s} target {sign} {target:<7g} median {got:<9.3g} of the smallest {best:<9.3g} {verdict}")
-    save(args, shape, seconds | more, rows)
-    return all(row[-1] for row in rows)
-
-
-def save(args: argparse.Namespace, shape: list, seconds: dict, rows: list) -> None:
-    about = machine()
-    slug = "-".join(str(about["device"]).lower().split()) + (f"-{about['cores']}" * (about["backend"] == "cpu"))
-    folder = args.out or Path(__file__).parent / "results"
-    folder.mkdir(parents=True, exist_ok=True)
     content = {
-        "machine": about,
         "line": args.num,
         "sliced": shape,
         "rounds": [args.rounds, args.sliced_rounds],
-        "smallest_seconds": {name: float(times.min()) for name, times in seconds.items()},
-        "median_seconds": {name: float(np.median(times)) for name, times in seconds.items()},
-        "targets": [
-            {"what": what, "sign": sign, "target": target, "median": got, "of_the_smallest": best}
-            for what, sign, target, got, best, _ in rows
-        ],
+        "smallest_seconds": {name: float(times.min()) for name, times in (seconds | more).items()},
+        "median_seconds": {name: float(np.median(times)) for name, times in (seconds | more).items()},
     }
-    (folder / f"samples-transport-{slug}.json").write_text(json.dumps(content, indent=1) + "\n")
+    common.save("samples-transport", rows, content, args.out)
+    return common.show(rows)
 
 
 def main() -> int:
