@@ -105,6 +105,7 @@ def test_dependent_draws(name):
     check_values(FEW, "mixture", design, exact, num=4 * NUM)
 
 
+@pytest.mark.slow
 def test_strata_are_seen_by_the_standard_error():
     """A mixture of far modes: draws by component have no noise between components, and the error must not have any."""
     apart = distrax.Normal(jnp.array([0.0, 20.0]), jnp.array([1.0, 1.0]))

@@ -117,7 +117,7 @@ def test_nothing_to_tell(name):
         assert test(KEY, x, x, num=99).p_value == 1.0
 
 
-@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("name", ["mmd", "energy", pytest.param("classifier", marks=pytest.mark.slow)])
 def test_two_points_each(name):
     """Of 2 + 2 points there are six labellings, three of them different: ties are equal though rounded differently."""
     x, y = np.array([[0.0, 0.1], [0.2, 0.0]], np.float32), np.array([[5.0, 5.1], [5.2, 5.0]], np.float32)
@@ -127,7 +127,7 @@ def test_two_points_each(name):
         assert result.p_value == pytest.approx(1 / 3, abs=5 * np.sqrt(2 / 9 / 600))
 
 
-@pytest.mark.parametrize("name", TESTS)
+@pytest.mark.parametrize("name", ["mmd", "energy", pytest.param("classifier", marks=pytest.mark.slow)])
 def test_shapes_dtypes_and_a_constant_column(name):
     test = TESTS[name]
     x, y = normal(20), normal(20) + np.float32(4.0)

@@ -127,6 +127,7 @@ def test_many_dimensions_against_the_closed_form():
         assert abs(z_scores(found, dj.exact.kl(p, q))) < 4.0
 
 
+@pytest.mark.slow
 def test_quasi_monte_carlo_converges_faster_than_the_root(x64):
     p, q, base = distrax.Normal(0.0, 1.0), distrax.Normal(0.5, 0.9), distrax.Normal(0.2, 1.5)
     truth = dj.jensen_shannon(*dj.quadrature(p, q))

@@ -181,7 +181,7 @@ def test_gradients(name, d):
     check_gradients(truth, grads, x, w, y, v, 3e-5)
 
 
-@pytest.mark.parametrize("d", [1, 2, 6])
+@pytest.mark.parametrize("d", [1, pytest.param(2, marks=pytest.mark.slow), 6])
 def test_gradients_of_energy(d):
     x, w, y, v = sample(9, 7, d)
     steps = together(lambda form: jax.grad(lambda p, q, h: form(p, q, kernels.rbf(h)), (0, 1, 2)))
@@ -189,7 +189,7 @@ def test_gradients_of_energy(d):
         check_gradients(numpy_form(form, "rbf"), grads, x, w, y, v, 3e-5)
 
 
-@pytest.mark.parametrize("d", [1, 7])
+@pytest.mark.parametrize("d", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_float64(d, x64):
     x, w, y, v = sample(9, 7, d)
     p, q = points(x, w, jnp.float64), points(y, v, jnp.float64)
@@ -216,6 +216,7 @@ def test_equal_samples_and_repeated_points(d):
         assert not any(np.any(grad) for grad in grads)
 
 
+@pytest.mark.slow
 def test_tied_points_pull_as_in_more_dimensions():
     """In one dimension the gradient at ties is that of the pairs, sign(0) = 0, whatever the order of the sort."""
     x, w, y, v = sample(40, 30, 1)
@@ -258,7 +259,7 @@ def test_degenerate_weights_give_no_nan_and_nan_is_not_hidden():
     assert all(np.isnan(value) for value, _ in broken.values())
 
 
-@pytest.mark.parametrize("d", [1, 7])
+@pytest.mark.parametrize("d", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_a_common_shift_costs_few_digits(d):
     x, w, y, v = sample(60, 45, d)
     x, y = (np.asarray(a + 100.0, np.float32).astype(float) for a in (x, y))
@@ -275,7 +276,7 @@ UNBIASED = {
 
 
 @pytest.mark.parametrize("name", UNBIASED)
-@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("d", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_unbiased_over_all_samples_of_a_small_population(name, d):
     """The mean over every possible sample of two (p) and three (q) points is the value between the populations."""
     of_p, of_q = RNG.randn(3, d).astype(np.float32), RNG.randn(2, d).astype(np.float32) + 1

@@ -21,7 +21,7 @@ def tree(x, y, k, skip=0):
     return cKDTree(y.astype(np.float64)).query(x.astype(np.float64), k + skip)[0].reshape(len(x), -1)[:, skip:]
 
 
-@pytest.mark.parametrize("k", [1, 5, 100])
+@pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.slow), 5, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("offset", [0.0, 300.0])
 def test_distances(k, offset, monkeypatch):
     """In blocks, the last not full; far from the origin too, where ‖x‖² − 2⟨x, y⟩ + ‖y‖² would lose its digits."""
@@ -52,7 +52,7 @@ def by_hand(x, y, k):
     return x.shape[1] * np.log(own / other) + np.log((len(x) - 1) / len(y))
 
 
-@pytest.mark.parametrize("k", [1, 4])
+@pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_formulas(k):
     ratio = by_hand(X, Y, k)
     assert float(dj.neighbour_kl(X, Y, k=k)) == pytest.approx(-ratio.mean(), rel=1e-5)

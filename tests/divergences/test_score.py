@@ -62,7 +62,7 @@ def both(p, s, kernel):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-@pytest.mark.parametrize("d", [1, 3, 7])
+@pytest.mark.parametrize("d", [1, pytest.param(3, marks=pytest.mark.slow), 7])
 def test_stein_values(name, d):
     kernel, profile = SMOOTH[name]
     x, s, w = sample(30, d)
@@ -94,7 +94,7 @@ def central_differences(f, a, step=1e-5):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-@pytest.mark.parametrize("d", [1, 6])
+@pytest.mark.parametrize("d", [pytest.param(1, marks=pytest.mark.slow), 6])
 def test_stein_gradients(name, d):
     kernel, profile = SMOOTH[name]
     x, s, w = sample(7, d)
