@@ -147,7 +147,17 @@ def test_second_derivatives(name, x64):
         np.testing.assert_allclose(computed, (above - below) / 2e-5, atol=1e-7 * scale)
 
 
-@pytest.mark.parametrize("name", ["kl", "jensen_shannon_0.1", "renyi_2", "f_divergence_kl", "gamma_0.5"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kl",
+        "jensen_shannon_0.1",
+        "renyi_2",
+        "f_divergence_kl",
+        "gamma_0.5",
+        pytest.param("chernoff", marks=pytest.mark.slow),
+    ],
+)
 def test_eager_and_mapped_agree(name):
     row, jitted = NODES[name], evaluated(name)[0]
     for at in (0, NAMES.index("q_zero"), NAMES.index("tail_of_p")):
