@@ -102,6 +102,17 @@ def logsumexp(x: Array) -> Float[Array, ""]:
     return jnp.where(infinite, jnp.inf, finite_sum)
 
 
+def log_mixture(log_p: Array, log_q: Array, weight: ArrayLike) -> Array:
+    """log(w p + (1−w) q), −inf where both are."""
+    weight = jnp.asarray(weight, log_p.dtype)
+    top = jnp.maximum(log_p, log_q)
+    top = jnp.where(top == -jnp.inf, 0.0, top)
+    total = weight * jnp.exp(log_p - top) + (1.0 - weight) * jnp.exp(log_q - top)
+    # Where the larger has no weight and the smaller underflows beside it, the mixture is the smaller.
+    alone = jnp.where(weight > 0.5, log_p, log_q)
+    return jnp.where(total > 0.0, top + jnp.log(jnp.where(total > 0.0, total, 1.0)), alone)
+
+
 def log_power(log_x: Array, order: ArrayLike) -> Array:
     """log x^order = order · log x, −inf for x = 0 whatever the order, with derivative 0 in the order there."""
     return jnp.where(log_x == -jnp.inf, -jnp.inf, order * finite(log_x))

@@ -76,16 +76,11 @@ def _weighed(p, q, gradient, x, parts, sources):
         x = jax.lax.stop_gradient(x)
     log_p, log_q = log_prob(p, x), log_prob(q, x)
     logs = [log_base(part, origin.log_w, x) for part, origin in zip(parts, sources, strict=True)]
-    log_r = logs[0] if len(logs) == 1 else _log_mean(*logs)
+    log_r = logs[0] if len(logs) == 1 else nu.log_mixture(*logs, 0.5)
     if gradient == "score":
         log_r = jax.lax.stop_gradient(log_r)
         log_p, log_q = (validity.with_fixed_ends(*pair, "gradient='score'") for pair in ((p, log_p), (q, log_q)))
     return log_p, log_q, -log_r
-
-
-def _log_mean(log_p, log_q):
-    top = jax.lax.stop_gradient(jnp.maximum(log_p, log_q))
-    return top + jnp.log(0.5 * (jnp.exp(log_p - top) + jnp.exp(log_q - top)))
 
 
 def _bases(p, q, base):

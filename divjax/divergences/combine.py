@@ -5,20 +5,10 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
+from divjax import numerics as nu
 from divjax import operands as op
 
 Divergence = Callable[..., Array]
-
-
-def _log_mixture(log_p, log_q, weight):
-    """log(w p + (1−w) q), −inf where both are."""
-    weight = jnp.asarray(weight, log_p.dtype)
-    top = jnp.maximum(log_p, log_q)
-    top = jnp.where(top == -jnp.inf, 0.0, top)
-    total = weight * jnp.exp(log_p - top) + (1.0 - weight) * jnp.exp(log_q - top)
-    # Where the larger has no weight and the smaller underflows beside it, the mixture is the smaller.
-    alone = jnp.where(weight > 0.5, log_p, log_q)
-    return jnp.where(total > 0.0, top + jnp.log(jnp.where(total > 0.0, total, 1.0)), alone)
 
 
 def _share(weight, part):
@@ -52,7 +42,7 @@ def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
 
     def skewed(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
         log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
-        return divergence(log_p, _log_mixture(log_p, log_q, weight), log_w, **params)
+        return divergence(log_p, nu.log_mixture(log_p, log_q, weight), log_w, **params)
 
     return skewed
 
@@ -63,7 +53,7 @@ def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
 
     def jensen_divergence(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
         log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
-        log_m = _log_mixture(log_p, log_q, weight)
+        log_m = nu.log_mixture(log_p, log_q, weight)
         p_part, q_part = divergence(log_p, log_m, log_w, **params), divergence(log_q, log_m, log_w, **params)
         return _share(weight, p_part) + _share(1.0 - weight, q_part)
 
