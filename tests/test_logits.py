@@ -233,3 +233,40 @@ def test_kl_and_jensen_shannon_to_many_digits():
     with jax.enable_x64(True):  # noqa: FBT003
         assert float(logits.kl(jnp.array(a), jnp.array(b))) == pytest.approx(float(kl), rel=1e-14)
         assert float(logits.jensen_shannon(jnp.array(a), jnp.array(b))) == pytest.approx(float(js), rel=1e-14)
+
+
+@pytest.mark.parametrize("apart", [0.01, 1.0, 6.0, 60.0])
+def test_jensen_shannon_keeps_its_digits_at_every_weight(apart):
+    """In float32, against the textbook formula in extended precision from the same rounded inputs."""
+    rng = np.random.default_rng(3)
+    a = (3 * rng.normal(size=(16, 37))).astype(np.float32)
+    b = (a + apart * rng.normal(size=a.shape)).astype(np.float32)
+    value_and_gradient = jax.jit(
+        jax.vmap(jax.value_and_grad(lambda b, a, w: logits.jensen_shannon(a, b, weight=w)), (0, 0, None))
+    )
+    exact_a, exact_b = a.astype(np.longdouble), b.astype(np.longdouble)
+    log_p = exact_a - np.log(np.exp(exact_a).sum(-1, keepdims=True))
+    log_q = exact_b - np.log(np.exp(exact_b).sum(-1, keepdims=True))
+    p, q = np.exp(log_p), np.exp(log_q)
+    # A logit is only known to its last bit.
+    tolerance = 2e-6 + np.finfo(np.float32).eps * np.abs(b).max()
+    for weight in np.float32([1e-6, 1e-3, 0.3, 0.5, 0.999, 1 - 2**-20]):
+        w = np.longdouble(weight)
+        log_m = np.log(w * p + (1 - w) * q)
+        slope = (1 - w) * q * (log_q - log_m)
+        value, gradient = map(np.asarray, value_and_gradient(b, a, weight))
+        np.testing.assert_allclose(value, (w * p * (log_p - log_m)).sum(-1) + slope.sum(-1), rtol=tolerance)
+        exact = slope - q * slope.sum(-1, keepdims=True)
+        np.testing.assert_allclose(gradient, exact, rtol=0, atol=tolerance * np.abs(exact).max())
+
+
+def test_jensen_shannon_halfway_has_a_program_of_its_own():
+    a, b = _pair((4, 37))
+    default, general = logits.jensen_shannon(a, b), logits.jensen_shannon(a, b, weight=jnp.float32(0.5))
+    np.testing.assert_allclose(default, general, rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.grad(lambda b: logits.jensen_shannon(a, b).sum())(b),
+        jax.grad(lambda b: logits.jensen_shannon(a, b, weight=jnp.float32(0.5)).sum())(b),
+        atol=1e-6,
+    )
+    assert logits.jensen_shannon(a, a).tolist() == [0.0] * 4

@@ -121,7 +121,9 @@ def jensen_shannon(
     w is ``weight``; ``weights`` are the label weights. Lin (1991); Agarwal et al. (2024) distil with it.
     """
     w = real(weight, "weight", accumulation_dtype(logits_p, logits_q), 0.0, 1.0)
-    return _measure(terms.JENSEN_SHANNON, logits_p, logits_q, temperature, mask, weights, block, w)
+    halfway = isinstance(weight, float) and weight == 0.5
+    params = () if halfway else (w,)
+    return _measure(terms.JENSEN_SHANNON, logits_p, logits_q, temperature, mask, weights, block, *params)
 
 
 def alpha_divergence(
