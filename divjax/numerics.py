@@ -8,6 +8,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 
@@ -156,3 +157,16 @@ def undifferentiable(x: Array, message: str) -> Float[Array, ""]:
 
     zero.defjvp(jvp, symbolic_zeros=True)
     return zero(x)
+
+
+def sort_few(x: Array) -> Array:
+    """``jnp.sort`` of a few dozen finite numbers [n] in n² elementwise steps, which a CPU vectorises, and vmap with it.
+
+    XLA's own sort takes 40 ns an entry there. What is not finite is not put in order.
+    """
+    if x.size > 64:
+        return jnp.sort(x)
+    place = np.arange(x.size)
+    before = (x < x[:, None]) | ((x == x[:, None]) & (place < place[:, None]))
+    rank = jnp.sum(before, axis=1, dtype=jnp.int32)
+    return jnp.sum(jnp.where(rank == place[:, None], x, 0.0), axis=1)

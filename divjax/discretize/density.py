@@ -13,6 +13,8 @@ from divjax.discretize.families import Profile, mixture_parts, profile
 
 tfd = tfp.distributions
 
+FAR = 1e9  # standard deviations beyond which a Gaussian's log-density stays at −5e17 in quadratures
+
 
 def log_prob(dist: Any, x: Array) -> Array:
     """log p(x), −inf outside a support on the line; elsewhere what the distribution says."""
@@ -51,25 +53,46 @@ def _step(end, sign, dtype):
     return jnp.where(end == 0.0, sign * tiny, jnp.nextafter(end, jnp.asarray(sign * jnp.inf, dtype)))
 
 
-def _of_components(dist, x):
-    """log p_k(x) of the components of a mixture, [..., k]; None for what is none, or one whose event is not handled."""
+def _of_components(dist, x, log_prob_of=lambda part, x: part.log_prob(x)):
+    """log p_k(x) of the components of a mixture, [k, ...]; None for what is none, or one whose event is not handled."""
     if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
-        return dist.components_distribution.log_prob(jnp.expand_dims(x, -1 - len(dist.event_shape)))
+        parts = dist.components_distribution
+        if _is_gaussian(dist):
+            # Components first and points last: with two components last, a CPU would take two numbers at a time.
+            loc, scale = jnp.broadcast_arrays(parts.loc, parts.scale)
+            return jax.vmap(lambda loc, scale: log_prob_of(type(parts)(loc, scale), x))(loc, scale)
+        return jnp.moveaxis(parts.log_prob(jnp.expand_dims(x, -1 - len(dist.event_shape))), -1, 0)
     if isinstance(dist, distrax.MixtureOfTwo | tfd.Mixture):
-        return jnp.stack([log_prob(part, x) for part in mixture_parts(dist)[1]], axis=-1)
+        return jnp.stack([log_prob(part, x) for part in mixture_parts(dist)[1]])
     return None
 
 
+def _held(dist, x):
+    """log p(x) of a Gaussian with x held where its square is finite, so that neither it nor a slope overflows."""
+    center, far = (jax.lax.stop_gradient(part) for part in (dist.loc, FAR * dist.scale))
+    return dist.log_prob(jnp.clip(x, center - far, center + far))
+
+
+def _is_gaussian(dist):
+    """Whether log p is finite on all of the line short of overflow: a Gaussian, or a mixture of some in a row."""
+    if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
+        parts = dist.components_distribution
+        return isinstance(parts, distrax.Normal | tfd.Normal) and len(parts.batch_shape) == 1
+    return isinstance(dist, distrax.Normal | tfd.Normal)
+
+
 def _linear(weights, parts):
-    """log Σ w_k p_k(x), linear in the weights, so that a weight 0 has a gradient."""
-    top = jax.lax.stop_gradient(jnp.max(jnp.where(weights > 0.0, parts, -jnp.inf), axis=-1, keepdims=True))
+    """log Σ w_k p_k(x), linear in the weights, so that a weight 0 has a gradient. parts: log p_k(x), [k, ...]."""
+    first = jnp.moveaxis(weights, -1, 0)
+    weights = first.reshape(first.shape[:1] + (1,) * (parts.ndim - first.ndim) + first.shape[1:])
+    top = jax.lax.stop_gradient(jnp.max(jnp.where(weights > 0.0, parts, -jnp.inf), axis=0))
     top = jnp.where(jnp.isfinite(top), top, 0.0)
     # A component that is −inf here is a constant: its derivative may not be finite.
     nowhere = jax.lax.stop_gradient(parts) == -jnp.inf
     density = jnp.where(nowhere, 0.0, nu.bounded_exp(jnp.where(nowhere, 0.0, parts - top)))
-    total = jnp.sum(weights * density, axis=-1)
+    total = jnp.sum(weights * density, axis=0)
     positive = total > 0.0
-    return jnp.where(positive, jnp.log(jnp.where(positive, total, 1.0)) + top[..., 0], -jnp.inf)
+    return jnp.where(positive, jnp.log(jnp.where(positive, total, 1.0)) + top, -jnp.inf)
 
 
 def given_weights(dist: Any) -> Array | None:
@@ -84,6 +107,16 @@ def _plain(dist, x):
     return dist.log_prob(x) if weights is None else _linear(weights, _of_components(dist, x))
 
 
+def _gaussian(dist, x):
+    if isinstance(dist, distrax.Normal | tfd.Normal):
+        return _held(dist, x)
+    parts, weights = _of_components(dist, x, _held), given_weights(dist)
+    if weights is not None:
+        return _linear(weights, parts)
+    log_weights = jax.nn.log_softmax(dist.mixture_distribution.logits)
+    return jax.nn.logsumexp(parts + log_weights.reshape((-1,) + (1,) * x.ndim), axis=0)
+
+
 def log_base(dist: Any, log_w: Array, x: Array) -> Array:
     """log_prob whose weights, exp(log_w) of a mixture's components, stand still: no draw moves with them.
 
@@ -95,5 +128,7 @@ def log_base(dist: Any, log_w: Array, x: Array) -> Array:
 
 def _underflown(dist, x, center):
     """log p(x), a constant where it is −inf: its derivative may be infinite there."""
+    if _is_gaussian(dist):
+        return _gaussian(dist, x)
     empty = jax.lax.stop_gradient(_plain(dist, x)) == -jnp.inf
     return jnp.where(empty, -jnp.inf, _plain(dist, jnp.where(empty, center, x)))

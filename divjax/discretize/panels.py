@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from divjax import numerics as nu
 from divjax.discretize.families import Profile, knots
 
 ORDER = 15  # nodes of a panel
@@ -83,7 +84,7 @@ def _append(*flags):
 
 def _sorted_knots(smooth, kinks, edges):
     if not edges.size and not kinks.size:
-        return jnp.sort(smooth), np.zeros(smooth.shape, bool)
+        return nu.sort_few(smooth), np.zeros(smooth.shape, bool)
     sharp = jnp.concatenate([edges, kinks])
     # A knot that only rounding keeps from a kink or an end is put there: nothing fits on a panel between the two.
     apart = jax.lax.stop_gradient(jnp.abs(smooth[:, None] - sharp))

@@ -1,0 +1,49 @@
+"""Log-densities of Gaussian mixtures, laid out for vector units, against scipy's; and the sort of few numbers."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special, stats
+from tensorflow_probability.substrates import jax as tfp
+
+from divjax import numerics
+from divjax.discretize.density import log_density
+from divjax.discretize.families import profile
+
+tfd = tfp.distributions
+LOC, SCALE, WEIGHTS = np.array([0.0, 3.0, -1.0]), np.array([1.0, 0.2, 4.0]), np.array([0.2, 0.5, 0.3])
+
+
+@pytest.mark.parametrize("given", ["probs", "logits"])
+@pytest.mark.parametrize(
+    ("mixture", "categorical", "normal"),
+    [(distrax.MixtureSameFamily, distrax.Categorical, distrax.Normal),
+     (tfd.MixtureSameFamily, tfd.Categorical, tfd.Normal)],
+)  # fmt: skip
+def test_mixtures_of_gaussians(mixture, categorical, normal, given):
+    w = WEIGHTS if given == "probs" else np.log(WEIGHTS) + 0.7
+
+    def at(x, scale):
+        dist = mixture(
+            categorical(**{given: jnp.asarray(w, jnp.float32)}), normal(jnp.asarray(LOC, jnp.float32), scale)
+        )
+        return log_density(dist, profile(dist), x)
+
+    x = np.linspace(-20.0, 20.0, 41).astype(np.float32)
+    exact = special.logsumexp(stats.norm.logpdf(x[:, None], LOC, SCALE) + np.log(WEIGHTS), axis=1)
+    np.testing.assert_allclose(at(x, jnp.asarray(SCALE, jnp.float32)), exact, rtol=3e-6)
+    # One scale for all components, and points with axes of their own.
+    exact = special.logsumexp(stats.norm.logpdf(x[:, None], LOC, 2.0) + np.log(WEIGHTS), axis=1)
+    np.testing.assert_allclose(at(x[:40].reshape(8, 5), jnp.float32(2.0)).ravel(), exact[:40], rtol=3e-6)
+    # So narrow that the slope in the scale would overflow, held: neither the value nor a slope is NaN.
+    slope = jax.grad(lambda scale: jnp.exp(at(jnp.float32([0.0, 16.0]), scale)).sum())(jnp.float32([1e-18, 1.0, 1.0]))
+    assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("size", [1, 33, 64, 65])
+def test_a_few_numbers_are_sorted(size):
+    x = np.random.default_rng(size).integers(-9, 9, size).astype(np.float32) / 4
+    np.testing.assert_array_equal(numerics.sort_few(x), np.sort(x))
+    np.testing.assert_array_equal(jax.vmap(numerics.sort_few)(np.stack([x, -x]))[1], np.sort(-x))
