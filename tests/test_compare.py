@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ET
 from contextlib import redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from sklearn.datasets import load_digits, load_iris
 
 from divjax import diagnostics, inputs_samples, report_compare
 from divjax.cli import main
+from divjax.plots import compare as plots_compare
 from divjax.studies import checks, compare, scaling
 
 
@@ -279,6 +281,17 @@ def test_nothing_is_overwritten(iris):
     refused(here("compare", *files, "--out", folder / "n", "--json", folder / "x.json"), "which exists")
     refused(here("compare", folder / "iris.csv", folder / "fit.csv", "--out", folder / "x.json"), "folder")
     assert (folder / "out" / "report.html").read_bytes() == before
+
+
+def test_least_realistic_rows_of_one_column_are_on_a_line():
+    x, far = np.arange(40.0)[:, None], np.linspace(0.0, 2.0, 40)
+    none = np.zeros(40, int)
+    e = compare.Evidence(x, x + 50.0, x, np.zeros(1), np.ones(1), far, none + 39, none > 0, none, x[:0])
+    figure, words = plots_compare.least_realistic(SimpleNamespace(evidence=e, columns=("height",)), None)
+    (ax,) = figure.axes
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["real", "nearest real", "generated"]
+    assert ax.get_xlabel() == "height"
+    assert "2.00 times" in words
 
 
 def test_names_in_a_file_are_not_markup(iris, tmp_path):
