@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from divjax.report import table
-from divjax.studies.compare import Comparison, percent
+from divjax.studies.compare import Comparison, Fidelity, paired, percent
 
 NAMES = {
     "mode_dropping": "mode dropping",
@@ -39,9 +39,7 @@ def verdict_words(found: Comparison) -> str:
 
 def text(found: Comparison, real: str, generated: str) -> str:
     """Everything that was found, as tables for a terminal."""
-    sections = [
-        f"{generated} ({found.rows[1]} rows) against {real} ({found.rows[0]} rows), {len(found.columns)} columns"
-    ]
+    sections = [f"{generated} ({found.rows[1]} rows) against {real} ({found.rows[0]} rows), {_columns(found)}"]
     for header, rows in _tables(found):
         sections.append(table(header, rows))
     sections.append("\n".join(found.notes))
@@ -49,10 +47,17 @@ def text(found: Comparison, real: str, generated: str) -> str:
     return "\n\n".join(sections)
 
 
+def _columns(found):
+    return f"{len(found.columns):,} column{'s' if len(found.columns) > 1 else ''}"
+
+
 def _tables(found):
     yield (
-        ("discrepancy", "value", "std. error", "two real halves", ""),
-        [(d.name, number(d.value), number(d.stderr), number(d.between_halves), d.words) for d in found.discrepancies],
+        ("discrepancy", "value", "std. error", "two real halves", "rows", ""),
+        [
+            (d.name, number(d.value), number(d.stderr), number(d.between_halves), paired(*d.rows), d.words)
+            for d in found.discrepancies
+        ],
     )
     yield (
         ("two-sample test", "statistic", "p-value", ""),
@@ -67,8 +72,8 @@ def _tables(found):
             ],
         )
         yield (
-            ("fidelity", "generated", "real", ""),
-            [(name, number(value), number(real), FIDELITY[name]) for name, (value, real) in found.fidelity.items()],
+            ("fidelity", "generated", "std. error", "real", "std. error", ""),
+            [(name, *map(number, values), FIDELITY[name]) for name, values in found.fidelity.items()],
         )
 
 
@@ -79,6 +84,11 @@ def number(value: float) -> str:
     if value == 0.0 or 1e-3 <= abs(value) < 1e4:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     return f"{value:.1e}"
+
+
+def with_error(value: float, stderr: float) -> str:
+    """A share or the like with its standard error, both to as many places."""
+    return f"{value:.3f} ± {stderr:.3f}" if math.isfinite(stderr) else number(value)
 
 
 def p_value(value: float) -> str:
@@ -98,7 +108,7 @@ def as_json(found: Comparison, settings: Mapping[str, Any]) -> str:
         "discrepancies": {d.name: _but_name(d) for d in found.discrepancies},
         "tests": {t.name: _but_name(t) for t in found.tests},
         "checks": {c.name: _but_name(c) for c in found.checks},
-        "fidelity": {name: {"generated": value, "real": real} for name, (value, real) in found.fidelity.items()},
+        "fidelity": {name: values._asdict() for name, values in found.fidelity.items()},
     }
     return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -130,15 +140,15 @@ def as_html(
         "digest": digest,
         "generated": html.escape(generated),
         "real": html.escape(real),
-        "rows": f"{found.rows[1]:,} generated rows, {found.rows[0]:,} real rows, {len(found.columns):,} columns",
+        "rows": f"{found.rows[1]:,} generated rows, {found.rows[0]:,} real rows, {_columns(found)}",
         "headline": html.escape(verdict_words(found)),
         "kind": kind,
         "reasons": "".join(f"<li>{html.escape(reason)}</li>" for reason in found.reasons),
-        "meters": "".join(_meter(name, *pair) for name, pair in found.fidelity.items()),
+        "meters": "".join(_meter(name, values) for name, values in found.fidelity.items()),
         "figures": "".join(_figure(title, *pair) for title, pair in figures.items()),
         "tables": "".join(_html_table(header, rows) for header, rows in _tables(found)),
         "notes": "".join(f"<li>{html.escape(note)}</li>" for note in found.notes),
-        "settings": html.escape(", ".join(f"{name} {value}" for name, value in settings.items())),
+        "settings": html.escape(_settings(settings)),
         "threshold": f"{found.threshold:.2g}",
     }
     for name, value in parts.items():
@@ -146,15 +156,22 @@ def as_html(
     return page
 
 
-def _meter(name, value, real):
+def _settings(settings):
+    """Those that say something: no flag that is off, no option that was not given."""
+    said = {name: value for name, value in settings.items() if value is not None and value is not False}
+    return ", ".join(name.replace("_", " ") + ("" if value is True else f" {value}") for name, value in said.items())
+
+
+def _meter(name: str, found: Fidelity) -> str:
     """A bar for the generated rows, and a tick where real rows are."""
-    length, tick = (100 * min(max(rate, 0.0), 1.0) for rate in (value, real))
+    length, tick = (100 * min(max(rate, 0.0), 1.0) for rate in (found.generated, found.real))
+    value, real = (with_error(*pair) for pair in ((found.generated, found.stderr), (found.real, found.real_stderr)))
     return (
-        f'<div class="meter"><div class="name">{name}<b>{number(value)}</b></div>'
-        f'<svg viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{name} {number(value)}, real rows '
-        f'{number(real)}"><rect class="track" width="100" height="8" rx="2"/><rect class="fill" height="8" rx="2" '
+        f'<div class="meter"><div class="name">{name}<b>{value}</b></div>'
+        f'<svg viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{name} {value}, real rows '
+        f'{real}"><rect class="track" width="100" height="8" rx="2"/><rect class="fill" height="8" rx="2" '
         f'width="{length:.1f}"/><rect class="tick" y="0" height="8" width="0.8" '
-        f'x="{min(99.2, tick):.1f}"/></svg><p>{FIDELITY[name]}; real rows {number(real)}</p></div>'
+        f'x="{min(99.2, tick):.1f}"/></svg><p>{FIDELITY[name]}; real rows {real}</p></div>'
     )
 
 

@@ -12,14 +12,16 @@ import xml.etree.ElementTree as ET
 from contextlib import redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.datasets import load_digits, load_iris
 
-from divjax import inputs_samples, report_compare
+from divjax import diagnostics, inputs_samples, report_compare
 from divjax.cli import main
+from divjax.plots import compare as plots_compare
 from divjax.studies import checks, compare, scaling
 
 
@@ -123,13 +125,58 @@ def test_copies_are_found_and_rows_of_the_same_distribution_are_not():
     check, copied, source = checks.copies(train, None, np.concatenate([train[40:70] + 1e-3, fresh[:200]]))
     np.testing.assert_array_equal(source[:30], np.arange(40, 70))
     assert copied[:30].all()
-    assert copied[30:].mean() < 0.1
+    assert copied[30:].mean() < 0.05
     assert check.p_value < 1e-6
     # Against themselves rows are compared with the others.
-    gaps = np.linalg.norm(train[:, None] - train[None], axis=2) + np.diag(np.full(300, np.inf))
-    first = gaps.argmin(axis=1)
-    spacing = [np.delete(gaps[t], i).min() for i, t in enumerate(first)]
-    assert check.real_rate == pytest.approx(np.mean(gaps.min(axis=1) < np.array(spacing) / 3))
+    assert check.real_rate == pytest.approx(3 / 300)
+
+
+def test_one_definition_of_copies_and_of_unrealistic_rows():
+    """What the command counts is what the diagnostics count."""
+    reference, held_out, generated = np.random.default_rng(1).normal(size=(3, 120, 2)).astype(np.float32)
+    generated = np.concatenate([1.5 * generated, reference[:10]])
+    unrealistic, far, far_real = checks.distance_to_data(reference, held_out, generated)
+    assert unrealistic.rate == pytest.approx(float(diagnostics.unrealistic_rate_of_samples(reference, generated)))
+    assert unrealistic.real_rate == pytest.approx(float(diagnostics.unrealistic_rate_of_samples(reference, held_out)))
+    assert (far.shape, far_real.shape) == ((130,), (120,))
+    memorised, copied, _ = checks.copies(reference, held_out, generated)
+    assert memorised.rate == pytest.approx(float(diagnostics.memorisation_rate(reference, generated)))
+    assert memorised.real_rate == pytest.approx(float(diagnostics.memorisation_rate(reference, held_out)))
+    assert copied[120:].all()
+
+
+@pytest.mark.slow
+def test_a_few_copies_are_found_and_one_column_has_no_more_than_its_share():
+    rng = np.random.default_rng(0)
+    train, fresh = rng.normal(size=(2, 500, 1)).astype(np.float32)
+    check, *_ = checks.copies(train, None, fresh)
+    assert check.rate < 0.03
+    check, *_ = checks.copies(train, None, np.concatenate([fresh[:475], train[:25]]))
+    assert check.p_value < 1e-3
+
+
+@pytest.mark.slow
+def test_spread_mass_is_not_dropped_mass():
+    """A Gaussian over the modes, and modes with more noise, are unrealistic; a dropped mode is one beside noise too."""
+    rng = np.random.default_rng(0)
+
+    def draw(noise, n=500, share=0.5):
+        return np.where(rng.random(n) < share, 0.0, 16.0)[:, None] + noise * rng.normal(size=(n, 1))
+
+    for generated in (8.0 + 8.06 * rng.normal(size=(500, 1)), draw(2.0), draw(3.0)):
+        assert compare.compare(0, draw(1.0), generated).verdict == ("unrealistic",)
+    assert compare.compare(0, draw(1.0), draw(2.0, share=1.0)).verdict == ("mode_dropping", "unrealistic")
+    assert compare.compare(0, draw(1.0), draw(1.0, share=0.9)).verdict == ("mode_dropping",)
+
+
+def test_rows_that_were_used_are_said():
+    def measured_on(*rows):
+        return [compare.Discrepancy("d", 0.0, 0.0, 0.0, rows, "")]
+
+    assert not compare._subsampling(400, 300, 400, measured_on(400, 300))
+    notes = " ".join(compare._subsampling(20000, 1000, 200_000, measured_on(5000, 1000)))
+    for words in ("2,000 × 1,000", "1,000 generated and 2,000 held-out", "100,000 of the 200,000 training rows"):
+        assert words in notes
 
 
 def test_images_are_told_from_tables():
@@ -186,6 +233,14 @@ def test_the_command_writes_text_json_and_a_page(iris):
     assert set(found["tests"]) == {"mmd", "energy", "classifier"}
     for entry in found["discrepancies"].values():
         assert entry["stderr"] >= 0.0
+        assert entry["rows"] == [150, 150]
+    for entry in found["fidelity"].values():
+        assert 0.0 < entry["stderr"] < 0.3
+        assert 0.0 < entry["real_stderr"] < 0.3
+    assert run.stdout.count("std. error") == 3
+    assert "Standard errors are of" in run.stdout
+    page = (folder / "out" / "report.html").read_text()
+    assert f"{found['fidelity']['recall']['generated']:.3f} ± {found['fidelity']['recall']['stderr']:.3f}" in page
     for name in found["discrepancies"]:
         assert name in run.stdout
     # The columns were put in the same order: marginals are those of the data, against scipy.
@@ -226,6 +281,17 @@ def test_nothing_is_overwritten(iris):
     refused(here("compare", *files, "--out", folder / "n", "--json", folder / "x.json"), "which exists")
     refused(here("compare", folder / "iris.csv", folder / "fit.csv", "--out", folder / "x.json"), "folder")
     assert (folder / "out" / "report.html").read_bytes() == before
+
+
+def test_least_realistic_rows_of_one_column_are_on_a_line():
+    x, far = np.arange(40.0)[:, None], np.linspace(0.0, 2.0, 40)
+    none = np.zeros(40, int)
+    e = compare.Evidence(x, x + 50.0, x, np.zeros(1), np.ones(1), far, none + 39, none > 0, none, x[:0])
+    figure, words = plots_compare.least_realistic(SimpleNamespace(evidence=e, columns=("height",)), None)
+    (ax,) = figure.axes
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["real", "nearest real", "generated"]
+    assert ax.get_xlabel() == "height"
+    assert "2.00 times" in words
 
 
 def test_names_in_a_file_are_not_markup(iris, tmp_path):

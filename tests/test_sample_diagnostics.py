@@ -162,7 +162,7 @@ def memorised_by_hand(train, generated, level):
     for i in range(len(train)):
         others = np.delete(np.arange(len(train)), i)
         left_out.append(ratio(own[i], others, lambda j, i=i: np.delete(own[j], i).min()))
-    bound = np.append(0.0, np.sort(left_out))[int(level * (len(train) + 1))]
+    bound = np.sort(left_out)[max(1, int(level * (len(train) + 1))) - 1]  # of few points the least one
     ratios = [ratio(row, np.arange(len(train)), lambda j: own[j].min()) for row in distances(generated, train)]
     return np.mean(np.array(ratios) <= bound * (1 + 1e-6))
 
@@ -175,6 +175,25 @@ def test_memorisation_against_every_pair(level, d):
     found = diagnostics.memorisation_rate(train, generated, level=level)
     assert float(found) == pytest.approx(memorised_by_hand(train, generated, level))
     assert diagnostics.memorisation_rate(train, train[::2], level=level) == 1.0
+    assert diagnostics.memorisation_rate(train, generated, level=0.0) == pytest.approx(40 / 160)  # exact ones alone
+
+
+def test_distances_are_what_the_rates_count():
+    """At most 1 within, above 1 outside; ``num`` training points give the unit of all."""
+    train, fresh = normal(90, 3), normal(70, 3)
+    far = np.asarray(diagnostics.distance_to_data(train, fresh, level=0.9, num=4))
+    bound = np.sort(radii(train, 4))[int(np.ceil(0.9 * 91)) - 1]
+    np.testing.assert_allclose(far, np.sort(distances(fresh, train), axis=1)[:, 3] / bound, rtol=1e-5)
+    copies = diagnostics.copy_distances(train, fresh, level=0.1)
+    assert copies.train.shape == (90,)
+    assert float(np.mean(np.asarray(copies.train) <= 1.0)) == pytest.approx(9 / 90)
+    assert np.mean(np.asarray(copies.generated) <= 1.0) == diagnostics.memorisation_rate(train, fresh, level=0.1)
+    some = diagnostics.copy_distances(train, fresh, level=0.1, num=30)
+    assert some.train.shape == (30,)
+    ratio = np.asarray(some.generated / copies.generated)
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)  # the same but for the unit
+    with pytest.raises(ValueError, match="num >= 1"):
+        diagnostics.copy_distances(train, fresh, num=0)
 
 
 @pytest.mark.parametrize("d", [2, 8])

@@ -115,37 +115,65 @@ def _modes_captured(generated, modes, scale, sigmas, share):
     return ModesCaptured(jnp.sum(captured), jnp.mean(close.astype(generated.dtype)))
 
 
+class CopyDistances(NamedTuple):
+    """How close points are to a training point, in units of what is close for a fresh one: at most 1 is a copy."""
+
+    generated: Float[Array, " m"]
+    train: Float[Array, " c"]  # training points, each left out in turn
+
+
 def memorisation_rate(train: Float[Array, "n d"], generated: Float[Array, "m d"], *, level: float = 0.01) -> Rate:
-    """The share of the generated that are closer to a training point than fresh draws would be, about ``level`` for
-    those.
+    """The share of the generated that are copies of a training point, or nearly: about ``level`` for fresh draws.
+
+    Copies are what ``copy_distances`` finds within 1. n ≥ 3.
+    """
+    distance = copy_distances(train, generated, level=level).generated
+    return jnp.mean(distance <= 1.0, dtype=distance.dtype)
+
+
+def copy_distances(
+    train: Float[Array, "n d"], generated: Float[Array, "m d"], *, level: float = 0.01, num: int | None = None
+) -> CopyDistances:
+    """How close each of the generated is to a training point, for a fresh draw at most 1 with probability ``level``.
 
     For a point y, the nearest training point x and the distance r(x) from x to the nearest other training point it is
-    the ratio ‖y − x‖ / r(x) that counts: it is small for a copy, wherever the data are dense or thin. The bound is the
-    ``level`` quantile of the ratios of the training points themselves, each left out in turn. Exact copies have ratio
-    0 and always count. Where more than ``level`` of the training points are duplicates themselves, only exact copies
-    count, of which a fresh sample then has as many. n ≥ 3.
+    the ratio ‖y − x‖ / r(x) that counts: it is small for a copy, wherever the data are dense or thin. The unit is the
+    ``level`` quantile of the ratios of the training points themselves, each left out in turn. Of fewer than 1 / level
+    of them it is the least one, and the probability about 1 / n. Exact copies have ratio 0 and always count. Where more
+    than ``level`` of the training points are duplicates themselves, only exact copies count, of which a fresh sample
+    then has as many. num: so many training points give the unit, the first ones, which saves time if they are in random
+    order. n ≥ 3.
     """
     op.parameter(level, "level", 0.0, 1.0)
-    return _memorisation_rate(*two_unweighted(train, generated, names=("train", "generated"), least=1), float(level))
+    train, generated = two_unweighted(train, generated, names=("train", "generated"), least=1)
+    if train.shape[0] < 3:
+        raise ValueError(f"Expected at least 3 training points; got {train.shape[0]}.")
+    num = train.shape[0] if num is None else min(num, train.shape[0])
+    if num < 1:
+        raise ValueError(f"Expected num >= 1 training points; got {num}.")
+    return _copy_distances(train, generated, float(level), num)
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _memorisation_rate(train, generated, level):
-    n = train.shape[0]
-    if n < 3:
-        raise ValueError(f"Expected at least 3 training points; got {n}.")
-    index = nearest(train, train, k=2, skip_self=True)
-    own, first = neighbour_distances(train, train, k=2, skip_self=True), index[:, 0]
-    # The nearest of the nearest, unless that is the point left out itself.
-    other = jnp.where(index[first, 0] == jnp.arange(n), own[first, 1], own[first, 0])
-    bound = _order_statistic(_closeness(own[:, 0], other), math.floor(level * (n + 1)))
-    nearby = nearest(generated, train, k=1)[:, 0]
-    distance = nu.safe_sqrt(jnp.sum((generated - train[nearby]) ** 2, axis=1))
-    return jnp.mean(reached(_closeness(distance, own[nearby, 0]), bound).astype(train.dtype))
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _copy_distances(train, generated, level, num):
+    chosen = jnp.arange(num)
+    near = nearest(train[:num], train, k=2)
+    # The nearest but itself. Neither is itself where two others equal it, and then either has distance 0.
+    first = jnp.where(near[:, 0] == chosen, near[:, 1], near[:, 0])
+    left_out = _copy_ratio(train[:num], train, first, chosen)
+    rank = max(1, math.floor(level * (num + 1))) if level > 0.0 else 0
+    bound = _order_statistic(left_out, rank)
+    ratio = _copy_ratio(generated, train, nearest(generated, train, k=1)[:, 0], -1)
+    return CopyDistances(_relative(ratio, bound), _relative(left_out, bound))
 
 
-def _closeness(distance, spacing):
-    """distance / spacing, 0 for a copy and inf where only the spacing is 0."""
+def _copy_ratio(points, train, index, besides):
+    """Distance to the training point of this index over that one's to the nearest other, ``besides`` left out."""
+    around = nearest(train[index], train, k=3)
+    left_out = (around == index[:, None]) | (around == jnp.reshape(besides, (-1, 1)))
+    squares = jnp.sum((train[around] - train[index][:, None, :]) ** 2, axis=2)
+    spacing = nu.safe_sqrt(jnp.min(jnp.where(left_out, jnp.inf, squares), axis=1))
+    distance = nu.safe_sqrt(jnp.sum((points - train[index]) ** 2, axis=1))
     copy = distance == 0.0
     return jnp.where(copy, 0.0, distance / jnp.where(copy, 1.0, spacing))
 
@@ -155,20 +183,37 @@ def unrealistic_rate_of_samples(
 ) -> Rate:
     """The share of the generated outside the region that holds ``level`` of the real: about 1 − level for fresh draws.
 
-    The region is where the distance to the ``num``-th nearest real point, a falling function of the density, is at most
-    the ``level`` quantile of those of the real points, each to the others. It is ``unrealistic_rate`` with a density
-    estimated by neighbours. Of fewer than 1 / (1 − level) real points the bound is the largest distance among them, and
-    the rate about 1 / n. n > num.
+    The region is where ``distance_to_data`` is at most 1. It is ``unrealistic_rate`` with a density estimated by
+    neighbours. n > num.
+    """
+    distance = distance_to_data(real, generated, level=level, num=num)
+    return jnp.mean(distance > 1.0, dtype=distance.dtype)
+
+
+def distance_to_data(
+    real: Float[Array, "n d"], generated: Float[Array, "m d"], *, level: float = 0.99, num: int = 5
+) -> Float[Array, " m"]:
+    """How far each of the generated is from the real: for a fresh draw above 1 with probability about 1 − level.
+
+    The distance to the ``num``-th nearest real point, a falling function of the density, in units of the ``level``
+    quantile of those of the real points, each to the others. Of fewer than 1 / (1 − level) real points the unit is the
+    largest distance among them, and the probability about 1 / n. n > num.
     """
     op.parameter(level, "level", 0.0, 1.0)
-    return _unrealistic_rate(*_both(real, generated, num, 0), float(level), num)
+    return _distance_to_data(*_both(real, generated, num, 0), float(level), num)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _unrealistic_rate(real, generated, level, num):
+def _distance_to_data(real, generated, level, num):
     n = real.shape[0]
     bound = _order_statistic(_radii(real, num), min(n, math.ceil(level * (n + 1))))
-    return jnp.mean(~reached(neighbour_distances(generated, real, k=num)[:, -1], bound), dtype=real.dtype)
+    return _relative(neighbour_distances(generated, real, k=num)[:, -1], bound)
+
+
+def _relative(value, bound):
+    """value / bound, at most 1 where the bound is reached up to rounding: 0 and inf for a bound of 0."""
+    ratio = jnp.where(value == 0.0, 0.0, value / jnp.where(value == 0.0, 1.0, bound))
+    return jnp.where(reached(value, bound), jnp.minimum(ratio, 1.0), ratio)
 
 
 def _order_statistic(values, rank):

@@ -229,6 +229,8 @@ def _beside(found, pair, captions, image, names, what):
     e = found.evidence
     if image:
         return _image_rows([_pixels(e, rows, image) for rows in pair], names, captions, what)
+    if e.real.shape[1] == 1:
+        return _on_the_line(found, pair, names)
     num = min(len(captions), 6)
     columns = min(3, num)
     figure = _figure(0.5 + 1.7 * -(-num // columns))
@@ -249,6 +251,23 @@ def _beside(found, pair, captions, image, names, what):
     look.label(panels[0, 0], y="standard deviations")
     look.legend(figure, [(Line2D([], [], color=GENERATED, ls="--"), names[0]), (Line2D([], [], color=REAL), names[1])],
                 columns=2)  # fmt: skip
+    return figure
+
+
+def _on_the_line(found, pair, names):
+    """Rows of one column: all the real ones as a rug, the chosen pairs above it, in the file's units."""
+    e = found.evidence
+    figure = _figure(1.9)
+    ax = look.axes(figure.subplots())
+    real, generated, other = (z[:, 0] * e.scale[0] + e.center[0] for z in (e.real[:FEW], *pair))
+    ax.plot(real, np.zeros(len(real)), "|", color=REAL, alpha=0.35, ms=14)
+    ax.plot(other, np.full(len(other), 0.5), "o", color=REAL, ms=6)
+    ax.plot(generated, np.ones(len(generated)), "^", color=GENERATED, ms=6)
+    for pair_of in zip(generated, other, strict=True):
+        ax.plot(pair_of, (1.0, 0.5), color=look.FAINT, lw=1, zorder=0)
+    ax.set_yticks([0.0, 0.5, 1.0], ["real", names[1], names[0]])
+    ax.set_ylim(-0.4, 1.3)
+    look.label(ax, x=_short(found.columns[0]))
     return figure
 
 

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from divjax import diagnostics
 from divjax.divergences.neighbours import nearest
 
-LEVEL = 0.99  # of the real rows are taken to be where the data are
-CLOSE = 1.0 / 3.0  # a copy is nearer to a row than a third of that row's distance to the next
+LEVEL = 0.99  # of the real rows are taken to be where the data are, and to be no copies of others
+HALF, TENTH = 0.5, 0.1  # of its share: what a part of the data gets at least, unless it is missing
 CELLS = 20
 ROWS = 2000  # at most, of each part
 TRAIN_ROWS = 100_000
@@ -55,51 +56,42 @@ def _log_choose(n, k):
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
-def distance_to_data(reference: np.ndarray, held_out: np.ndarray, generated: np.ndarray) -> tuple[Check, np.ndarray]:
-    """``unrealistic``: rows farther from every reference row than 99 % of the reference rows are from each other.
+def distance_to_data(
+    reference: np.ndarray, held_out: np.ndarray, generated: np.ndarray
+) -> tuple[Check, np.ndarray, np.ndarray]:
+    """``unrealistic``: rows farther from the data than 99 % of the reference rows, ``diagnostics.distance_to_data``.
 
-    Also every generated row's distance in units of that one: above 1 it is unrealistic.
+    Also that distance of every generated and of every held-out row: above 1 it is unrealistic.
     """
-    own, _ = distances(reference, reference, skip_self=True)
-    edge = max(float(np.quantile(own, LEVEL)), np.finfo(np.float32).tiny)
-    far, far_real = (distances(x, reference)[0][:, 0] / edge for x in (generated, held_out))
-    hits, real_hits = int(np.sum(far > 1.0)), int(np.sum(far_real > 1.0))
-    p_value = fisher(hits, len(far), real_hits, len(far_real))
-    words = f"farther from the data than {100 * LEVEL:g} % of the real rows are from each other"
-    return Check("unrealistic", hits / len(far), real_hits / len(far_real), p_value, words), far
+    both = jnp.asarray(np.concatenate([generated, held_out]))
+    far = np.asarray(diagnostics.distance_to_data(jnp.asarray(reference), both, level=LEVEL))
+    far, far_real = far[: len(generated)], far[len(generated) :]
+    words = f"farther from the fifth nearest real row than {100 * LEVEL:g} % of the real rows are from theirs"
+    return _compared("unrealistic", far > 1.0, far_real > 1.0, words), far, far_real
 
 
 def copies(train: np.ndarray, real: np.ndarray | None, generated: np.ndarray) -> tuple[Check, np.ndarray, np.ndarray]:
-    """``memorised``: rows nearer to a training row than a third of its distance to the next one.
+    """``memorised``: rows that are as close to a training row as 1 % of those are to another, or copies of it.
 
-    real: rows that the generator was not trained on; None where ``train`` are the real rows themselves, each of which
-    is then compared with the others. Also which generated rows are copies, and of which training rows.
+    How close is what ``diagnostics.copy_distances`` says. real: rows that the generator was not trained on; None where
+    ``train`` are the real rows themselves, each of which is then compared with the others: 1 % of them are that close
+    to another by definition. Also which generated rows are copies, and of which training rows. Rows in random order.
     """
-    copied, source = _copied(train, *distances(generated, train, k=2))
-    if real is None:
-        # Each against the others: the first three, of which one is itself or an equal row.
-        chosen = train[:ROWS]
-        gaps, index = distances(chosen, train, k=min(3, len(train)))
-        others = index != np.arange(len(chosen))[:, None]
-        keep = np.argsort(~others, axis=1, kind="stable")[:, :2]
-        kept = [np.take_along_axis(a, keep, axis=1) for a in (gaps, index)]
-        copied_real, _ = _copied(train, *kept, self_index=np.arange(len(chosen)))
-    else:
-        copied_real, _ = _copied(train, *distances(real, train, k=2))
-    p_value = fisher(int(copied.sum()), len(copied), int(copied_real.sum()), len(copied_real))
-    words = "nearer to a training row than a third of its distance to the next training row"
-    return Check("memorised", float(copied.mean()), float(copied_real.mean()), p_value, words), copied, source
+    rows = generated if real is None else np.concatenate([generated, real])
+    train = jnp.asarray(train)
+    ratio, own = map(np.asarray, diagnostics.copy_distances(train, jnp.asarray(rows), level=1.0 - LEVEL, num=ROWS))
+    copied = ratio[: len(generated)] <= 1.0
+    copied_real = (own if real is None else ratio[len(generated) :]) <= 1.0
+    source = np.asarray(_nearest(jnp.asarray(generated), train, k=1))[:, 0]
+    words = (f"closer to a training row, next to how far the next one is, than {100 * LEVEL:g} % of the training rows "
+             "are to another")  # fmt: skip
+    return _compared("memorised", copied, copied_real, words), copied, source
 
 
-def _copied(train, gaps, index, self_index=None):
-    """d(x, t) < d(t, t') / 3 with t the nearest training row and t' the nearest to it of those that are not x."""
-    found = index[:, 0]
-    between, others = distances(train[found], train, k=min(3, len(train)))
-    taken = others == found[:, None]
-    if self_index is not None:
-        taken |= others == self_index[:, None]
-    spacing = np.min(np.where(taken, np.inf, between), axis=1)
-    return (gaps[:, 0] < CLOSE * spacing) & np.isfinite(spacing), found
+def _compared(name, found, found_real, words):
+    """A check of the share of generated rows against that of real ones: Fisher's exact test."""
+    p_value = fisher(int(found.sum()), len(found), int(found_real.sum()), len(found_real))
+    return Check(name, float(found.mean()), float(found_real.mean()), p_value, words)
 
 
 def covered(
@@ -129,13 +121,15 @@ def covered(
 
 
 def missing_mass(
-    reference: np.ndarray, held_out: np.ndarray, generated: np.ndarray, rng: np.random.Generator, num: int
-) -> tuple[Check, np.ndarray, np.ndarray]:
+    reference: np.ndarray, held_out: np.ndarray, generated: np.ndarray, rng: np.random.Generator, num: int,
+    *, part: float = HALF,
+) -> tuple[Check, np.ndarray]:  # fmt: skip
     """``missing``: the part of the real rows in cells where fewer than half as many generated rows are as should be.
 
-    Cells are those of k-means on the reference rows. Σ (share of held-out rows − 2 × share of generated rows)₊ over the
-    cells, and its p-value by relabelling held-out and generated rows. Also each cell's two shares, [cells, 2], and the
-    cell of every held-out row. Cells reach to infinity, so that a blurred mode is not a missing one.
+    Cells are those of k-means on the reference rows. Σ (share of held-out rows − share of generated rows / part)₊ over
+    the cells, and its p-value by relabelling held-out and generated rows. Also which held-out rows are in such cells.
+    Cells reach to infinity, so that a blurred mode is not a missing one. part: 1/2, or 1/10, which ``compare`` takes
+    among realistic rows: blur thins out the middle of a mode, but leaves more than that of it.
     """
     centers = k_means(rng, reference, min(CELLS, max(2, min(len(reference), len(generated)) // 20)))
     at_real, at_generated = (np.argmin(_squares(x, centers), axis=1) for x in (held_out, generated))
@@ -146,11 +140,12 @@ def missing_mass(
         rng.multivariate_hypergeometric(pooled, real_num, size=num, method="marginals"),
     ])  # fmt: skip
     shares = real_counts / real_num, (pooled - real_counts) / len(at_generated)
-    missing = np.sum(np.maximum(shares[0] - 2.0 * shares[1], 0.0), axis=1)
+    missing = np.sum(np.maximum(shares[0] - shares[1] / part, 0.0), axis=1)
     p_value = float(np.mean(missing >= missing[0] - 1e-9))
-    words = "share of the real rows in parts of the data that get less than half of their share of generated rows"
+    how = ("half", "generated") if part == HALF else ("a tenth", "realistic generated")
+    words = "parts of the data with less than {} of their share of {} rows".format(*how)
     check = Check("missing", float(missing[0]), float(missing[1:].mean()), p_value, words)
-    return check, np.stack([shares[0][0], shares[1][0]], axis=1), at_real
+    return check, (shares[1][0] < part * shares[0][0])[at_real]
 
 
 def k_means(rng: np.random.Generator, x: np.ndarray, num: int, steps: int = 30) -> np.ndarray:

@@ -25,7 +25,7 @@ class Discrepancy(NamedTuple):
     value: float
     stderr: float
     between_halves: float
-    rows: int  # of either sample that it was measured on, at most
+    rows: tuple[int, int]  # real and generated, that it was measured on
     words: str
 
 
@@ -117,7 +117,7 @@ def measure(
         left = np.array([_number(function, _without(x, j), _without(y, j)) for j in range(GROUPS)])
         stderr = float(np.sqrt((GROUPS - 1) * np.mean((left - left.mean()) ** 2)))
     between = _number(function, *(jnp.asarray(half[: how.rows]) for half in halves(real)))
-    return Discrepancy(name, value, stderr, between, min(how.rows, max(len(x), len(y))), how.words)
+    return Discrepancy(name, value, stderr, between, (len(x), len(y)), how.words)
 
 
 def _without(x, group):
