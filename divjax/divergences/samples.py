@@ -32,8 +32,7 @@ def weighted(sample: Sample, name: str = "p", least: int = 1) -> tuple[Float[Arr
             "Use Points(x[n, d], log_w[n])."
         )
     log_w = jnp.broadcast_to(log_w, x.shape[:1])
-    w = jnp.exp(log_w - nu.finite(nu.logsumexp(log_w)))
-    return jnp.where(log_w[:, None] == -jnp.inf, 0.0, x), w
+    return jnp.where(log_w[:, None] == -jnp.inf, 0.0, x), nu.softmax(log_w)
 
 
 def two_weighted(p: Sample, q: Sample, least: int = 1):
