@@ -2,7 +2,8 @@
 
 Samples are arrays [n, d] (or [n]); every point counts the same. Distances are Euclidean, in whatever space the points
 are given, and are found block by block. Ties count as inside: of a set that is compared with itself nothing is outside,
-duplicates and constant sets included. ``divjax.diagnostics.errors`` has standard errors.
+duplicates and constant sets included. A NaN in either sample makes every rate NaN. ``divjax.diagnostics.errors`` has
+standard errors.
 """
 
 import functools
@@ -17,7 +18,7 @@ from divjax import numerics as nu
 from divjax import operands as op
 from divjax.diagnostics.balls import reached, within
 from divjax.divergences.neighbours import nearest, neighbour_distances
-from divjax.divergences.samples import two_unweighted
+from divjax.divergences.samples import broken, two_unweighted
 
 Rate = Float[Array, ""]
 
@@ -58,7 +59,7 @@ def precision_recall(real: Float[Array, "n d"], generated: Float[Array, "m d"], 
 def _precision_recall(real, generated, num):
     precision = within(generated, real, _radii(real, num)) > 0
     recall = within(real, generated, _radii(generated, num)) > 0
-    return PrecisionRecall(*(jnp.mean(inside.astype(real.dtype)) for inside in (precision, recall)))
+    return PrecisionRecall(*(_share(inside, real, generated) for inside in (precision, recall)))
 
 
 def density_coverage(real: Float[Array, "n d"], generated: Float[Array, "m d"], *, num: int = 5) -> DensityCoverage:
@@ -77,7 +78,7 @@ def _density_coverage(real, generated, num):
     radii = _radii(real, num)
     counts = within(generated, real, radii)
     covered = reached(neighbour_distances(real, generated, k=1)[:, 0], radii)
-    return DensityCoverage(jnp.mean(counts.astype(real.dtype)) / num, jnp.mean(covered.astype(real.dtype)))
+    return DensityCoverage(_share(counts, real, generated) / num, _share(covered, real, generated))
 
 
 def modes_captured(
@@ -112,7 +113,7 @@ def _modes_captured(generated, modes, scale, sigmas, share):
     close = reached(distance, sigmas * scale[index])
     counts = jnp.zeros(modes.shape[0], jnp.int32).at[index].add(close)
     captured = counts >= jnp.maximum(1.0, share * generated.shape[0])
-    return ModesCaptured(jnp.sum(captured), jnp.mean(close.astype(generated.dtype)))
+    return ModesCaptured(jnp.sum(captured), _share(close, generated, modes))
 
 
 def memorisation_rate(train: Float[Array, "n d"], generated: Float[Array, "m d"], *, level: float = 0.01) -> Rate:
@@ -141,7 +142,7 @@ def _memorisation_rate(train, generated, level):
     bound = _order_statistic(_closeness(own[:, 0], other), math.floor(level * (n + 1)))
     nearby = nearest(generated, train, k=1)[:, 0]
     distance = nu.safe_sqrt(jnp.sum((generated - train[nearby]) ** 2, axis=1))
-    return jnp.mean(reached(_closeness(distance, own[nearby, 0]), bound).astype(train.dtype))
+    return _share(reached(_closeness(distance, own[nearby, 0]), bound), train, generated)
 
 
 def _closeness(distance, spacing):
@@ -168,7 +169,12 @@ def unrealistic_rate_of_samples(
 def _unrealistic_rate(real, generated, level, num):
     n = real.shape[0]
     bound = _order_statistic(_radii(real, num), min(n, math.ceil(level * (n + 1))))
-    return jnp.mean(~reached(neighbour_distances(generated, real, k=num)[:, -1], bound), dtype=real.dtype)
+    return _share(~reached(neighbour_distances(generated, real, k=num)[:, -1], bound), real, generated)
+
+
+def _share(counts, *samples):
+    """The mean, NaN where a sample has one: of comparisons it would only be false."""
+    return jnp.mean(counts, dtype=samples[0].dtype) + broken(*samples)
 
 
 def _order_statistic(values, rank):
