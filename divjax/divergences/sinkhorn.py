@@ -26,9 +26,9 @@ def sinkhorn_divergence(
 
     x, y: samples [n, d] or ``Points``. epsilon: the weight of the entropy, in the units of the cost; by default 5 %
     of the weighted standard deviation of the costs, without a gradient. cost: an ``ott.geometry.costs.CostFn``, by
-    default ‖x − y‖². Iterates until the marginals are met within ``threshold`` in l1; see ``sinkhorn_divergence_solve`` for
-    whether they were. Gradients in points and weights by the envelope theorem, once: as exact as the potentials.
-    Memory n m. Raises ValueError for unequal dimensions.
+    default ‖x − y‖². Iterates until the marginals are met within ``threshold`` in l1; whether they were is in
+    ``sinkhorn_divergence_solve``. Gradients in points and weights by the envelope theorem, once: as exact as the
+    potentials. Memory n m. Raises ValueError for unequal dimensions.
     """
     return sinkhorn_divergence_solve(
         x, y, epsilon=epsilon, cost=cost, threshold=threshold, max_iterations=max_iterations

@@ -458,3 +458,14 @@ def test_unnormalised_weights_of_any_size_are_as_good(d):
     w = np.exp(log_w.astype(float) - log_w.max())
     for form, got in together(lambda form: form)(p, points(y, v), kernels.rbf(1.0)).items():
         np.testing.assert_allclose(got, numpy_form(form, "rbf")(x, w, y, v, 1.0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["rbf", "laplace", "imq", "rational_quadratic"])
+def test_a_tiny_bandwidth_is_no_nan(name):
+    """Every point is alone then, and moving it or the bandwidth changes nothing."""
+    x, _, y, _ = (jnp.asarray(a, jnp.float32) for a in sample(6, 5, 6))
+    step = jax.jit(jax.value_and_grad(lambda x, h: dj.mmd2(x, y, kernel=KERNELS[name][0](h)), (0, 1)))
+    for h in (1e-10, 1e-30):
+        value, slopes = step(x, h)
+        assert float(value) == pytest.approx(1 / 6 + 1 / 5, rel=1e-5)
+        assert all(np.isfinite(slope).all() for slope in slopes)
