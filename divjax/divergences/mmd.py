@@ -9,8 +9,9 @@ log-weights and kernel parameters, in reverse mode.
 
 In more than four dimensions squared distances are a matrix product, with an error of some eps R², where R is how far
 the points are from their mean. In float32 a bandwidth h should not be much below R/100: of two groups at ±R the error
-measured is 1e-4 of the value at h = R/100, a tenth or two at R/1000, and beyond that all of it. ``pairwise.squared_distances`` is where; float64 or fewer
-coordinates have no such limit. Where distances squared overflow, beyond 1e19 in float32, values are NaN.
+measured is 1e-4 of the value at h = R/100, a tenth or two at R/1000, and beyond that up to all of it; one far outlier
+moves the mean, and does the same. Use float64 there. Where squared distances overflow, beyond 1e19 in float32, values
+are NaN.
 """
 
 import functools
