@@ -103,6 +103,16 @@ def logsumexp(x: Array) -> Float[Array, ""]:
     return jnp.where(infinite, jnp.inf, finite_sum)
 
 
+def softmax(x: Float[Array, " n"]) -> Float[Array, " n"]:
+    """e^x / Σ e^x, 0 everywhere for nothing but −inf: it sums to one to rounding also where x is large.
+
+    e^(x − log Σ e^x) does not: the logarithm is rounded by as much as x is.
+    """
+    top = finite(jax.lax.stop_gradient(jnp.max(x)))
+    power = jnp.exp(x - top)
+    return safe_ratio(power, jnp.sum(power))
+
+
 def log_mixture(log_p: Array, log_q: Array, weight: ArrayLike) -> Array:
     """log(w p + (1−w) q), −inf where both are."""
     weight = jnp.asarray(weight, log_p.dtype)

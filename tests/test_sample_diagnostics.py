@@ -280,3 +280,14 @@ def test_float64():
     values = ours(x, y)
     assert values.dtype == np.float64
     np.testing.assert_allclose(values, by_hand(x, y, NUM), rtol=1e-12)
+
+
+def test_nan_is_not_hidden():
+    x, y = normal(20, 2), normal(15, 2)
+    broken = x.copy()
+    broken[3, 1] = np.nan
+    for function in (diagnostics.precision_recall, diagnostics.density_coverage, diagnostics.memorisation_rate,
+                     diagnostics.unrealistic_rate_of_samples):  # fmt: skip
+        for pair in ((broken, y), (y, broken)):
+            assert np.isnan(jax.tree.leaves(function(*pair))).all()
+    assert np.isnan(diagnostics.modes_captured(broken, y, 1.0).high_quality)

@@ -259,3 +259,20 @@ def test_float64():
         result = test(KEY, x, y, num=99)
         assert result.statistic.dtype == np.float64
         assert result.p_value <= 0.02
+
+
+def test_classifier_far_from_the_origin():
+    """Points whose differences are exact in float32, at a million as at the origin."""
+    x, y = np.round(4 * normal(60, 2)), np.round(4 * normal(60, 2)) + 6
+    results = [twosample.classifier_test(KEY, x + at, y + at, num=99) for at in (np.float32(0.0), np.float32(1e7))]
+    assert results[0].p_value == results[1].p_value == np.float32(0.01)
+    assert float(results[0].statistic) == pytest.approx(float(results[1].statistic), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_nan_is_not_hidden(name):
+    x, y = normal(20, 3), normal(20, 3)
+    broken = x.copy()
+    broken[3, 1] = np.nan
+    for pair in ((broken, y), (y, broken)):
+        assert np.isnan(TESTS[name](KEY, *pair, num=19)[:2]).all()

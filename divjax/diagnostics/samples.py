@@ -2,7 +2,8 @@
 
 Samples are arrays [n, d] (or [n]); every point counts the same. Distances are Euclidean, in whatever space the points
 are given, and are found block by block. Ties count as inside: of a set that is compared with itself nothing is outside,
-duplicates and constant sets included. ``divjax.diagnostics.errors`` has standard errors.
+duplicates and constant sets included. A NaN in either sample makes every rate NaN. ``divjax.diagnostics.errors`` has
+standard errors.
 """
 
 import functools
@@ -17,7 +18,7 @@ from divjax import numerics as nu
 from divjax import operands as op
 from divjax.diagnostics.balls import reached, within
 from divjax.divergences.neighbours import nearest, neighbour_distances
-from divjax.divergences.samples import two_unweighted
+from divjax.divergences.samples import broken, two_unweighted
 
 Rate = Float[Array, ""]
 
@@ -58,7 +59,7 @@ def precision_recall(real: Float[Array, "n d"], generated: Float[Array, "m d"], 
 def _precision_recall(real, generated, num):
     precision = within(generated, real, _radii(real, num)) > 0
     recall = within(real, generated, _radii(generated, num)) > 0
-    return PrecisionRecall(*(jnp.mean(inside.astype(real.dtype)) for inside in (precision, recall)))
+    return PrecisionRecall(*(_share(inside, real, generated) for inside in (precision, recall)))
 
 
 def density_coverage(real: Float[Array, "n d"], generated: Float[Array, "m d"], *, num: int = 5) -> DensityCoverage:
@@ -77,7 +78,7 @@ def _density_coverage(real, generated, num):
     radii = _radii(real, num)
     counts = within(generated, real, radii)
     covered = reached(neighbour_distances(real, generated, k=1)[:, 0], radii)
-    return DensityCoverage(jnp.mean(counts.astype(real.dtype)) / num, jnp.mean(covered.astype(real.dtype)))
+    return DensityCoverage(_share(counts, real, generated) / num, _share(covered, real, generated))
 
 
 def modes_captured(
@@ -112,7 +113,7 @@ def _modes_captured(generated, modes, scale, sigmas, share):
     close = reached(distance, sigmas * scale[index])
     counts = jnp.zeros(modes.shape[0], jnp.int32).at[index].add(close)
     captured = counts >= jnp.maximum(1.0, share * generated.shape[0])
-    return ModesCaptured(jnp.sum(captured), jnp.mean(close.astype(generated.dtype)))
+    return ModesCaptured(jnp.sum(captured), _share(close, generated, modes))
 
 
 class CopyDistances(NamedTuple):
@@ -128,7 +129,7 @@ def memorisation_rate(train: Float[Array, "n d"], generated: Float[Array, "m d"]
     Copies are what ``copy_distances`` finds within 1. n ≥ 3.
     """
     distance = copy_distances(train, generated, level=level).generated
-    return jnp.mean(distance <= 1.0, dtype=distance.dtype)
+    return _share(distance <= 1.0, distance, train, generated)
 
 
 def copy_distances(
@@ -187,7 +188,7 @@ def unrealistic_rate_of_samples(
     neighbours. n > num.
     """
     distance = distance_to_data(real, generated, level=level, num=num)
-    return jnp.mean(distance > 1.0, dtype=distance.dtype)
+    return _share(distance > 1.0, distance, real, generated)
 
 
 def distance_to_data(
@@ -214,6 +215,11 @@ def _relative(value, bound):
     """value / bound, at most 1 where the bound is reached up to rounding: 0 and inf for a bound of 0."""
     ratio = jnp.where(value == 0.0, 0.0, value / jnp.where(value == 0.0, 1.0, bound))
     return jnp.where(reached(value, bound), jnp.minimum(ratio, 1.0), ratio)
+
+
+def _share(counts, *samples):
+    """The mean, NaN where a sample has one: of comparisons it would only be false."""
+    return jnp.mean(counts, dtype=samples[0].dtype) + broken(*samples)
 
 
 def _order_statistic(values, rank):

@@ -18,6 +18,7 @@ from divjax.discretize.families import Profile
 from divjax.discretize.marginals import has_quantile, quantile, tails
 from divjax.discretize.quadrature import default_refine, univariate
 from divjax.divergences.line import cdfs_of_counts, cdfs_of_samples, coupling_of_counts, coupling_of_samples
+from divjax.divergences.samples import onto_heaviest
 from divjax.divergences.sorting import ranked, take
 from divjax.measures import Cdfs, Coupling, Points
 
@@ -33,8 +34,10 @@ def _sample(data: Any) -> Points | None:
         x = x[:, 0]
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"Expected a sample of shape [n] with n > 0; got shape {x.shape}. Use jax.vmap over batches.")
-    log_w = jnp.zeros(x.shape, x.dtype) if log_w is None else jnp.asarray(log_w, x.dtype)
-    return Points(x, jax.nn.log_softmax(log_w))
+    if log_w is None:
+        return Points(x, jnp.full(x.shape, -math.log(x.size), x.dtype))
+    log_w = jnp.broadcast_to(jnp.asarray(log_w, x.dtype), x.shape)
+    return Points(onto_heaviest(x, log_w), jax.nn.log_softmax(log_w))
 
 
 def _broken(*samples):

@@ -51,8 +51,8 @@ def _unbiased(p, q):
         return mmd.unbiased(Partial(_minus_root), p, q)
     value, xx, yy = _on_the_line(x[:, 0], w, y[:, 0], v)
     # Without the pairs i = i, which are 0, a mean grows by the factor 1 / (1 − Σ w²).
-    squares = [(part, jnp.sum(mass * mass)) for part, mass in ((xx, w), (yy, v))]
-    return value - sum(part * nu.safe_ratio(square, 1.0 - square) for part, square in squares)
+    parts = [part * nu.safe_ratio(jnp.sum(mass * mass), mmd.pairs_weight(mass)) for part, mass in ((xx, w), (yy, v))]
+    return value - sum(parts)
 
 
 def _on_the_line(x, w, y, v):

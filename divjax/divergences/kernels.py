@@ -35,16 +35,21 @@ def _total(profile, squares, *parameters):
     return sum(profile(squares, *(p[k] for p in parameters)) for k in range(parameters[0].shape[0]))
 
 
+def _inverse(scale):
+    """1 / scale, held where its square would overflow: s = 0 is not to become NaN at a tiny bandwidth."""
+    return 1.0 / jnp.maximum(scale, 1e3 * jnp.finfo(scale.dtype).tiny ** 0.5)
+
+
 def _rbf(bandwidth, squares):
-    return _total(lambda s, h: jnp.exp(-s * (0.5 / (h * h))), squares, bandwidth)
+    return _total(lambda s, h: jnp.exp(-s * (0.5 * _inverse(h) ** 2)), squares, bandwidth)
 
 
 def _laplace(bandwidth, squares):
-    return _total(lambda s, h: jnp.exp(-nu.safe_sqrt(s) / h), squares, bandwidth)
+    return _total(lambda s, h: jnp.exp(-nu.safe_sqrt(s) * _inverse(h)), squares, bandwidth)
 
 
 def _power(scale, exponent, squares):
-    return _total(lambda s, c, b: jnp.exp(-b * jnp.log1p(s / (c * c))), squares, scale, exponent)
+    return _total(lambda s, c, b: jnp.exp(-b * jnp.log1p(s * _inverse(c) ** 2)), squares, scale, exponent)
 
 
 def _sum(kernels, squares):

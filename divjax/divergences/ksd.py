@@ -13,9 +13,19 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
 from divjax.divergences.kernels import Kernel, as_kernel
-from divjax.divergences.mmd import without_diagonal
-from divjax.divergences.pairwise import Pair, both_ways, centre, pair_sums, product, quadratic_forms, squared_distances
+from divjax.divergences.mmd import pairs_weight
+from divjax.divergences.pairwise import (
+    Pair,
+    apart,
+    both_ways,
+    centre,
+    pair_sums,
+    product,
+    quadratic_forms,
+    squared_distances,
+)
 from divjax.divergences.samples import Sample, weighted
 
 Scalar = Float[Array, ""]
@@ -48,9 +58,9 @@ def _with_scores(p, score, least=1):
     return x, jnp.where(w[:, None] > 0.0, score, 0.0), w
 
 
-def _total(kernel, x, score, w):
+def _total(pair, kernel, x, score, w):
     (x,) = centre((x, w))
-    return pair_sums(_STEIN, kernel, ((x, score),), (w,))[0, 0]
+    return pair_sums(pair, kernel, ((x, score),), (w,))[0, 0]
 
 
 def stein_forms(
@@ -64,16 +74,13 @@ def stein_forms(
 
 @jax.jit
 def _biased(kernel, p, score):
-    return _total(kernel, *_with_scores(p, score))
+    return _total(_STEIN, kernel, *_with_scores(p, score))
 
 
 @jax.jit
 def _unbiased(kernel, p, score):
     x, score, w = _with_scores(p, score, least=2)
-    at_zero = jnp.zeros((1, 1), x.dtype)
-    value, slope = kernel(at_zero)[0, 0], _slope(kernel)(at_zero)[0, 0]
-    diagonal = value * jnp.sum(score * score, axis=1) - 2.0 * x.shape[1] * slope
-    return without_diagonal(_total(kernel, x, score, w), w, diagonal)
+    return nu.safe_ratio(_total(_OFF_DIAGONAL, kernel, x, score, w), pairs_weight(w))
 
 
 def _slope(function):
@@ -88,21 +95,24 @@ def _products(left, right, same):
     return squared_distances(x, y, same=same), product(s, t.T), own + other - crossed
 
 
-def _values(kernel, left, right, same):
+def _values(kernel, left, right, same, keep):
     """u = k G − 2 k' H − 2 d k' − 4 k'' D, with the derivatives of k in D."""
     squares, dots, mixed = _products(left, right, same)
     first, d = _slope(kernel), left.fields[0].shape[1]
-    return kernel(squares) * dots - 2.0 * first(squares) * (mixed + d) - 4.0 * _slope(first)(squares) * squares
+    value = kernel(squares) * dots - 2.0 * first(squares) * (mixed + d) - 4.0 * _slope(first)(squares) * squares
+    return jnp.where(keep, value, 0.0)
 
 
-def _slopes(kernel, left, right, same):
+def _slopes(kernel, left, right, same, keep):
     """Row sums of u and of its derivatives, which by D, H and G are matrices on the tile."""
     squares, dots, mixed = _products(left, right, same)
     first, d = _slope(kernel), left.fields[0].shape[1]
     second = _slope(first)
     k, k1, k2, k3 = kernel(squares), first(squares), second(squares), _slope(second)(squares)
-    value = k * dots - 2.0 * k1 * (mixed + d) - 4.0 * k2 * squares
+    value = jnp.where(keep, k * dots - 2.0 * k1 * (mixed + d) - 4.0 * k2 * squares, 0.0)
     by_squares = k1 * dots - 2.0 * k2 * (mixed + d + 2.0) - 4.0 * k3 * squares
+    # These two are multiplied by differences of points, whose zeros would be rounded.
+    by_squares, by_mixed = (jnp.where(apart(left, same), by, 0.0) for by in (by_squares, -2.0 * k1))
     weighted_left, weighted_right = (
         [side.w[:, None] * z for z in (jnp.ones_like(side.w)[:, None], *side.fields)] for side in (left, right)
     )
@@ -113,7 +123,9 @@ def _slopes(kernel, left, right, same):
         row, column = both_ways(matrix, *pick)
         return row.T, column
 
-    parts = zip(sums(value, 0), sums(by_squares, 0, 1), sums(-2.0 * k1, 0, 1, 2), sums(k, 2), strict=True)
+    parts = zip(
+        sums(value, 0), sums(by_squares, 0, 1), sums(by_mixed, 0, 1, 2), sums(jnp.where(keep, k, 0.0), 2), strict=True
+    )
     rows, columns = (_contributions(*part, *side.fields) for part, side in zip(parts, (left, right), strict=True))
     return rows.T, columns
 
@@ -126,4 +138,14 @@ def _contributions(value, by_squares, by_mixed, by_dots, x, s):
     return jnp.concatenate([value, by_x, by_dots + x_moved], axis=0)
 
 
-_STEIN = Pair(_values, _slopes)
+def _where(keep):
+    """The pair whose values count where keep(left, same) of a tile."""
+    return Pair(*(
+        lambda kernel, left, right, same, part=part: part(kernel, left, right, same, keep(left, same))
+        for part in (_values, _slopes)
+    ))  # fmt: skip
+
+
+_STEIN = _where(lambda left, same: jnp.ones((), bool))
+# u of an outlier and itself is like its squared score: added and subtracted it would take the digits of all others.
+_OFF_DIAGONAL = _where(apart)

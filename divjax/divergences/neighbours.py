@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax.divergences.pairwise import product, squared_differences
+from divjax.divergences.samples import broken
 from divjax.measures import Points
 
 _BLOCK = 1 << 22  # distances held at a time, and at least those of one point
@@ -85,14 +86,14 @@ def neighbour_distances(
 ) -> Float[Array, "n k"]:
     """Distances from every x_i to its k nearest y_j, ascending; with ``skip_self`` y is x, and j ≠ i.
 
-    Differentiable in both. Equal points have distance 0, with gradient 0.
+    Differentiable in both. Equal points have distance 0, with gradient 0. All are NaN where there is one in y.
     """
     x, y = _arrays(x, y)
     if not 1 <= k <= y.shape[0] - skip_self:
         raise ValueError(f"Expected 1 ≤ k ≤ {y.shape[0] - skip_self}, the number of neighbours; got {k}.")
     index = nearest(*jax.lax.stop_gradient((x, y)), k=k, skip_self=skip_self)
     difference = x[:, None, :] - y[index]
-    return nu.safe_root(jnp.sum(difference * difference, axis=-1))
+    return nu.safe_root(jnp.sum(difference * difference, axis=-1)) + broken(y)
 
 
 def nearest(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int, skip_self: bool = False) -> Int[Array, "n k"]:
@@ -156,10 +157,12 @@ def _both_distances(x, y, k):
         raise ValueError(f"Expected more than k = {k} points in x and as many in y; got {x.shape[0]} and {y.shape[0]}.")
     own = neighbour_distances(x, x, k=k, skip_self=True)[:, -1]
     other = neighbour_distances(x, y, k=k)[:, -1]
-    # More than k equal points have distance 0, and no density: they count as apart by a rounding of the largest.
-    least = jax.lax.stop_gradient(jnp.finfo(x.dtype).eps * jnp.maximum(jnp.max(own), jnp.max(other)))
-    least = jnp.maximum(least, jnp.finfo(x.dtype).tiny)
-    return jnp.maximum(own, least), jnp.maximum(other, least), x.shape[1]
+    # More than k equal points have distance 0, and no density: they count as apart by a rounding of the largest, or
+    # like the closest that are apart. Distances that are not 0 are left alone, however far an outlier is.
+    both = jax.lax.stop_gradient(jnp.concatenate([own, other]))
+    closest = jnp.min(jnp.where(both > 0.0, both, jnp.inf))
+    least = jnp.maximum(jnp.minimum(jnp.finfo(x.dtype).eps * jnp.max(both), closest), jnp.finfo(x.dtype).tiny)
+    return jnp.where(own == 0.0, least, own), jnp.where(other == 0.0, least, other), x.shape[1]
 
 
 def _arrays(x, y):

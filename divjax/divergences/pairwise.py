@@ -45,6 +45,11 @@ class Pair(NamedTuple):
     slopes: Callable[..., tuple[Array, Array]]
 
 
+def apart(left: Block, same: Array) -> Array:
+    """[B, B]: true but on the diagonal of one and the same block, where a point meets itself."""
+    return ~(same & jnp.eye(left.w.shape[0], dtype=bool))
+
+
 def product(a: Array, b: Array) -> Array:
     """a @ b in full precision also where a matrix unit would round."""
     return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
@@ -92,6 +97,8 @@ def _radial_slopes(kernel, left, right, same):
     (x,), (y,) = left.fields, right.fields
     squares = squared_distances(x, y, same=same)
     values, slopes = jax.jvp(kernel, (squares,), (jnp.ones_like(squares),))
+    # Of a point and itself x_i − x_i is 0, which the difference of two sums is not.
+    slopes = jnp.where(apart(left, same), slopes, 0.0)
     row, column = both_ways(values, left.w[:, None], right.w[:, None])
     sides = (jnp.concatenate([side.w[:, None], side.w[:, None] * z], axis=1) for side, z in ((left, x), (right, y)))
     to_left, to_right = both_ways(slopes, *sides)

@@ -1,5 +1,8 @@
 """Reading a sample: an array of points, or ``Points`` with log-weights, to points and weights that sum to one."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -32,8 +35,7 @@ def weighted(sample: Sample, name: str = "p", least: int = 1) -> tuple[Float[Arr
             "Use Points(x[n, d], log_w[n])."
         )
     log_w = jnp.broadcast_to(log_w, x.shape[:1])
-    w = jnp.exp(log_w - nu.finite(nu.logsumexp(log_w)))
-    return jnp.where(log_w[:, None] == -jnp.inf, 0.0, x), w
+    return jnp.where(log_w[:, None] == -jnp.inf, 0.0, x), nu.softmax(log_w)
 
 
 def two_weighted(p: Sample, q: Sample, least: int = 1):
@@ -61,3 +63,18 @@ def two_unweighted(
             f"{names[1]}. Shapes are [n, d]."
         )
     return op.floating(x, y)
+
+
+def broken(*samples: Float[Array, "n *d"]) -> Float[Array, ""]:
+    """NaN where a sample has one, else 0: where points are only compared it would not be seen."""
+    has_nan = functools.reduce(jnp.logical_or, [jnp.any(jnp.isnan(x)) for x in samples])
+    return jnp.where(has_nan, jnp.nan, 0.0).astype(samples[0].dtype)
+
+
+def onto_heaviest(x: Float[Array, "n *d"], log_w: Float[Array, " n"]) -> Float[Array, "n *d"]:
+    """The points, the masked ones moved to the heaviest: where they are must not matter, not even for a NaN.
+
+    At the origin they would still widen the range of what is sorted, or the scale of the costs.
+    """
+    here = jax.lax.stop_gradient(x[jnp.argmax(log_w)])
+    return jnp.where((log_w == -jnp.inf).reshape(-1, *[1] * (x.ndim - 1)), here, x)

@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Float
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax.divergences.line import coupling_of_counts, coupling_of_samples
+from divjax.divergences.samples import onto_heaviest
 from divjax.divergences.transport import transport_cost
 from divjax.measures import Points
 
@@ -53,7 +54,7 @@ def sliced_cost(
     num: int = 128,
 ) -> Float[Array, ""]:
     """The k-th power of ``sliced_wasserstein``: smoother to minimise."""
-    p, q = paired_samples(x, y)
+    p, q = centred_samples(x, y)
     directions = sphere(key, num, p[0].shape[1]).astype(p[0].dtype)
     return _mean_cost(p, q, jnp.asarray(order, p[0].dtype), directions)
 
@@ -74,8 +75,17 @@ def paired_samples(x, y):
             f"Expected two samples of shapes [n, d] and [m, d], not empty; got {x.shape} and {y.shape}. "
             "For samples [n] on the line use wasserstein(*coupling(x, y))."
         )
-    log_w = [jax.nn.log_softmax(w) if weighted else None for w in log_w]
-    return (x, log_w[0]), (y, log_w[1])
+    if not weighted:
+        return (x, None), (y, None)
+    log_w = [jax.nn.log_softmax(jnp.broadcast_to(w, z.shape[:1])) for w, z in zip(log_w, (x, y), strict=True)]
+    return (onto_heaviest(x, log_w[0]), log_w[0]), (onto_heaviest(y, log_w[1]), log_w[1])
+
+
+def centred_samples(x, y):
+    """``paired_samples`` less the mean of both: projections and matrix products of points far out lose digits."""
+    (x, log_w_x), (y, log_w_y) = paired_samples(x, y)
+    shift = jax.lax.stop_gradient(0.5 * _mean(x, log_w_x) + 0.5 * _mean(y, log_w_y))
+    return (x - shift, log_w_x), (y - shift, log_w_y)
 
 
 def _cost_along(direction, p, q, order):
@@ -159,7 +169,7 @@ def max_sliced_wasserstein_solve(
     steps: int = 30,
 ) -> MaxSliced:
     """``max_sliced_wasserstein`` with its direction."""
-    p, q = paired_samples(x, y)
+    p, q = centred_samples(x, y)
     order = jnp.asarray(order, p[0].dtype)
     fixed = jax.lax.stop_gradient((p, q, order))
     cost = functools.partial(lambda direction, args: _cost_along(direction, *args), args=fixed)

@@ -447,3 +447,25 @@ def test_errors():
         dj.mmd2(x, x, kernel=1.0)
     with pytest.raises(ValueError, match=r"at of dimension 2"):
         dj.witness(x, x, np.zeros((3, 3)), kernel=kernels.rbf(1.0))
+
+
+@pytest.mark.parametrize("d", [1, 6])
+def test_unnormalised_weights_of_any_size_are_as_good(d):
+    """log_w known up to a large constant, as those of importance sampling are: the rounded weights still sum to one."""
+    x, _, y, v = sample(40, 30, d)
+    log_w = (np.random.RandomState(5).randn(40) - 1e4).astype(np.float32)
+    p = dj.Points(jnp.asarray(x, jnp.float32), jnp.asarray(log_w))
+    w = np.exp(log_w.astype(float) - log_w.max())
+    for form, got in together(lambda form: form)(p, points(y, v), kernels.rbf(1.0)).items():
+        np.testing.assert_allclose(got, numpy_form(form, "rbf")(x, w, y, v, 1.0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["rbf", "laplace", "imq", "rational_quadratic"])
+def test_a_tiny_bandwidth_is_no_nan(name):
+    """Every point is alone then, and moving it or the bandwidth changes nothing."""
+    x, _, y, _ = (jnp.asarray(a, jnp.float32) for a in sample(6, 5, 6))
+    step = jax.jit(jax.value_and_grad(lambda x, h: dj.mmd2(x, y, kernel=KERNELS[name][0](h)), (0, 1)))
+    for h in (1e-10, 1e-30):
+        value, slopes = step(x, h)
+        assert float(value) == pytest.approx(1 / 6 + 1 / 5, rel=1e-5)
+        assert all(np.isfinite(slope).all() for slope in slopes)

@@ -123,3 +123,21 @@ def test_duplicates_and_errors():
             dj.neighbour_kl(*arguments)
     with pytest.raises(ValueError, match="Expected 1 ≤ k"):
         neighbour_distances(X, X, k=150, skip_self=True)
+
+
+def test_an_outlier_moves_no_other_distance():
+    """Distances far below a rounding of the largest are distances still; against all pairs in float64."""
+    x, y = (RNG.normal(size=(60, 1)) * 1e-3).astype(np.float32), (RNG.normal(size=(50, 1)) * 2e-3).astype(np.float32)
+    x[0] = 1e5
+    wide = [z.astype(np.float64) for z in (x, y)]
+    own, other = (np.sort(np.abs(wide[0] - z.T), axis=1)[:, k] for z, k in zip(wide, (3, 2), strict=True))
+    expected = np.mean(np.log(other) - np.log(own)) + np.log(50 / 59)
+    assert float(dj.neighbour_kl(x, y, k=3)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_nan_is_not_hidden():
+    broken = Y.copy()
+    broken[2, 0] = np.nan
+    for x, y in ((X, broken), (broken, X)):
+        assert np.isnan(dj.neighbour_kl(x, y, k=3))
+        assert np.isnan(dj.neighbour_renyi(x, y, alpha=0.5, k=3))

@@ -296,3 +296,16 @@ def test_errors():
         dj.fisher(x, x[:3])
     with pytest.raises(ValueError, match=r"shape of one point, \[2\]; got \[\]"):
         dj.implicit_score_matching(x, lambda x: jnp.sum(x))
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_stein_unbiased_with_an_outlier(d):
+    """Its squared score is in no pair, and must not take the digits of the others."""
+    x, s, w = sample(20, d)
+    x[0], s[0] = 1e4, -1e4
+    profile = SMOOTH["rbf"][1]
+    u = stein_matrix(x, s, profile)
+    np.fill_diagonal(u, 0.0)
+    w = w / w.sum()
+    value = dj.stein_unbiased(points(x, w), jnp.asarray(s, jnp.float32), kernel=SMOOTH["rbf"][0])
+    assert float(value) == pytest.approx(w @ u @ w / (1 - w @ w), rel=1e-3)

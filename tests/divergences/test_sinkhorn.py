@@ -121,3 +121,19 @@ def test_plan_under_vmap():
     a, b = np.full(5, 0.2, np.float32), np.full(4, 0.25, np.float32)
     batch = jax.vmap(lambda cost: transport_value(cost, a, b))(jnp.asarray(costs))
     np.testing.assert_allclose(batch, [linear_programme(cost.astype(np.float64), a, b) for cost in costs], rtol=1e-5)
+
+
+def test_sinkhorn_far_from_the_origin():
+    """Only differences count, of points that are exact in float32 there too."""
+    x, y = np.round(64 * X[:12]) / 64, np.round(64 * Y[:9]) / 64
+    near, slope = jax.value_and_grad(sinkhorn)(x, y)
+    far, far_slope = jax.value_and_grad(sinkhorn)(x + np.float32(1e5), y + np.float32(1e5))
+    assert float(far) == pytest.approx(debiased(x, y, np.ones(12), np.ones(9)), rel=1e-4)
+    assert float(near) == pytest.approx(float(far), rel=1e-5)
+    np.testing.assert_allclose(slope, far_slope, atol=1e-4)
+
+
+def test_sinkhorn_of_single_points():
+    """All costs the same: their deviation gives no epsilon."""
+    assert float(dj.sinkhorn_divergence(X[:1], Y[:1])) == pytest.approx(((X[0] - Y[0]) ** 2).sum(), rel=1e-4)
+    assert float(dj.sinkhorn_divergence(X[:1], X[:1])) == pytest.approx(0.0, abs=1e-6)

@@ -181,3 +181,37 @@ def test_max_sliced():
     same, slope = jax.value_and_grad(lambda x: dj.max_sliced_wasserstein(KEY, x, X))(X)
     assert float(same) == 0.0
     assert not np.asarray(slope).any()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_sliced_far_from_the_origin(offset):
+    """The digits are those of the points, not those of their projections' distance from the origin."""
+    x, y = X + np.float32(offset), Y[:41] + np.float32(offset)
+    p = dj.Points(x, np.log(WEIGHTS[0]))
+    wide = [np.asarray(z, np.float64) for z in (x, y)]
+    assert float(sliced_jit(KEY, x, y, order=2.0, num=33)) == pytest.approx(brute_sliced(*wide, 2.0, 33), rel=1e-5)
+    weighted = brute_sliced(*wide, 1.0, 33, WEIGHTS[0], np.ones(41))
+    assert float(sliced_jit(KEY, p, y, order=1.0, num=33)) == pytest.approx(weighted, rel=1e-5)
+
+
+MASKED = {
+    "wasserstein": lambda p, q: dj.wasserstein(*dj.coupling(*(z._replace(x=z.x[:, 0]) for z in (p, q)))),
+    "energy": lambda p, q: dj.energy(*dj.cdfs(*(z._replace(x=z.x[:, 0]) for z in (p, q)))),
+    "sliced": lambda p, q: dj.sliced_wasserstein(KEY, p, q, num=5),
+    "max_sliced": lambda p, q: dj.max_sliced_wasserstein(KEY, p, q, num=2, steps=5),
+    "sinkhorn": lambda p, q: dj.sinkhorn_divergence(p, q),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("anything", [np.nan, np.inf, 1e30])
+def test_masked_points_may_be_anything(name, anything):
+    step = jax.value_and_grad(MASKED[name])
+    q, x, log_w = dj.Points(Y[:9], np.zeros(9, np.float32)), X[:7], np.linspace(-1, 1, 7, dtype=np.float32)
+    padded = dj.Points(np.append(x, np.full((1, DIM), anything, np.float32), 0), np.append(log_w, np.float32(-np.inf)))
+    value, grad = step(padded, q)
+    expected, slope = step(dj.Points(x, log_w), q)
+    assert float(value) == pytest.approx(float(expected), rel=1e-4)
+    for got, want in zip(grad, slope, strict=True):
+        np.testing.assert_allclose(got[:-1], want, atol=1e-4)
+        assert not np.asarray(got[-1]).any()
