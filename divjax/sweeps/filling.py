@@ -3,6 +3,7 @@
 import errno
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ def finished(root: Path, ledger: Path, table: Table) -> Sink | None:
 
 def filling(root: Path, ledger: Path, table: Table, member: Member) -> Sink:
     """The sink of a store that is not finished. Its lock is held."""
-    folder, draft = ledger / MARKS, ledger / f"{member.index}of{member.count}.draft"
+    folder, drafts = ledger / MARKS, ledger / f"{member.index}of{member.count}.drafts"
+    sweep_out(ledger, drafts)
     found = marks.standing(root, folder)
     encoded = encoder(root, list(table.variables))
 
@@ -42,7 +44,7 @@ def filling(root: Path, ledger: Path, table: Table, member: Member) -> Sink:
         ended = tally(values, math.prod(part.stop - part.start for part in region))
         with room(root):
             files, mark = encoded(iteration, region, values), mark_name(iteration, block)
-            found[mark] = marks.write(root, folder / mark, files, ended, draft)
+            found[mark] = marks.write(root, folder / mark, files, ended, drafts)
 
     def tallied():
         if member.count > 1:
@@ -58,9 +60,17 @@ def filling(root: Path, ledger: Path, table: Table, member: Member) -> Sink:
                 f"{'another process ended early' if member.count > 1 else 'they do not read back as written'}. "
                 "Start the same sweep again: it runs just these."
             )
+        shutil.rmtree(drafts, ignore_errors=True)
         return opened(root, table)
 
     return Sink(present(found, table), share(table.marks, member), write, tallied, finish)
+
+
+def sweep_out(ledger: Path, mine: Path) -> None:
+    """Half-written files of killed processes."""
+    for folder in ledger.glob("*.drafts"):
+        if folder == mine or not folder.with_suffix(".lock").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def encoder(

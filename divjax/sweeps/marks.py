@@ -10,10 +10,13 @@ import json
 import os
 import zlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from divjax.sweeps.table import Tally
+
+WRITERS = 8  # threads
 
 
 class Mark(NamedTuple):
@@ -68,12 +71,13 @@ def read(path: Path) -> Mark | None:
         return None
 
 
-def write(root: Path, path: Path, files: dict[str, bytes], tally: Tally, draft: Path) -> Mark:
-    """A chunk: its files below ``root``, then its mark at ``path``."""
-    for name, data in files.items():
-        put(root / name, data, draft)
+def write(root: Path, path: Path, files: dict[str, bytes], tally: Tally, drafts: Path) -> Mark:
+    """A chunk: its files below ``root``, all at once, since flushing is waiting; then its mark at ``path``."""
+    drafts.mkdir(exist_ok=True)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(lambda k, name: put(root / name, files[name], drafts / str(k)), range(len(files)), files))
     mark = Mark({name: checksum(data) for name, data in files.items()}, tally)
-    put(path, encode(mark), draft)
+    put(path, encode(mark), drafts / "mark")
     return mark
 
 

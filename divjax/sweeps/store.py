@@ -90,7 +90,7 @@ def in_store(
         return
     with room(path), locked(path / LEDGER, member):
         if not is_sound(path):
-            mend(path, table, mine, path / LEDGER / f"{member.index}of{member.count}.draft")
+            mend(path, table, mine, path / LEDGER / f"{SKELETON}.draft")
         yield filling(path, path / LEDGER, table, member)
 
 
