@@ -43,7 +43,15 @@ def join(address: str | None = None, count: int | None = None, index: int | None
         ValueError: no cluster is found, or the arguments contradict each other.
         RuntimeError: JAX was used before.
     """
-    jax.distributed.initialize(address, count, index)
+    try:
+        jax.distributed.initialize(address, count, index)
+    except ValueError as error:
+        if address is not None:
+            raise
+        raise ValueError(
+            "Expected a cluster that JAX can ask (Slurm, Open MPI, Kubernetes, a TPU pod); got none. "
+            "Say who this process is: address, count, index."
+        ) from error
     member = this_process()  # makes the backend, which remembers
     jax.distributed.shutdown()  # waits for all: nobody has begun before everybody has arrived
     return member
