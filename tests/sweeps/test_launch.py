@@ -10,7 +10,7 @@ import pytest
 import toy_sweep
 import xarray
 
-from divjax.sweeps import join, launch
+from divjax.sweeps import launch
 from divjax.sweeps.processes import Member, share
 
 SCRIPT = Path(__file__).parent / "toy_sweep.py"
