@@ -11,7 +11,7 @@ from divjax import inputs
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-INTERRUPTED = 130
+INTERRUPTED = (130, 143)  # Ctrl-C, SIGTERM
 
 Out = Annotated[Path, typer.Option(help="Folder for the results and the figures.")]
 
@@ -26,10 +26,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         code = _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    except SystemExit as stop:  # SIGTERM; the sweep has said so
+        code = INTERRUPTED[0]
+    except SystemExit as stop:  # after SIGTERM
         code = stop.code
-    if code == INTERRUPTED:  # typer turns Ctrl-C into this code, or lets it through, by its version
+    if code in INTERRUPTED:  # typer turns Ctrl-C into the first of them, or lets it through, by its version
         print("divjax: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
     sys.exit(code)
 
@@ -100,9 +100,10 @@ def sweep_command(
     first = member is None or join(*member).index == 0
     fits = two_modes.run_sweep(
         distances, seeds, chosen, weights=pair, scales=spread, store=out / "sweep.zarr", progress=first and not quiet
-    ).load()
+    )
     if not first:  # one of the processes tells
         return
+    fits = fits.load()
     print(report.two_modes(fits, pair, spread))
     drawn = _draw(fits, out, weights=pair, scales=spread)
     print(f"{time.perf_counter() - started:.0f} s. In {out}: sweep.zarr, {', '.join(drawn)}.")

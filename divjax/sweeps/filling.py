@@ -39,20 +39,27 @@ def filling(root: Path, ledger: Path, table: Table, member: Member) -> Sink:
     sweep_out(ledger, drafts)
     found = marks.standing(root, folder)
     encoded = encoder(root, list(table.variables))
+    ended = total(mark.tally for mark in found.values())
+
+    def add(new):
+        nonlocal ended
+        found.update(new)
+        ended = total([ended, *(mark.tally for mark in new.values())])
 
     def write(iteration, block, region, values):
-        ended = tally(values, math.prod(part.stop - part.start for part in region))
+        counted = tally(values, math.prod(part.stop - part.start for part in region))
+        files, mark = encoded(iteration, region, values), mark_name(iteration, block)
         with room(root):
-            files, mark = encoded(iteration, region, values), mark_name(iteration, block)
-            found[mark] = marks.write(root, folder / mark, files, ended, drafts)
+            add({mark: marks.write(root, folder / mark, files, counted, drafts)})
 
     def tallied():
         if member.count > 1:
-            found.update(marks.standing(root, folder, known=found))
-        return total(mark.tally for mark in found.values())
+            add(marks.standing(root, folder, known=found))
+        return ended
 
     def finish():
-        wait(root, ledger, table, member)
+        if member.count > 1:
+            wait(root, ledger, table, member)
         missing = int((~present(marks.standing(root, folder), table)).sum())
         if missing:
             raise OSError(

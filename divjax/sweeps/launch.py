@@ -56,11 +56,14 @@ def launch(
 
 def tallied(store: Path) -> Callable[[], Tally]:
     """A function that reads from the marks how far a store is."""
-    found = {}
+    found, ended = {}, Tally(0, 0, 0)
 
     def tally():
-        found.update(standing(store, store / LEDGER / MARKS, known=found))
-        return summed(mark.tally for mark in found.values())
+        nonlocal ended
+        new = standing(store, store / LEDGER / MARKS, known=found)
+        found.update(new)
+        ended = summed([ended, *(mark.tally for mark in new.values())])
+        return ended
 
     return tally
 

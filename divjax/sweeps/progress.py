@@ -33,7 +33,7 @@ def reporter(
                     bar.set_postfix_str(f"{now.converged:,} converged, {now.failed:,} failed", refresh=False)
                 bar.update(now.fits - bar.n)
 
-            yield move
+            yield (lambda: None) if bar.disable else move
 
 
 @contextmanager

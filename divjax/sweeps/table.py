@@ -191,7 +191,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 @contextmanager
 def in_memory(table: Table) -> Iterator[Sink]:
     """A sink of numpy arrays. Every process of several fills its own with everything."""
-    tallies = []
+    ended = Tally(0, 0, 0)
     arrays = {
         name: np.full(table.shape + variable.shape, absent(variable.dtype), variable.dtype)
         for name, variable in table.variables.items()
@@ -200,7 +200,8 @@ def in_memory(table: Table) -> Iterator[Sink]:
     def write(iteration, _, region, values):
         for name, value in values.items():
             arrays[name][(iteration, *region)] = value
-        tallies.append(tally(values, math.prod(part.stop - part.start for part in region)))
+        nonlocal ended
+        ended = total([ended, tally(values, math.prod(part.stop - part.start for part in region))])
 
     def finish():
         import xarray
@@ -209,7 +210,7 @@ def in_memory(table: Table) -> Iterator[Sink]:
         return xarray.Dataset(labelled, coords=labels(table), attrs=table.attributes)
 
     nothing = np.zeros(table.marks, bool)
-    yield Sink(nothing, ~nothing, write, lambda: total(tallies), finish)
+    yield Sink(nothing, ~nothing, write, lambda: ended, finish)
 
 
 def labels(table: Table) -> dict[str, Any]:
