@@ -64,7 +64,7 @@ def sweep(
             finished one is returned as it is. Nothing that is whole is ever overwritten; a chunk whose files are
             lost or damaged is run again. One sweep at a time, or the processes of one: see ``sweeps.join``. Ctrl-C
             and SIGTERM end the sweep after the running chunk.
-        resume: False refuses a store that is already there.
+        resume: False refuses a store that is already there (to one process; several always go on).
         chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
         progress: True for a bar of fits on stderr (silent where that is no terminal), or a function of (done,
             total).
@@ -84,7 +84,7 @@ def sweep(
     if not iterations:
         raise ValueError("Expected at least one iteration; got none. Pass sweep({name: iteration}, cases).")
     found = None if store is None else peek(store)
-    if found and not resume:
+    if found and not resume and this_process().count == 1:  # of several processes one finds what another began
         raise FileExistsError(f"Expected no store at {store}; got one. Pass resume=True to go on with it.")
     cases = canonical(cases)
     chunk = chunk_shape(cases.shape, CHUNK_SIZE if chunk_size is None else chunk_size)

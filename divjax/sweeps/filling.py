@@ -21,6 +21,7 @@ from divjax.sweeps.table import Sink, Table, tally, total
 MARKS = "marks"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 POLL, GRACE = 0.2, 600.0  # seconds: between looks at other processes; for one that is not seen and writes nothing
+LOOKS = 5  # in a row at a file without its lock
 
 
 def finished(root: Path, ledger: Path, table: Table) -> Sink | None:
@@ -126,16 +127,17 @@ def wait(root: Path, ledger: Path, table: Table, member: Member) -> None:
     """
     shares = [share(table.marks, member._replace(index=index)) for index in range(member.count)]
     found: dict[str, marks.Mark] = {}
-    deadline = time.monotonic() + GRACE
-    while time.monotonic() < deadline:
+    deadline, looks = time.monotonic() + GRACE, 0
+    while time.monotonic() < deadline and looks < LOOKS:
         new = marks.standing(root, ledger / MARKS, known=found)
         found |= new
         missing = ~present(found, table)
         others = [i for i, part in enumerate(shares) if i != member.index and (missing & part).any()]
         files = [ledger / lock_name(member._replace(index=i)) for i in others]
         held = [is_held(file) for file in files if file.exists()]
-        if not others or False in held:
+        if not others:
             return
+        looks = looks + 1 if False in held else 0  # one that begins has its file a moment before the lock
         if new or True in held:
             deadline = time.monotonic() + GRACE
         time.sleep(POLL)

@@ -146,7 +146,8 @@ def test_the_second_sweep_on_a_store_is_refused(tmp_path):
     assert "\n" not in messages[0]
 
 
-def test_who_may_run_beside_whom(tmp_path):
+def test_who_may_run_beside_whom(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "PATIENCE", 0.05)
     with lock.locked(tmp_path, Member(0, 2)):
         for other in (Member(0, 2), Member(0, 1), Member(1, 3)):
             with pytest.raises(FileExistsError, match="0of2"), lock.locked(tmp_path, other):
