@@ -11,7 +11,7 @@ from divjax import inputs
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-INTERRUPTED = 130
+INTERRUPTED = (130, 143)  # Ctrl-C, SIGTERM
 
 Out = Annotated[Path, typer.Option(help="Folder for the results and the figures.")]
 
@@ -26,8 +26,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         code = _refuse(str(error))
     except (KeyboardInterrupt, typer.Abort):
-        code = INTERRUPTED
-    if code == INTERRUPTED:  # typer turns Ctrl-C into this code, or lets it through, by its version
+        code = INTERRUPTED[0]
+    except SystemExit as stop:  # after SIGTERM
+        code = stop.code
+    if code in INTERRUPTED:  # typer turns Ctrl-C into the first of them, or lets it through, by its version
         print("divjax: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
     sys.exit(code)
 
@@ -65,30 +67,62 @@ def sweep_command(
     scales: Annotated[str, typer.Option(help="Standard deviations of the two modes.")] = "1,1",
     out: Out = Path("runs/demo"),
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    processes: Annotated[int, typer.Option(help="So many processes on this machine.")] = 1,
+    distributed: Annotated[
+        str, typer.Option(help="On every host of a cluster: auto, or ADDRESS:PORT/COUNT/INDEX where JAX finds none.")
+    ] = "",
 ) -> None:
     """Fit a Gaussian to a two-mode target under every divergence, across seeds and mode separations.
 
     Writes OUT/sweep.zarr (read it with xarray.open_zarr) and the figures, and prints the optima at the largest
-    separation. What is in OUT already is kept: a finished sweep of the same settings is read, not run again.
+    separation. What is in OUT already is kept: a finished sweep of the same settings is read, not run again; of an
+    interrupted one the rest is run. Several processes share the chunks and write into the one store.
     """
     distances = inputs.grid(separations, "separations")
     if seeds < 1:
         raise ValueError(f"Expected --seeds of at least 1; got {seeds}.")
     pair, spread = inputs.weights(weights), inputs.scales(scales)
+    member = inputs.member(distributed, processes)
     started = time.perf_counter()
     from divjax import catalog, report
     from divjax.studies import two_modes
+    from divjax.sweeps import join
 
     chosen = inputs.names(divergences, "divergences") if divergences else list(two_modes.DIVERGENCES)
     for name in chosen:
         catalog.lookup(name)
     _folder(out)
+    if processes > 1:
+        asked = {"separations": separations, "seeds": seeds, "divergences": ",".join(chosen)}
+        asked |= {"weights": weights, "scales": scales, "out": out}
+        _launch(processes, asked, total=len(distances) * seeds * len(chosen), progress=not quiet)
+        return
+    first = member is None or join(*member).index == 0
     fits = two_modes.run_sweep(
-        distances, seeds, chosen, weights=pair, scales=spread, store=out / "sweep.zarr", progress=not quiet
-    ).load()
+        distances, seeds, chosen, weights=pair, scales=spread, store=out / "sweep.zarr", progress=first and not quiet
+    )
+    if not first:  # one of the processes tells
+        return
+    fits = fits.load()
     print(report.two_modes(fits, pair, spread))
     drawn = _draw(fits, out, weights=pair, scales=spread)
     print(f"{time.perf_counter() - started:.0f} s. In {out}: sweep.zarr, {', '.join(drawn)}.")
+
+
+def _launch(processes, asked, *, total, progress):
+    """The same command in several processes; the first prints and draws. Leaves with their exit code."""
+    from divjax.sweeps.launch import launch
+
+    options = [text for name, value in asked.items() for text in (f"--{name}", str(value))]
+
+    def command(address, index):
+        member = f"{address}/{processes}/{index}"
+        return [sys.executable, "-m", "divjax", "sweep", *options, "--quiet", "--distributed", member]
+
+    code, said = launch(command, processes, store=asked["out"] / "sweep.zarr", total=total, progress=progress)
+    if said:
+        print(said, file=sys.stderr)
+    raise typer.Exit(code)
 
 
 def _draw(fits, out, **target):

@@ -159,3 +159,21 @@ def is_number(cell):
 
 def first_line(error):
     return str(error).split("\n")[0].rstrip(".")
+
+
+def member(text: str, processes: int) -> tuple[str, int, int] | tuple[()] | None:
+    """ "host:1234/4/0" -> ("host:1234", 4, 0); "auto" -> (); "" -> None, no member of anything."""
+    if processes < 1 or (processes > 1 and text):
+        raise ValueError(f"Expected --processes of at least 1, and 1 with --distributed; got {processes} and {text!r}.")
+    if text in ("", "auto"):
+        return () if text else None
+    address, *counts = text.split("/")
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdigit() and len(counts) == 2 and all(part.isdigit() for part in counts)):
+        raise ValueError(
+            f"Expected --distributed as auto or ADDRESS:PORT/COUNT/INDEX, such as node0:1234/4/0; got {text!r}."
+        )
+    count, index = map(int, counts)
+    if index >= count:
+        raise ValueError(f"Expected --distributed with INDEX from 0 to COUNT − 1; got {text!r}.")
+    return address, count, index

@@ -1,9 +1,8 @@
 """The sweep engine: an iteration over labelled cases, one program per iteration, chunk by chunk."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +14,8 @@ from jaxtyping import PyTree
 from divjax.iteration import Iteration, run
 from divjax.sweeps.cases import Cases, canonical, chunk_shape, indices, regions, take
 from divjax.sweeps.configuration import attributes, configuration
+from divjax.sweeps.processes import this_process
+from divjax.sweeps.progress import interruptible, reporter
 from divjax.sweeps.store import in_store, peek
 from divjax.sweeps.table import Sink, Table, describe, in_memory, named_leaves, stored_dtype
 
@@ -40,6 +41,7 @@ def sweep(
     cases: Cases,
     *,
     store: str | PathLike | None = None,
+    resume: bool = True,
     chunk_size: int | None = None,
     progress: bool | Callable[[int, int], Any] = False,
     dims: dict[str, tuple[str, ...]] | None = None,
@@ -59,7 +61,10 @@ def sweep(
         cases: from ``product`` or ``zipped``. An iteration gets a dict of unbatched arrays.
         store: a directory for zarr v3, written chunk by chunk; read it with plain ``xarray.open_zarr``. What
             an interrupted sweep of the same configuration left there is kept, and only the rest is run; a
-            finished one is returned as it is. Nothing that is already there is ever overwritten.
+            finished one is returned as it is. Nothing that is whole is ever overwritten; a chunk whose files are
+            lost or damaged is run again. One sweep at a time, or the processes of one: see ``sweeps.join``. Ctrl-C
+            and SIGTERM end the sweep after the running chunk.
+        resume: False refuses a store that is already there (to one process; several always go on).
         chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
         progress: True for a bar of fits on stderr (silent where that is no terminal), or a function of (done,
             total).
@@ -79,6 +84,8 @@ def sweep(
     if not iterations:
         raise ValueError("Expected at least one iteration; got none. Pass sweep({name: iteration}, cases).")
     found = None if store is None else peek(store)
+    if found and not resume and this_process().count == 1:  # of several processes one finds what another began
+        raise FileExistsError(f"Expected no store at {store}; got one. Pass resume=True to go on with it.")
     cases = canonical(cases)
     chunk = chunk_shape(cases.shape, CHUNK_SIZE if chunk_size is None else chunk_size)
     if found is not None and len(found.chunk) == len(chunk):
@@ -89,13 +96,12 @@ def sweep(
     table = describe(cases, chunk, results, dim, dims or {})
     setting = configuration(table, results, config)
     table = table._replace(attributes=attributes(setting))
-    if store is None:
-        sink = in_memory(table)
-    else:
-        sink = in_store(store, table, found, setting, [each.text() for each in programs])
-    with reporter(progress, len(iterations) * cases.size) as report:
-        fill(table, cases, programs, sink, report)
-    return sink.finish()
+    texts = [each.text() for each in programs] if store is not None else []
+    place = in_memory(table) if store is None else in_store(store, table, found, setting, texts, this_process())
+    with place as sink, reporter(progress, len(iterations) * cases.size, sink.tally) as report:
+        with interruptible(store) as stopped:
+            fill(table, cases, programs, sink, report, stopped)
+        return sink.finish()
 
 
 def program(iteration: Iteration, cases: Cases, num: int, derive: Callable | None = None) -> Program:
@@ -127,26 +133,35 @@ def program(iteration: Iteration, cases: Cases, num: int, derive: Callable | Non
     return Program(result, text, compile_all)
 
 
-def fill(table: Table, cases: Cases, programs: list[Program], sink: Sink, report: Callable[[int], Any]) -> None:
-    """Runs what the sink does not have. While a chunk is computed, the one before is written and the next
-    programs are compiled."""
+def fill(
+    table: Table,
+    cases: Cases,
+    programs: list[Program],
+    sink: Sink,
+    report: Callable[[], None],
+    stopped: Callable[[], bool],
+) -> None:
+    """Runs what the sink does not have, until that is done or it is stopped. While a chunk is computed, the one before
+    is written and the next programs are compiled."""
     boxes = list(regions(cases.shape, table.chunk))
     shapes = [tuple(part.stop - part.start for part in box) for box in boxes]
     counts = np.array([math.prod(shape) for shape in shapes])
-    report(int((sink.done * counts).sum()))
+    report()
 
     def settle(iteration, block, arrays):
         values = {name: on_host(leaf, counts[block]) for name, leaf in arrays.items()}
         values = {name: value.reshape(shapes[block] + value.shape[1:]) for name, value in values.items()}
         sink.write(iteration, block, boxes[block], values)
-        report(int(counts[block]))
+        report()
 
     pool = ThreadPoolExecutor(COMPILERS)
     try:
-        todo = np.argwhere(~sink.done).tolist()
+        todo = np.argwhere(sink.mine & ~sink.done).tolist()
         compiled = {i: pool.submit(programs[i].compile) for i in dict.fromkeys(i for i, _ in todo)}
         launched = None
         for i, block in todo:
+            if stopped():
+                break
             chunk = take(cases, indices(boxes[block], cases.shape, math.prod(table.chunk)))
             arrays = compiled[i].result()(chunk)
             if launched:
@@ -161,24 +176,3 @@ def fill(table: Table, cases: Cases, programs: list[Program], sink: Sink, report
 def on_host(leaf: jax.Array, num: int) -> np.ndarray:
     """The first ``num`` rows, without the padding, as they are stored."""
     return np.asarray(leaf)[:num].astype(stored_dtype(leaf.dtype), copy=False)
-
-
-@contextmanager
-def reporter(progress: Callable[[int, int], Any] | object, total: int) -> Iterator[Callable[[int], Any]]:
-    """A function of the number of newly finished fits: a bar, the user's own, or nothing."""
-    if not progress:
-        yield lambda count: None
-    elif callable(progress):
-        done = 0
-
-        def report(count):
-            nonlocal done
-            done += count
-            progress(done, total)
-
-        yield report
-    else:
-        from tqdm import tqdm
-
-        with tqdm(total=total, unit="fit", disable=None) as bar:
-            yield bar.update

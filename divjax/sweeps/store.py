@@ -1,12 +1,18 @@
-"""A sweep on disk: zarr v3, one run chunk to one zarr chunk, written before it is marked as done."""
+"""A sweep on disk: zarr v3, one run chunk to one zarr chunk, written whole before it is marked as done.
+
+Beside the arrays lies ``_sweep``: what the store is a sweep of (``zarr.json``), the marks of what is written and whole
+(``skeleton.json``, ``marks/ITERATION.CHUNK.json``) and, while it runs, the locks of its processes.
+"""
 
 import errno
 import hashlib
 import json
 import os
 import shutil
-import uuid
+import socket
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +20,14 @@ import jax
 import numpy as np
 
 from divjax.sweeps.configuration import fingerprint
-from divjax.sweeps.table import Sink, Table, absent, labels
+from divjax.sweeps.filling import MARKS, filling, finished, room
+from divjax.sweeps.lock import locked
+from divjax.sweeps.marks import Mark, checksum, encode, intact, put, read
+from divjax.sweeps.processes import Member
+from divjax.sweeps.table import Sink, Table, Tally, absent, labels
 
 LEDGER = "_sweep"  # a subgroup: plain xarray.open_zarr does not see it
+SKELETON = "skeleton.json"
 
 
 class Found(NamedTuple):
@@ -48,49 +59,56 @@ def peek(path: str | os.PathLike) -> Found | None:
         ) from error
 
 
+@contextmanager
 def in_store(
-    path: str | os.PathLike, table: Table, found: Found | None, setting: dict[str, Any], programs: list[str]
-) -> Sink:
-    """A sink of zarr arrays: those found at ``path`` if they are of the same sweep, otherwise new ones.
+    path: str | os.PathLike,
+    table: Table,
+    found: Found | None,
+    setting: dict[str, Any],
+    programs: list[str],
+    member: Member,
+) -> Iterator[Sink]:
+    """A sink of zarr arrays: those found at ``path`` if they are of the same sweep, otherwise new ones. Locked.
 
     ``programs`` is the text of what will run: a changed loss or optimiser is another sweep, though every name
-    and number that the configuration knows may be the same.
+    and number that the configuration knows may be the same. A store that is finished and whole is only read.
 
     Raises:
-        FileExistsError: the store is of another sweep.
+        FileExistsError: the store is of another sweep, or another one is running on it.
+        OSError: no room; or chunks are missing in the end, since other processes have died.
     """
-    import xarray
-    import zarr
-
     path = Path(path)
     hashes = [digest(text) for text in programs]
     mine = Found(table.chunk, setting, hashes, jax.__version__, jax.default_backend())
-    if found is None:
-        create(path, table, mine)
-    else:
-        check_same(path, found, mine)
-    root = zarr.open_group(path, mode="r+", use_consolidated=False)
-    arrays = {name: root[name] for name in table.variables}
-    marks = root[f"{LEDGER}/done"]
-
-    def write(iteration, block, region, values):
-        for name, value in values.items():
-            arrays[name][(iteration, *region)] = value
-        marks[iteration, block] = True  # last: a mark promises that the data are there
-
-    def finish():
-        return xarray.open_zarr(path)[list(table.variables)]
-
-    return Sink(marks[...], write, finish)
+    with room(path):
+        if found is None and not create(path, table, mine):
+            found = peek(path)  # another process of this run, or another sweep, was quicker
+        if found is not None:
+            check_same(path, found, mine)
+    if is_sound(path) and (sink := finished(path, path / LEDGER, table)):
+        yield sink
+        return
+    with room(path), locked(path / LEDGER, member):
+        if not is_sound(path):
+            mend(path, table, mine, path / LEDGER / f"{SKELETON}.draft")
+        yield filling(path, path / LEDGER, table, member)
 
 
-def check_same(path: Path, found: Found, mine: Found) -> None:
+def check_same(path: Path, found: Found | None, mine: Found) -> None:
     """Refuses another sweep's store, and says in what it differs."""
+    if found is None:
+        raise FileExistsError(
+            f"Expected {path} to be absent or empty; got other contents meanwhile. Choose another path."
+        )
     if fingerprint(found.setting) != fingerprint(mine.setting):
         where = differences(found.setting, mine.setting)
         raise FileExistsError(
             f"Expected {path} to hold this sweep (fingerprint {fingerprint(mine.setting)[:12]}); got another "
             f"({fingerprint(found.setting)[:12]}), different in {', '.join(where)}. Choose another path."
+        )
+    if found.chunk != mine.chunk:  # both came into being at once
+        raise FileExistsError(
+            f"Expected {path} to be in chunks of {mine.chunk}; got {found.chunk}. Give one chunk_size to all processes."
         )
     # None is a program whose text holds addresses of this process: nothing to compare.
     other = [
@@ -118,21 +136,59 @@ def differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[
     return paths
 
 
-def create(path: Path, table: Table, mine: Found) -> None:
-    """The store without values: built beside ``path`` and renamed, so that it is never there in part."""
+def create(path: Path, table: Table, mine: Found) -> bool:
+    """The store without values: built beside ``path`` and renamed, so that it is never there in part.
+
+    -> False if another sweep's came meanwhile.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}.draft")
+    with drawn(path, table, mine) as draft:
+        try:
+            os.rename(draft, path)  # replaces an empty directory, and nothing else
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            return False
+    return True
+
+
+@contextmanager
+def drawn(path: Path, table: Table, mine: Found) -> Iterator[Path]:
+    """A store without values beside ``path``, on the disk. What killed processes of this machine left goes."""
+    host = socket.gethostname()
+    for left in path.parent.glob(f".{path.name}.{host}.*.draft"):
+        if not lives(int(left.suffixes[-2][1:])):
+            shutil.rmtree(left, ignore_errors=True)
+    draft = path.with_name(f".{path.name}.{host}.{os.getpid()}.draft")
     try:
         write_skeleton(draft, table, mine)
-        os.rename(draft, path)  # replaces an empty directory, and nothing else
-    except OSError as error:
-        if not draft.exists() or error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise
-        raise FileExistsError(
-            f"Expected {path} to be absent or empty; got something that came meanwhile. Choose another path."
-        ) from error
+        yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def is_sound(path: Path) -> bool:
+    """Whether metadata and coordinates are what was written."""
+    mark = read(path / LEDGER / SKELETON)
+    return mark is not None and intact(path, mark)
+
+
+def mend(path: Path, table: Table, mine: Found, part: Path) -> None:
+    """Writes metadata and coordinates anew: they are known, whatever happened to them."""
+    with drawn(path, table, mine) as draft:
+        mark = draft / LEDGER / SKELETON
+        for file in [*(file for file in draft.rglob("*") if file.is_file() and file != mark), mark]:
+            put(path / file.relative_to(draft), file.read_bytes(), part)
 
 
 def write_skeleton(path: Path, table: Table, mine: Found) -> None:
@@ -141,7 +197,14 @@ def write_skeleton(path: Path, table: Table, mine: Found) -> None:
 
     names = np.array(table.names, dtype=object)  # strings of any length: the kind that zarr v3 specifies
     coords = {**labels(table), table.dim: names}
-    xarray.Dataset(coords=coords, attrs=table.attributes).to_zarr(path, mode="w-", zarr_format=3, consolidated=False)
+    codecs = [zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()]  # the last: no reader takes damage for numbers
+    xarray.Dataset(coords=coords, attrs=table.attributes).to_zarr(
+        path,
+        mode="w-",
+        zarr_format=3,
+        consolidated=False,
+        encoding={name: {"compressors": codecs} for name in coords},
+    )
     root = zarr.open_group(path, mode="r+")
     for name, variable in table.variables.items():
         root.create_array(
@@ -149,6 +212,7 @@ def write_skeleton(path: Path, table: Table, mine: Found) -> None:
             shape=table.shape + variable.shape,
             chunks=(1, *table.chunk, *(max(length, 1) for length in variable.shape)),
             dtype=variable.dtype,
+            compressors=codecs,
             fill_value=absent(variable.dtype),
             dimension_names=table.dims + variable.dims,
         )
@@ -156,9 +220,18 @@ def write_skeleton(path: Path, table: Table, mine: Found) -> None:
         # Consolidated metadata are an extension of v3; without them plain open_zarr warns instead.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         zarr.consolidate_metadata(path)
-    ledger = root.create_group(LEDGER, attributes={**mine._asdict(), "chunk": list(mine.chunk)})
-    blocks = (table.blocks[0], int(np.prod(table.blocks[1:])))
-    ledger.create_array("done", shape=blocks, chunks=(1, 1), dtype=bool, fill_value=False)
+    root.create_group(LEDGER, attributes={**mine._asdict(), "chunk": list(mine.chunk)})
+    (path / LEDGER / MARKS).mkdir()
+    files = {str(file.relative_to(path)): file for file in sorted(path.rglob("*")) if file.is_file()}
+    for file in files.values():
+        flush(file)
+    mark = Mark({name: checksum(file.read_bytes()) for name, file in files.items()}, Tally(0, 0, 0))
+    put(path / LEDGER / SKELETON, encode(mark), path / LEDGER / f"{SKELETON}.draft")
+
+
+def flush(file: Path) -> None:
+    with open(file, "rb+") as opened:
+        os.fsync(opened.fileno())
 
 
 def digest(text: str) -> str | None:

@@ -1,6 +1,8 @@
 """The labelled table that a sweep fills: names, dimensions and dtypes, before anything has run."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import jax
@@ -42,12 +44,27 @@ class Table(NamedTuple):
     def blocks(self) -> tuple[int, ...]:
         return (len(self.names), *grid(self.case_shape, self.chunk))
 
+    @property
+    def marks(self) -> tuple[int, int]:
+        return (self.blocks[0], math.prod(self.blocks[1:]))
+
+
+class Tally(NamedTuple):
+    """How fits ended. Only those with an integer ``status`` count as converged (0) or failed (anything else)."""
+
+    fits: int
+    converged: int
+    failed: int
+
 
 class Sink(NamedTuple):
-    """Where results go. ``done[iteration, chunk]`` says what is there already."""
+    """Where results go. ``done[iteration, chunk]`` says what is there already, ``mine`` what this process runs of
+    the rest."""
 
     done: Bool[np.ndarray, "iterations chunks"]
+    mine: Bool[np.ndarray, "iterations chunks"]
     write: Callable[[int, int, tuple[slice, ...], dict[str, np.ndarray]], None]
+    tally: Callable[[], Tally]  # of all that is there
     finish: Callable[[], Any]  # -> xarray.Dataset
 
 
@@ -158,8 +175,23 @@ def absent(dtype: np.dtype) -> Any:
     return {"f": np.nan, "c": complex(np.nan, np.nan), "i": -1, "b": False}.get(dtype.kind, 0)
 
 
-def in_memory(table: Table) -> Sink:
-    """A sink of numpy arrays."""
+def tally(values: dict[str, np.ndarray], num: int) -> Tally:
+    """Of a chunk of ``num`` fits."""
+    status = values.get("status")
+    if status is None or status.dtype.kind not in "iu":
+        return Tally(num, 0, 0)
+    good = int((status == 0).sum())
+    return Tally(num, good, status.size - good)
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    return Tally(*map(sum, zip(Tally(0, 0, 0), *tallies, strict=True)))
+
+
+@contextmanager
+def in_memory(table: Table) -> Iterator[Sink]:
+    """A sink of numpy arrays. Every process of several fills its own with everything."""
+    ended = Tally(0, 0, 0)
     arrays = {
         name: np.full(table.shape + variable.shape, absent(variable.dtype), variable.dtype)
         for name, variable in table.variables.items()
@@ -168,6 +200,8 @@ def in_memory(table: Table) -> Sink:
     def write(iteration, _, region, values):
         for name, value in values.items():
             arrays[name][(iteration, *region)] = value
+        nonlocal ended
+        ended = total([ended, tally(values, math.prod(part.stop - part.start for part in region))])
 
     def finish():
         import xarray
@@ -175,8 +209,8 @@ def in_memory(table: Table) -> Sink:
         labelled = {name: (table.dims + table.variables[name].dims, array) for name, array in arrays.items()}
         return xarray.Dataset(labelled, coords=labels(table), attrs=table.attributes)
 
-    blocks = table.blocks
-    return Sink(np.zeros((blocks[0], int(np.prod(blocks[1:]))), bool), write, finish)
+    nothing = np.zeros(table.marks, bool)
+    yield Sink(nothing, ~nothing, write, lambda: ended, finish)
 
 
 def labels(table: Table) -> dict[str, Any]:

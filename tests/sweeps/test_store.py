@@ -10,7 +10,7 @@ import zarr
 from toy_iterations import Traces, descent, newton
 
 from divjax import Iteration
-from divjax.sweeps import product, sweep
+from divjax.sweeps import marks, product, sweep
 
 CASES = product(a=[1.0, 4.0, 9.0, 100.0, 2.0], seed=range(3))
 BOTH = {"newton": newton(), "descent": descent()}
@@ -43,8 +43,9 @@ def test_plain_open_zarr_gives_the_labelled_table(finished, memory):
 def test_a_run_chunk_is_a_stored_chunk(finished):
     root = zarr.open_group(finished, mode="r", use_consolidated=False)
     assert root["params.powers"].chunks == (1, 2, 3, 3)
-    assert root["_sweep/done"].shape == (2, 3)
-    assert root["_sweep/done"][...].all()
+    names = [f"{i}.{block}.json" for i in range(2) for block in range(3)]
+    assert sorted(p.name for p in (finished / "_sweep/marks").iterdir()) == names
+    assert sorted(p.name for p in (finished / "_sweep").iterdir()) == ["marks", "skeleton.json", "zarr.json"]
 
 
 def test_a_finished_sweep_is_returned_without_running_or_writing(finished, memory):
@@ -123,16 +124,20 @@ def test_an_interrupted_sweep_is_completed_and_only_what_is_missing_is_run(tmp_p
 
 def test_a_mark_is_written_after_its_data(tmp_path, monkeypatch):
     path, order = tmp_path / "demo.zarr", []
-    write = zarr.Array.__setitem__
+    put = marks.put
 
-    def record(array, *item):
-        order.append(array.name)
-        write(array, *item)
+    def record(file, *rest):
+        order.append(str(file.relative_to(path)))
+        put(file, *rest)
 
-    monkeypatch.setattr(zarr.Array, "__setitem__", record)
+    monkeypatch.setattr(marks, "put", record)
     sweep({"descent": descent()}, CASES, store=path, chunk_size=6)
-    chunks = [name for name in order if name.split("/")[1] in ("gap", "params.root", "_sweep")]
-    assert chunks == ["/gap", "/params.root", "/_sweep/done"] * 3
+    each = len(order) // 3
+    for block in range(3):
+        *files, mark = order[block * each : (block + 1) * each]
+        assert {f"gap/c/0/{block}/0", f"params.root/c/0/{block}/0"} <= set(files)
+        assert all(file.endswith(f"/c/0/{block}/0") for file in files)
+        assert mark == f"_sweep/marks/0.{block}.json"
 
 
 def test_dtypes_survive(tmp_path):

@@ -1,0 +1,33 @@
+"""A sweep in a process of its own: ``toy_sweep.py STORE [--pause SECONDS] [--member ADDRESS COUNT INDEX]``."""
+
+import argparse
+import time
+
+import numpy as np
+from toy_iterations import descent, newton
+
+from divjax.sweeps import join, product, sweep
+
+CASES = product(a=np.linspace(1.0, 100.0, 8), seed=range(4))
+OPTIONS = {"chunk_size": 1, "dims": {"params.powers": ("power",)}}
+FITS = 2 * CASES.size
+
+
+def run(store=None, **options):
+    return sweep({"newton": newton(), "descent": descent()}, CASES, store=store, **OPTIONS | options)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("store")
+    parser.add_argument("--pause", type=float, default=0.0, help="after each chunk")
+    parser.add_argument("--member", nargs=3)
+    asked = parser.parse_args()
+    if asked.member:
+        address, count, index = asked.member
+        join(address, int(count), int(index))
+    run(asked.store, progress=lambda *_: time.sleep(asked.pause))
+
+
+if __name__ == "__main__":
+    main()
