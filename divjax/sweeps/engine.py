@@ -4,35 +4,26 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from divjax.iteration import Iteration, run
+from divjax.iteration import Iteration
+from divjax.sweeps.assembly import Launch, completed
 from divjax.sweeps.cases import Cases, canonical, chunk_shape, indices, regions, take
 from divjax.sweeps.configuration import attributes, configuration
+from divjax.sweeps.program import Program, program
 from divjax.sweeps.store import in_store, peek
-from divjax.sweeps.table import Sink, Table, describe, in_memory, named_leaves, stored_dtype
+from divjax.sweeps.table import Sink, Table, describe, in_memory, stored_dtype
 
 if TYPE_CHECKING:
     import xarray
 
 CHUNK_SIZE = 4096  # lanes: enough to fill a CPU's vector units and amortise a dispatch, small in memory
-Like = jax.ShapeDtypeStruct
 COMPILERS = 2  # threads: XLA compiles without the interpreter's lock
-NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one
-
-
-class Program(NamedTuple):
-    """One iteration over chunks of a fixed number of cases. Another engine replaces ``program`` alone."""
-
-    result: dict[str, jax.ShapeDtypeStruct]  # of one case
-    text: Callable[[], str]  # what will run, as text: equal texts give equal results
-    compile: Callable[[], Callable[[PyTree], dict[str, jax.Array]]]  # -> (chunk of cases -> results, not waited for)
 
 
 def sweep(
@@ -41,6 +32,7 @@ def sweep(
     *,
     store: str | PathLike | None = None,
     chunk_size: int | None = None,
+    tile: int | None = None,
     progress: bool | Callable[[int, int], Any] = False,
     dims: dict[str, tuple[str, ...]] | None = None,
     dim: str = "divergence",
@@ -84,7 +76,8 @@ def sweep(
     if found is not None and len(found.chunk) == len(chunk):
         chunk = found.chunk
     further = None if derive is None else jax.jit(jax.vmap(derive))
-    programs = [program(iteration, cases, math.prod(chunk), further) for iteration in iterations.values()]
+    options = {"tile": tile, "devices": jax.local_device_count()}
+    programs = [program(iteration, cases, math.prod(chunk), further, **options) for iteration in iterations.values()]
     results = dict(zip(iterations, (each.result for each in programs), strict=True))
     table = describe(cases, chunk, results, dim, dims or {})
     setting = configuration(table, results, config)
@@ -98,62 +91,33 @@ def sweep(
     return sink.finish()
 
 
-def program(iteration: Iteration, cases: Cases, num: int, derive: Callable | None = None) -> Program:
-    """``num`` cases at once: jit(vmap(run)), traced here, compiled when asked; then ``derive``, jitted by its owner."""
-    chunk = jax.tree.map(lambda leaf: Like((num, *leaf.shape[1:]), leaf.dtype), take(cases, NONE))
-    traced = jax.jit(jax.vmap(partial(run, iteration))).trace(chunk)
-    lowered = traced.lower()
-    leaves = named_leaves(traced.out_info)
-    more = {} if derive is None else named_leaves(jax.eval_shape(derive, traced.out_info, chunk))
-    if both := leaves.keys() & more.keys():
-        raise ValueError(
-            f"Expected new names from derive; got {sorted(both)}, which the iterations return. Rename them."
-        )
-    result = {name: Like(leaf.shape[1:], leaf.dtype) for name, leaf in (leaves | more).items()}
-
-    def text():
-        derived = "" if derive is None else derive.lower(traced.out_info, chunk).as_text()
-        return lowered.as_text() + derived
-
-    def compile_all():
-        compiled = lowered.compile()
-
-        def run_chunk(chunk):
-            result = compiled(chunk)
-            return named_leaves(result) | ({} if derive is None else named_leaves(derive(result, chunk)))
-
-        return run_chunk
-
-    return Program(result, text, compile_all)
-
-
 def fill(table: Table, cases: Cases, programs: list[Program], sink: Sink, report: Callable[[int], Any]) -> None:
-    """Runs what the sink does not have. While a chunk is computed, the one before is written and the next
-    programs are compiled."""
+    """Runs what the sink does not have. While a chunk is computed, those before are written and the next programs
+    are compiled."""
     boxes = list(regions(cases.shape, table.chunk))
     shapes = [tuple(part.stop - part.start for part in box) for box in boxes]
     counts = np.array([math.prod(shape) for shape in shapes])
+    num = math.prod(table.chunk)
     report(int((sink.done * counts).sum()))
 
-    def settle(iteration, block, arrays):
-        values = {name: on_host(leaf, counts[block]) for name, leaf in arrays.items()}
+    def load(block, rows):
+        return take(cases, indices(boxes[block], cases.shape, rows))
+
+    def settle(chunk):
+        runner, i, block, _ = chunk.launch
+        results = runner().finish(chunk.columns, lambda: load(block, num))
+        values = {name: on_host(leaf, counts[block]) for name, leaf in results.items()}
         values = {name: value.reshape(shapes[block] + value.shape[1:]) for name, value in values.items()}
-        sink.write(iteration, block, boxes[block], values)
+        sink.write(i, block, boxes[block], values)
         report(int(counts[block]))
 
     pool = ThreadPoolExecutor(COMPILERS)
     try:
         todo = np.argwhere(~sink.done).tolist()
         compiled = {i: pool.submit(programs[i].compile) for i in dict.fromkeys(i for i, _ in todo)}
-        launched = None
-        for i, block in todo:
-            chunk = take(cases, indices(boxes[block], cases.shape, math.prod(table.chunk)))
-            arrays = compiled[i].result()(chunk)
-            if launched:
-                settle(*launched)
-            launched = (i, block, arrays)
-        if launched:
-            settle(*launched)
+        launches = [Launch(compiled[i].result, i, block, int(counts[block])) for i, block in todo]
+        for chunk in completed(launches, load, num):
+            settle(chunk)
     finally:
         pool.shutdown(cancel_futures=True)
 
