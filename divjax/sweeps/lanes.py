@@ -9,6 +9,7 @@ What is left when the stack no longer fills a tile stays for the next chunk. A l
 place in the tile nor on its neighbours: the shapes never change, and no operation mixes lanes.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -40,15 +41,16 @@ class Outcome(NamedTuple):
     result: PyTree
     first: Int[Array, " 1"]
     last: Int[Array, " 1"]
-    left: Lanes  # the first ``first`` of them are unfinished: for the next call
+    left: list[Array]  # ``pack``ed; the first ``first`` of them are unfinished: for the next call
 
 
 def advance(
     iteration: Iteration,
+    like: Lanes,
     id: Int[Array, " n"],
     case: PyTree,
     count: Int[Array, " 1"],
-    left: Lanes,
+    left: list[Array],
     num_left: Int[Array, " 1"],
     keep: Int[Array, ""],
     *,
@@ -56,29 +58,29 @@ def advance(
 ) -> Outcome:
     """Runs the first ``count`` of n new lanes and ``num_left`` old ones until at most ``keep`` are unfinished.
 
-    n is a multiple of ``tile``, ``left`` has ``tile`` lanes.
+    n is a multiple of ``tile``, ``left`` has ``tile`` lanes. ``like``: shapes and dtypes of one lane.
     """
-    new = Lanes(id, case, _tiled(iteration.init, tile, case), jnp.zeros(id.shape, bool))
+    stack = _tiled(partial(_begin, iteration), tile, id, case)
     # Rows that nobody is on are stepped too, now and then: they hold a case as well, lest a loop inside never ends.
-    real = jnp.arange(tile) < num_left[0]
-    left = jax.tree.map(lambda a, b: _where(real, a, b[:1]), left, new)
-    stack = jax.tree.map(lambda a, b: _write(jnp.concatenate([a, b]), b, count[0]), new, left)
-    last = count[0] + num_left[0]
+    real = jnp.arange(tile)[:, None] < num_left[0]
+    left = [jnp.where(real, old, new[:1]) for old, new in zip(left, stack, strict=True)]
+    stack = [_write(jnp.concatenate([new, old]), old, count[0]) for old, new in zip(left, stack, strict=True)]
 
     def turn(carry):
         stack, top = carry
         bottom = jnp.maximum(top - tile, 0)
-        lanes = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, bottom, tile), stack)
+        rows = [jax.lax.dynamic_slice_in_dim(leaf, bottom, tile) for leaf in stack]
         # Nobody is below to take a place: no need to stop for that.
-        lanes, active = burst(iteration, lanes, jnp.arange(tile) < top - bottom, jnp.where(bottom > 0, -1, keep))
+        enough = jnp.where(bottom > 0, -1, keep)
+        lanes, active = burst(iteration, unpack(rows, like), jnp.arange(tile) < top - bottom, enough)
         order = jnp.sort(jnp.where(active, 0, tile) + jnp.arange(tile)) % tile
-        stack = jax.tree.map(lambda leaf, part: _write(leaf, part[order], bottom), stack, lanes)
+        stack = [_write(leaf, part[order], bottom) for leaf, part in zip(stack, pack(lanes), strict=True)]
         return stack, bottom + jnp.sum(active, dtype=jnp.int32)
 
+    last = count[0] + num_left[0]
     stack, top = jax.lax.while_loop(lambda carry: carry[1] > keep, turn, (stack, last))
-    result = _tiled(iteration.result, tile, stack.state, stack.case)
-    rest = jax.tree.map(lambda leaf: leaf[:tile], stack)
-    return Outcome(stack.id, stack.ill, result, top[None], last[None], rest)
+    ids, ill, result = _tiled(partial(_end, iteration, like), tile, *stack)
+    return Outcome(ids, ill, result, top[None], last[None], [leaf[:tile] for leaf in stack])
 
 
 def burst(
@@ -105,10 +107,44 @@ def burst(
     return lanes._replace(state=state, ill=ill), active
 
 
+def pack(lanes: PyTree) -> list[Array]:
+    """One array ``[lanes, columns]`` for each dtype: to move lanes is then an operation or two, however many
+    leaves they have."""
+    leaves = jax.tree.leaves(lanes)
+    flat = [leaf.reshape(leaf.shape[0], math.prod(leaf.shape[1:])) for leaf in leaves]
+    return [
+        jnp.concatenate([part for part in flat if part.dtype == dtype], axis=1)
+        for dtype in dict.fromkeys(leaf.dtype for leaf in leaves)
+    ]
+
+
+def unpack(rows: list[Array], like: PyTree) -> PyTree:
+    """The lanes again. ``like``: shapes and dtypes of one of them."""
+    leaves, structure = jax.tree.flatten(like)
+    source = dict(zip(dict.fromkeys(leaf.dtype for leaf in leaves), rows, strict=True))
+    used = dict.fromkeys(source, 0)
+    out = []
+    for leaf in leaves:
+        first, num = used[leaf.dtype], math.prod(leaf.shape)
+        used[leaf.dtype] += num
+        part = source[leaf.dtype][:, first : first + num]
+        out.append(part.reshape(part.shape[0], *leaf.shape))
+    return structure.unflatten(out)
+
+
+def _begin(iteration: Iteration, id: Int[Array, " tile"], case: PyTree) -> list[Array]:
+    return pack(Lanes(id, case, jax.vmap(iteration.init)(case), jnp.zeros(id.shape, bool)))
+
+
+def _end(iteration: Iteration, like: Lanes, *rows: Array) -> tuple[Array, Array, Any]:
+    lanes = unpack(list(rows), like)
+    return lanes.id, lanes.ill, jax.vmap(iteration.result)(lanes.state, lanes.case)
+
+
 def _tiled(function: Callable, tile: int, *rows: PyTree) -> Any:
-    """vmap over the rows, a tile at a time: the same shape, hence the same program, for every lane."""
+    """A function of tiles on more rows than that: the same shape, hence the same program, for every lane."""
     tiles = jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] // tile, tile, *leaf.shape[1:]), rows)
-    out = jax.lax.map(lambda part: jax.vmap(function)(*part), tiles)
+    out = jax.lax.map(lambda part: function(*part), tiles)
     return jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[0] * tile, *leaf.shape[2:]), out)
 
 

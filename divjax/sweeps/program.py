@@ -37,7 +37,7 @@ class Runner(NamedTuple):
     """A compiled program."""
 
     advance: Callable[..., lanes.Outcome]  # ``lanes.advance`` on every device, not waited for
-    begin: lanes.Lanes  # what its first call finds as left: nothing
+    begin: list[jax.Array]  # what its first call finds as left: nothing
     devices: int
     rows: int  # of a chunk, the padding included
     keep: int  # so many unfinished lanes of a device may wait for the next chunk
@@ -80,8 +80,9 @@ def program(
             return columns
         return columns | named_leaves(derive(structure.unflatten([columns[name] for name in leaves]), chunk()))
 
+    begin = jax.tree.map(blank, jax.eval_shape(lanes.pack, batched(like, devices * width)))
+
     def compile_all():
-        begin = jax.tree.map(blank, batched(like, devices * width))
         rows = round_up(num, devices * width)
         keep = width - 1 if rows >= CARRY * devices * width else 0
         return Runner(lowered.compile(), begin, devices, rows, keep, leaves | flag, finish)
@@ -92,8 +93,8 @@ def program(
 def trace(iteration: Iteration, like: lanes.Lanes, num: int, width: int, devices: int) -> Any:
     """``lanes.advance`` on every device, traced for a chunk of ``num`` cases."""
     rows, whole = round_up(num, devices * width), Like((), np.int32)
-    counts, left = batched(whole, devices), batched(like, devices * width)
-    run = spread(partial(lanes.advance, iteration, tile=width), devices, SPLIT, SPLIT, SPLIT, SPLIT, SPLIT, WHOLE)
+    counts, left = batched(whole, devices), jax.eval_shape(lanes.pack, batched(like, devices * width))
+    run = spread(partial(lanes.advance, iteration, like, tile=width), devices, SPLIT, SPLIT, SPLIT, SPLIT, SPLIT, WHOLE)
     return run.trace(batched(like.id, rows), batched(like.case, rows), counts, left, counts, whole)
 
 
