@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from divjax.sweeps.devices import deal, rows, shares
+from divjax.sweeps.devices import share
 from divjax.sweeps.lanes import Outcome
 from divjax.sweeps.program import Runner
 
@@ -43,17 +43,16 @@ def completed(launches: Iterable[Launch], load: Callable[[int, int], PyTree], nu
     for launch, following in pairwise([*launches, None]):
         runner = launch.runner()
         if left is None:
-            left = (runner.begin, np.zeros(runner.devices, np.int32))
+            left = [(runner.begin, np.int32(0))] * len(runner.advance)
         slot = next(k for k in count() if k not in chunks)  # a lane's id says where it belongs: slot, then row
         chunks[slot] = opened(launch, runner, num)
         last = following is None or following.iteration != launch.iteration
-        outcome = advance(runner, launch, slot, load, left, 0 if last or len(chunks) > CROWD else runner.keep)
-        left = None if last else (outcome.left, outcome.first)
-        if before is not None:
-            yield from put(chunks, *before)
-        before = outcome, runner.rows
-    if before is not None:
-        yield from put(chunks, *before)
+        keep = 0 if last or len(chunks) > CROWD else runner.keep
+        outcomes = advance(runner, load(launch.block, num), launch.size, slot * num, left, keep)
+        left = None if last else [(outcome.left, outcome.first) for outcome in outcomes]
+        yield from put(chunks, before, num)
+        before = outcomes
+    yield from put(chunks, before, num)
 
 
 def opened(launch: Launch, runner: Runner, num: int) -> Chunk:
@@ -61,23 +60,26 @@ def opened(launch: Launch, runner: Runner, num: int) -> Chunk:
     return Chunk(launch, columns, [launch.size])
 
 
-def advance(runner: Runner, launch: Launch, slot: int, load: Callable, left: tuple, keep: int) -> Outcome:
-    order = deal(np.arange(runner.rows, dtype=np.int32), runner.devices)
-    cases = load(launch.block, runner.rows)
-    if runner.devices > 1:
-        cases = jax.tree.map(lambda leaf: leaf[order], cases)
-    size = shares(launch.size, runner.devices)
-    return runner.advance(slot * runner.rows + order, cases, size, *left, np.int32(keep))
+def advance(runner: Runner, cases: PyTree, size: int, base: int, left: list[tuple], keep: int) -> list[Outcome]:
+    """The next call on every device."""
+    outcomes = []
+    for device, call in enumerate(runner.advance):
+        mine = share(size, len(runner.advance), device)
+        rows = np.resize(mine, runner.rows) if mine.size else np.zeros(runner.rows, np.int32)
+        part = jax.tree.map(lambda leaf, rows=rows: leaf[rows], cases)
+        outcomes.append(call(base + rows, part, np.int32(mine.size), *left[device], np.int32(keep)))
+    return outcomes
 
 
-def put(chunks: dict[int, Chunk], outcome: Outcome, num: int) -> list[Chunk]:
+def put(chunks: dict[int, Chunk], outcomes: list[Outcome] | None, num: int) -> list[Chunk]:
     """The finished lanes in their places; gives the chunks that are complete now, and forgets them."""
-    first, last = np.asarray(outcome.first), np.asarray(outcome.last)
-    slots, places = np.divmod(rows(outcome.id, first, last), num)
-    leaves = [rows(leaf, first, last) for leaf in (*jax.tree.leaves(outcome.result), outcome.ill)]
-    for slot in np.unique(slots).tolist():
-        mine = slots == slot
-        for column, leaf in zip(chunks[slot].columns.values(), leaves, strict=False):
-            column[places[mine]] = leaf[mine]
-        chunks[slot].missing[0] -= int(mine.sum())
+    for outcome in outcomes or ():
+        finished = slice(int(outcome.first), int(outcome.last))
+        slots, places = np.divmod(np.asarray(outcome.id)[finished], num)
+        leaves = [np.asarray(leaf)[finished] for leaf in (*jax.tree.leaves(outcome.result), outcome.ill)]
+        for slot in np.unique(slots).tolist():
+            mine = slots == slot
+            for column, leaf in zip(chunks[slot].columns.values(), leaves, strict=False):
+                column[places[mine]] = leaf[mine]
+            chunks[slot].missing[0] -= int(mine.sum())
     return [chunks.pop(slot) for slot in sorted(chunks) if chunks[slot].missing == [0]]

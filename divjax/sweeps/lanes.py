@@ -39,8 +39,8 @@ class Outcome(NamedTuple):
     id: Int[Array, " rows"]
     ill: Bool[Array, " rows"]
     result: PyTree
-    first: Int[Array, " 1"]
-    last: Int[Array, " 1"]
+    first: Int[Array, ""]
+    last: Int[Array, ""]
     left: list[Array]  # ``pack``ed; the first ``first`` of them are unfinished: for the next call
 
 
@@ -49,9 +49,9 @@ def advance(
     like: Lanes,
     id: Int[Array, " n"],
     case: PyTree,
-    count: Int[Array, " 1"],
+    count: Int[Array, ""],
     left: list[Array],
-    num_left: Int[Array, " 1"],
+    num_left: Int[Array, ""],
     keep: Int[Array, ""],
     *,
     tile: int,
@@ -62,9 +62,9 @@ def advance(
     """
     stack = _tiled(partial(_begin, iteration), tile, id, case)
     # Rows that nobody is on are stepped too, now and then: they hold a case as well, lest a loop inside never ends.
-    real = jnp.arange(tile)[:, None] < num_left[0]
+    real = jnp.arange(tile)[:, None] < num_left
     left = [jnp.where(real, old, new[:1]) for old, new in zip(left, stack, strict=True)]
-    stack = [_write(jnp.concatenate([new, old]), old, count[0]) for old, new in zip(left, stack, strict=True)]
+    stack = [_write(jnp.concatenate([new, old]), old, count) for old, new in zip(left, stack, strict=True)]
 
     def turn(carry):
         stack, top = carry
@@ -77,10 +77,10 @@ def advance(
         stack = [_write(leaf, part[order], bottom) for leaf, part in zip(stack, pack(lanes), strict=True)]
         return stack, bottom + jnp.sum(active, dtype=jnp.int32)
 
-    last = count[0] + num_left[0]
+    last = count + num_left
     stack, top = jax.lax.while_loop(lambda carry: carry[1] > keep, turn, (stack, last))
     ids, ill, result = _tiled(partial(_end, iteration, like), tile, *stack)
-    return Outcome(ids, ill, result, top[None], last[None], [leaf[:tile] for leaf in stack])
+    return Outcome(ids, ill, result, top, last, [leaf[:tile] for leaf in stack])
 
 
 def burst(

@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from divjax.iteration import Iteration
 from divjax.sweeps import lanes
 from divjax.sweeps.cases import Cases, take
-from divjax.sweeps.devices import SPLIT, WHOLE, spread
+from divjax.sweeps.devices import on_each
 from divjax.sweeps.table import named_leaves
 
 Like = jax.ShapeDtypeStruct
@@ -36,10 +36,9 @@ class Program(NamedTuple):
 class Runner(NamedTuple):
     """A compiled program."""
 
-    advance: Callable[..., lanes.Outcome]  # ``lanes.advance`` on every device, not waited for
-    begin: list[jax.Array]  # what its first call finds as left: nothing
-    devices: int
-    rows: int  # of a chunk, the padding included
+    advance: list[Callable[..., lanes.Outcome]]  # ``lanes.advance`` on each device, not waited for
+    begin: list[np.ndarray]  # what the first calls find as left: nothing
+    rows: int  # of a device's share, the padding included
     keep: int  # so many unfinished lanes of a device may wait for the next chunk
     columns: dict[str, jax.ShapeDtypeStruct]  # what ``advance`` gives for one case, by name
     finish: Callable[[dict[str, np.ndarray], Callable[[], PyTree]], dict[str, Any]]  # these, its cases -> all results
@@ -63,39 +62,45 @@ def program(
     like = lanes.Lanes(Like((), np.int32), case, state, Like((), bool))
     traced = partial(trace, iteration, like, num, width)
 
-    main = traced(devices)
-    lowered, structure = main.lower(), jax.tree.structure(main.out_info.result)
-    one = jax.tree.map(lambda leaf: Like(leaf.shape[1:], leaf.dtype), main.out_info)
-    leaves, flag = named_leaves(one.result), {} if iteration.healthy is None else {FLAG: one.ill}
-    example = (batched(one.result, num), batched(case, num))
+    lowered = [each.lower() for each in traced(devices)]
+    one = jax.tree.map(unbatched, lowered[0].out_info.result)
+    leaves, flag = named_leaves(one), {} if iteration.healthy is None else {FLAG: like.ill}
+    example = (batched(one, num), batched(case, num))
     more = {} if derive is None else jax.tree.map(unbatched, named_leaves(jax.eval_shape(derive, *example)))
     check_names(leaves, more, flag)
 
     def text():
-        alone = lowered if devices == 1 else traced(1).lower()  # how many they are makes no difference
-        return alone.as_text() + ("" if derive is None else derive.lower(*example).as_text())
+        alone = lowered if devices == 1 else [traced(1)[0].lower()]  # how many they are makes no difference
+        return alone[0].as_text() + ("" if derive is None else derive.lower(*example).as_text())
 
     def finish(columns, chunk):
         if derive is None:
             return columns
-        return columns | named_leaves(derive(structure.unflatten([columns[name] for name in leaves]), chunk()))
+        return columns | named_leaves(
+            derive(jax.tree.structure(one).unflatten([columns[name] for name in leaves]), chunk())
+        )
 
-    begin = jax.tree.map(blank, jax.eval_shape(lanes.pack, batched(like, devices * width)))
+    begin = jax.tree.map(blank, jax.eval_shape(lanes.pack, batched(like, width)))
 
     def compile_all():
-        rows = round_up(num, devices * width)
-        keep = width - 1 if rows >= CARRY * devices * width else 0
-        return Runner(lowered.compile(), begin, devices, rows, keep, leaves | flag, finish)
+        rows = share_rows(num, devices, width)
+        keep = width - 1 if rows >= CARRY * width else 0
+        return Runner([each.compile() for each in lowered], begin, rows, keep, leaves | flag, finish)
 
     return Program(leaves | more | flag, text, compile_all)
 
 
-def trace(iteration: Iteration, like: lanes.Lanes, num: int, width: int, devices: int) -> Any:
-    """``lanes.advance`` on every device, traced for a chunk of ``num`` cases."""
-    rows, whole = round_up(num, devices * width), Like((), np.int32)
-    counts, left = batched(whole, devices), jax.eval_shape(lanes.pack, batched(like, devices * width))
-    run = spread(partial(lanes.advance, iteration, like, tile=width), devices, SPLIT, SPLIT, SPLIT, SPLIT, SPLIT, WHOLE)
-    return run.trace(batched(like.id, rows), batched(like.case, rows), counts, left, counts, whole)
+def trace(iteration: Iteration, like: lanes.Lanes, num: int, width: int, devices: int) -> list[Any]:
+    """``lanes.advance`` on each device, traced for its share of ``num`` cases."""
+    rows, whole = share_rows(num, devices, width), Like((), np.int32)
+    left = jax.eval_shape(lanes.pack, batched(like, width))
+    arguments = (batched(like.id, rows), batched(like.case, rows), whole, left, whole, whole)
+    return on_each(partial(lanes.advance, iteration, like, tile=width), arguments, devices)
+
+
+def share_rows(num: int, devices: int, width: int) -> int:
+    """Rows of a device's share of a chunk: whole tiles."""
+    return round_up(-(-num // devices), width)
 
 
 def default_tile(iteration: Iteration, state: PyTree, case: PyTree) -> int:
