@@ -5,3 +5,4 @@ from divjax.sweeps.cases import product as product
 from divjax.sweeps.cases import take as take
 from divjax.sweeps.cases import zipped as zipped
 from divjax.sweeps.engine import sweep as sweep
+from divjax.sweeps.summary import summary as summary

@@ -43,8 +43,12 @@ def sweep(
 
     Results are named by their path in what ``Iteration.result`` returns: ``theta``, ``params.loc``; a bare
     array is ``value``. Where an iteration lacks a result that another has, NaN stands (-1 in integers, 0 or
-    False without a sign). Every program is compiled once; a chunk that does not fill it is padded, and the
-    padding dropped.
+    False without a sign). Every program is compiled once, for each local device, among which a chunk is dealt. A
+    case's result is the same, bit by bit, on any number of devices and beside any other cases; with another chunk
+    size or tile it may round otherwise.
+
+    A case that a step makes NaN (``Iteration.healthy``) stops with the state before and is flagged in a variable
+    ``quarantined``, unless the iteration sees to that itself, as ``fit`` does. ``summary`` counts and lists them.
 
     Args:
         iterations: by name; the names label ``dim``.
@@ -53,6 +57,9 @@ def sweep(
             an interrupted sweep of the same configuration left there is kept, and only the rest is run; a
             finished one is returned as it is. Nothing that is already there is ever overwritten.
         chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
+        tile: lanes that are stepped together, rounded up to a multiple of 16; a lane that is done makes room for
+            the next case. By default so many that the largest array of a step takes half a mebibyte on a CPU: known
+            without a measurement, so that every run has the same. Another tile is another program, for a store too.
         progress: True for a bar of fits on stderr (silent where that is no terminal), or a function of (done,
             total).
         dims: names for the trailing dimensions of results and of vector-valued axes:
