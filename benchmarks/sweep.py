@@ -225,7 +225,9 @@ def rates(repeats: int, num_scipy: int) -> tuple[list[common.Row], dict]:
         if name == "jensen_shannon" and (limit := hand_written(repeats)) is not None:
             ours = seconds / (FITS * steps * NODES)
             record["limit"] = {"hand-written, ns": 1e9 * limit, "ours, ns": 1e9 * ours}
-            rows.append(common.Row("jensen_shannon: share of the hand-written kernel", SHARE, limit / ours, at_least=True))
+            rows.append(
+                common.Row("jensen_shannon: share of the hand-written kernel", SHARE, limit / ours, at_least=True)
+            )
     return rows, record
 
 
@@ -236,7 +238,9 @@ def main() -> int:
     args = parser.parse_args()
     repeats = 3 if args.quick else 7
     rows, record = rates(repeats, 30 if args.quick else 200)
-    rows.append(common.Row("retirement: times jit(vmap(run)), steps of mean 10", 1.0, retirement(repeats), at_least=True))
+    rows.append(
+        common.Row("retirement: times jit(vmap(run)), steps of mean 10", 1.0, retirement(repeats), at_least=True)
+    )
     rows.append(common.Row("overhead of a trivial iteration, µs a lane", 1.0, overhead(2 if args.quick else 5)))
     if not args.quick:
         rows.append(common.Row("compiling nine divergences, s", 15.0, compile_seconds(None)))

@@ -3,37 +3,29 @@
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from itertools import takewhile
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from divjax.iteration import Iteration, run
+from divjax.iteration import Iteration
+from divjax.sweeps.assembly import Launch, completed
 from divjax.sweeps.cases import Cases, canonical, chunk_shape, indices, regions, take
 from divjax.sweeps.configuration import attributes, configuration
 from divjax.sweeps.processes import this_process
+from divjax.sweeps.program import Program, program
 from divjax.sweeps.progress import interruptible, reporter
 from divjax.sweeps.store import in_store, peek
-from divjax.sweeps.table import Sink, Table, describe, in_memory, named_leaves, stored_dtype
+from divjax.sweeps.table import Sink, Table, describe, in_memory, stored_dtype
 
 if TYPE_CHECKING:
     import xarray
 
 CHUNK_SIZE = 4096  # lanes: enough to fill a CPU's vector units and amortise a dispatch, small in memory
-Like = jax.ShapeDtypeStruct
 COMPILERS = 2  # threads: XLA compiles without the interpreter's lock
-NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one
-
-
-class Program(NamedTuple):
-    """One iteration over chunks of a fixed number of cases. Another engine replaces ``program`` alone."""
-
-    result: dict[str, jax.ShapeDtypeStruct]  # of one case
-    text: Callable[[], str]  # what will run, as text: equal texts give equal results
-    compile: Callable[[], Callable[[PyTree], dict[str, jax.Array]]]  # -> (chunk of cases -> results, not waited for)
 
 
 def sweep(
@@ -43,6 +35,7 @@ def sweep(
     store: str | PathLike | None = None,
     resume: bool = True,
     chunk_size: int | None = None,
+    tile: int | None = None,
     progress: bool | Callable[[int, int], Any] = False,
     dims: dict[str, tuple[str, ...]] | None = None,
     dim: str = "divergence",
@@ -53,8 +46,12 @@ def sweep(
 
     Results are named by their path in what ``Iteration.result`` returns: ``theta``, ``params.loc``; a bare
     array is ``value``. Where an iteration lacks a result that another has, NaN stands (-1 in integers, 0 or
-    False without a sign). Every program is compiled once; a chunk that does not fill it is padded, and the
-    padding dropped.
+    False without a sign). Every program is compiled once, for each local device, among which a chunk is dealt. A
+    case's result is the same, bit by bit, on any number of devices and beside any other cases; with another chunk
+    size or tile it may round otherwise.
+
+    A case that a step makes NaN (``Iteration.healthy``) stops with the state before and is flagged in a variable
+    ``quarantined``, unless the iteration sees to that itself, as ``fit`` does. ``summary`` counts and lists them.
 
     Args:
         iterations: by name; the names label ``dim``.
@@ -66,6 +63,9 @@ def sweep(
             and SIGTERM end the sweep after the running chunk.
         resume: False refuses a store that is already there (to one process; several always go on).
         chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
+        tile: lanes that are stepped together, rounded up to a multiple of 16; a lane that is done makes room for
+            the next case. By default so many that the largest array of a step takes half a mebibyte on a CPU: known
+            without a measurement, so that every run has the same. Another tile is another program, for a store too.
         progress: True for a bar of fits on stderr (silent where that is no terminal), or a function of (done,
             total).
         dims: names for the trailing dimensions of results and of vector-valued axes:
@@ -91,7 +91,8 @@ def sweep(
     if found is not None and len(found.chunk) == len(chunk):
         chunk = found.chunk
     further = None if derive is None else jax.jit(jax.vmap(derive))
-    programs = [program(iteration, cases, math.prod(chunk), further) for iteration in iterations.values()]
+    options = {"tile": tile, "devices": jax.local_device_count()}
+    programs = [program(iteration, cases, math.prod(chunk), further, **options) for iteration in iterations.values()]
     results = dict(zip(iterations, (each.result for each in programs), strict=True))
     table = describe(cases, chunk, results, dim, dims or {})
     setting = configuration(table, results, config)
@@ -104,35 +105,6 @@ def sweep(
         return sink.finish()
 
 
-def program(iteration: Iteration, cases: Cases, num: int, derive: Callable | None = None) -> Program:
-    """``num`` cases at once: jit(vmap(run)), traced here, compiled when asked; then ``derive``, jitted by its owner."""
-    chunk = jax.tree.map(lambda leaf: Like((num, *leaf.shape[1:]), leaf.dtype), take(cases, NONE))
-    traced = jax.jit(jax.vmap(partial(run, iteration))).trace(chunk)
-    lowered = traced.lower()
-    leaves = named_leaves(traced.out_info)
-    more = {} if derive is None else named_leaves(jax.eval_shape(derive, traced.out_info, chunk))
-    if both := leaves.keys() & more.keys():
-        raise ValueError(
-            f"Expected new names from derive; got {sorted(both)}, which the iterations return. Rename them."
-        )
-    result = {name: Like(leaf.shape[1:], leaf.dtype) for name, leaf in (leaves | more).items()}
-
-    def text():
-        derived = "" if derive is None else derive.lower(traced.out_info, chunk).as_text()
-        return lowered.as_text() + derived
-
-    def compile_all():
-        compiled = lowered.compile()
-
-        def run_chunk(chunk):
-            result = compiled(chunk)
-            return named_leaves(result) | ({} if derive is None else named_leaves(derive(result, chunk)))
-
-        return run_chunk
-
-    return Program(result, text, compile_all)
-
-
 def fill(
     table: Table,
     cases: Cases,
@@ -141,34 +113,32 @@ def fill(
     report: Callable[[], None],
     stopped: Callable[[], bool],
 ) -> None:
-    """Runs what the sink does not have, until that is done or it is stopped. While a chunk is computed, the one before
-    is written and the next programs are compiled."""
+    """Runs what the sink does not have, until that is done or it is stopped. While a chunk is computed, those before
+    are written and the next programs are compiled."""
     boxes = list(regions(cases.shape, table.chunk))
     shapes = [tuple(part.stop - part.start for part in box) for box in boxes]
     counts = np.array([math.prod(shape) for shape in shapes])
+    num = math.prod(table.chunk)
     report()
 
-    def settle(iteration, block, arrays):
-        values = {name: on_host(leaf, counts[block]) for name, leaf in arrays.items()}
+    def load(block, rows):
+        return take(cases, indices(boxes[block], cases.shape, rows))
+
+    def settle(chunk):
+        runner, i, block, _ = chunk.launch
+        results = runner().finish(chunk.columns, lambda: load(block, num))
+        values = {name: on_host(leaf, counts[block]) for name, leaf in results.items()}
         values = {name: value.reshape(shapes[block] + value.shape[1:]) for name, value in values.items()}
-        sink.write(iteration, block, boxes[block], values)
+        sink.write(i, block, boxes[block], values)
         report()
 
     pool = ThreadPoolExecutor(COMPILERS)
     try:
         todo = np.argwhere(sink.mine & ~sink.done).tolist()
         compiled = {i: pool.submit(programs[i].compile) for i in dict.fromkeys(i for i, _ in todo)}
-        launched = None
-        for i, block in todo:
-            if stopped():
-                break
-            chunk = take(cases, indices(boxes[block], cases.shape, math.prod(table.chunk)))
-            arrays = compiled[i].result()(chunk)
-            if launched:
-                settle(*launched)
-            launched = (i, block, arrays)
-        if launched:
-            settle(*launched)
+        launches = (Launch(compiled[i].result, i, block, int(counts[block])) for i, block in todo)
+        for chunk in completed(takewhile(lambda _: not stopped(), launches), load, num):
+            settle(chunk)
     finally:
         pool.shutdown(cancel_futures=True)
 

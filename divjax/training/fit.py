@@ -103,7 +103,7 @@ def fit(
             _, aux = _value_and_aux(loss, state.params, case)
         return FitResult(state.params, state.value, aux, state.steps, state.grad_norm, state.status)
 
-    return Iteration(begin, step, done, result)
+    return Iteration(begin, step, done, result, healthy=None)  # it judges itself: NON_FINITE
 
 
 def _begin(

@@ -156,6 +156,7 @@ def test_dtypes_survive(tmp_path):
     xarray.testing.assert_identical(table, sweep({"last": last}, cases))
     assert {name: str(v.dtype) for name, v in table.data_vars.items()} == {
         "byte": "uint8", "flag": "bool", "half": "float32", "none": "float32", "wave": "complex64",
+        "quarantined": "bool",
     }  # fmt: skip
     np.testing.assert_array_equal(table.half[0], [0, 0.25, 0.5, 0.75])
     assert table.x.dtype == np.int16

@@ -1,0 +1,157 @@
+"""One iteration as a program over chunks of cases: its shapes, its text, its compilation."""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from divjax.iteration import Iteration
+from divjax.sweeps import lanes
+from divjax.sweeps.cases import Cases, take
+from divjax.sweeps.devices import on_each
+from divjax.sweeps.table import named_leaves
+
+Like = jax.ShapeDtypeStruct
+NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one
+FLAG = "quarantined"
+# Bytes that the largest array within a step may take in a tile, and the widest tile. On a CPU a few such arrays fit
+# into the cache of a core; other devices are to be filled.
+ROOM, ROOM_ELSEWHERE = (2**19, 1024), (2**26, 8192)
+CARRY = 4  # tiles in a chunk, from which on what does not fill a tile waits for the next chunk
+
+
+class Program(NamedTuple):
+    """One iteration over chunks of a fixed number of cases."""
+
+    result: dict[str, jax.ShapeDtypeStruct]  # of one case
+    text: Callable[[], str]  # what will run, as text: equal texts give equal results
+    compile: Callable[[], "Runner"]
+
+
+class Runner(NamedTuple):
+    """A compiled program."""
+
+    advance: list[Callable[..., lanes.Outcome]]  # ``lanes.advance`` on each device, not waited for
+    begin: list[np.ndarray]  # what the first calls find as left: nothing
+    rows: int  # of a device's share, the padding included
+    keep: int  # so many unfinished lanes of a device may wait for the next chunk
+    columns: dict[str, jax.ShapeDtypeStruct]  # what ``advance`` gives for one case, by name
+    finish: Callable[[dict[str, np.ndarray], Callable[[], PyTree]], dict[str, Any]]  # these, its cases -> all results
+
+
+def program(
+    iteration: Iteration,
+    cases: Cases,
+    num: int,
+    derive: Callable | None = None,
+    *,
+    tile: int | None = None,
+    devices: int = 1,
+) -> Program:
+    """``num`` cases at a time, traced here, compiled when asked; then ``derive``, jitted by its owner."""
+    iteration = Iteration(*(part and once(part) for part in iteration))
+    case = jax.tree.map(lambda leaf: Like(leaf.shape[1:], leaf.dtype), take(cases, NONE))
+    state = jax.eval_shape(iteration.init, case)
+    width = min(default_tile(iteration, state, case) if tile is None else tile, num)
+    width = round_up(width, lanes.WIDTH)  # of the whole chunk, so that it is the same on any number of devices
+    like = lanes.Lanes(Like((), np.int32), case, state, Like((), bool))
+    traced = partial(trace, iteration, like, num, width)
+
+    lowered = [each.lower() for each in traced(devices)]
+    one = jax.tree.map(unbatched, lowered[0].out_info.result)
+    leaves, flag = named_leaves(one), {} if iteration.healthy is None else {FLAG: like.ill}
+    example = (batched(one, num), batched(case, num))
+    more = {} if derive is None else jax.tree.map(unbatched, named_leaves(jax.eval_shape(derive, *example)))
+    check_names(leaves, more, flag)
+
+    def text():
+        alone = lowered if devices == 1 else [traced(1)[0].lower()]  # how many they are makes no difference
+        return alone[0].as_text() + ("" if derive is None else derive.lower(*example).as_text())
+
+    def finish(columns, chunk):
+        if derive is None:
+            return columns
+        return columns | named_leaves(
+            derive(jax.tree.structure(one).unflatten([columns[name] for name in leaves]), chunk())
+        )
+
+    begin = jax.tree.map(blank, jax.eval_shape(lanes.pack, batched(like, width)))
+
+    def compile_all():
+        rows = share_rows(num, devices, width)
+        keep = width - 1 if rows >= CARRY * width else 0
+        return Runner([each.compile() for each in lowered], begin, rows, keep, leaves | flag, finish)
+
+    return Program(leaves | more | flag, text, compile_all)
+
+
+def trace(iteration: Iteration, like: lanes.Lanes, num: int, width: int, devices: int) -> list[Any]:
+    """``lanes.advance`` on each device, traced for its share of ``num`` cases."""
+    rows, whole = share_rows(num, devices, width), Like((), np.int32)
+    left = jax.eval_shape(lanes.pack, batched(like, width))
+    arguments = (batched(like.id, rows), batched(like.case, rows), whole, left, whole, whole)
+    return on_each(partial(lanes.advance, iteration, like, tile=width), arguments, devices)
+
+
+def share_rows(num: int, devices: int, width: int) -> int:
+    """Rows of a device's share of a chunk: whole tiles."""
+    return round_up(-(-num // devices), width)
+
+
+def default_tile(iteration: Iteration, state: PyTree, case: PyTree) -> int:
+    """As many lanes as leave a step's largest array in cache: known from the trace, so the same in every run.
+
+    A measured width would not be, and another width may round otherwise.
+    """
+    room, widest = ROOM if jax.default_backend() == "cpu" else ROOM_ELSEWHERE
+    step = jax.make_jaxpr(iteration.step)(state, case)
+    largest = max((var.aval.size * var.aval.dtype.itemsize for var in variables(step.jaxpr)), default=1)
+    return min(max(2 ** int(math.log2(room / max(largest, 1))), lanes.WIDTH), widest)
+
+
+def variables(jaxpr: Any) -> Iterator[Any]:
+    """Every array that a program computes, those of its inner programs too."""
+    for equation in jaxpr.eqns:
+        yield from (var for var in equation.outvars if hasattr(var.aval, "size"))
+        for inner in jax.tree.leaves(equation.params, is_leaf=lambda node: hasattr(node, "eqns")):
+            if hasattr(inner, "eqns"):
+                yield from variables(inner)
+
+
+def check_names(leaves: dict, more: dict, flag: dict) -> None:
+    if both := leaves.keys() & more.keys():
+        raise ValueError(
+            f"Expected new names from derive; got {sorted(both)}, which the iterations return. Rename them."
+        )
+    if both := flag.keys() & (leaves.keys() | more.keys()):
+        raise ValueError(
+            f"Expected results without {FLAG!r}, the engine's own; got {sorted(both)}. Rename it, or pass healthy=None."
+        )
+
+
+def once(function: Callable) -> Callable:
+    """The function, traced but once however often it is used."""
+    return jax.jit(lambda *args: function(*args), inline=True)
+
+
+def blank(leaf: jax.ShapeDtypeStruct) -> Any:
+    """Zeros, on the host where numpy knows the dtype: nothing to compile."""
+    is_key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended)
+    return (jnp if is_key else np).zeros(leaf.shape, leaf.dtype)
+
+
+def batched(tree: PyTree, num: int) -> PyTree:
+    return jax.tree.map(lambda leaf: Like((num, *leaf.shape), leaf.dtype), tree)
+
+
+def unbatched(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    return Like(leaf.shape[1:], leaf.dtype)
+
+
+def round_up(num: int, multiple: int) -> int:
+    return -(-num // multiple) * multiple
