@@ -71,7 +71,7 @@ def save(name: str, rows: list[Row], content: dict, folder: Path | None = None) 
     slug = "-".join(str(about["device"]).lower().split()) + (f"-{about['cores']}" * (about["backend"] == "cpu"))
     folder = folder or Path(__file__).parent / "results"
     folder.mkdir(parents=True, exist_ok=True)
-    targets = [row._asdict() | {"met": row.met} for row in rows]
+    targets = [row._asdict() | {"measured": float(row.measured), "met": bool(row.met)} for row in rows]
     (folder / f"{name}-{slug}.json").write_text(
         json.dumps({"machine": about, **content, "targets": targets}, indent=1) + "\n"
     )

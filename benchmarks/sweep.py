@@ -66,9 +66,9 @@ def engine_run(iterations: dict[str, Iteration], grid):
     table = describe(grid, chunk, results, "divergence", {})
 
     def fill():
-        sink = in_memory(table)
-        engine.fill(table, grid, ready, sink, lambda *_: None)
-        return sink.finish()
+        with in_memory(table) as sink:
+            engine.fill(table, grid, ready, sink, lambda: None, lambda: False)
+            return sink.finish()
 
     return seconds, fill
 
@@ -199,10 +199,13 @@ def million() -> tuple[float, float, float]:
 def compile_seconds(cache: str | None) -> float:
     """Of the nine programs of ``divjax sweep``, in a process of its own."""
     program = f"""
-import sys, jax; sys.path.insert(0, {str(Path(__file__).parent)!r})
-cache = {cache!r}
-if cache: jax.config.update("jax_compilation_cache_dir", cache); jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-import sweep; from divjax.studies import two_modes
+import sys, jax
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+if {cache!r}:
+    jax.config.update("jax_compilation_cache_dir", {cache!r})
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+import sweep
+from divjax.studies import two_modes
 print(sweep.engine_run({{n: two_modes.iteration(n) for n in two_modes.DIVERGENCES}}, sweep.cases())[0])"""
     out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return float(out.stdout)
