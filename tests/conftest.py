@@ -4,7 +4,16 @@ from pathlib import Path
 import jax
 import pytest
 
+SLOW = Path(__file__).with_name("slow_tests.txt")
 MAPS, MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
+
+
+def pytest_collection_modifyitems(items):
+    """Marks as slow what slow_tests.txt lists, a node id a line: mostly single cases of a parametrised test."""
+    slow = set(SLOW.read_text().splitlines())
+    for item in items:
+        if item.nodeid in slow:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

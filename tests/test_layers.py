@@ -135,3 +135,14 @@ def test_files_and_functions_stay_small():
             if isinstance(node, ast.FunctionDef):
                 first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
                 assert node.end_lineno - first.lineno < 40, f"{path}: {node.name}"
+
+
+def test_the_list_of_slow_tests_is_current():
+    listed = [
+        line
+        for line in (PACKAGE.parent / "tests" / "slow_tests.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    for node in listed:
+        file, name = node.split("::")
+        assert f"def {name.split('[')[0]}(" in (PACKAGE.parent / file).read_text(), node

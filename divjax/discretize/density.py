@@ -13,8 +13,6 @@ from divjax.discretize.families import Profile, mixture_parts, profile
 
 tfd = tfp.distributions
 
-FAR = 1e9  # standard deviations beyond which a Gaussian's log-density stays at −5e17 in quadratures
-
 
 def log_prob(dist: Any, x: Array) -> Array:
     """log p(x), −inf outside a support on the line; elsewhere what the distribution says."""
@@ -69,7 +67,9 @@ def _of_components(dist, x, log_prob_of=lambda part, x: part.log_prob(x)):
 
 def _held(dist, x):
     """log p(x) of a Gaussian with x held where its square is finite, so that neither it nor a slope overflows."""
-    center, far = (jax.lax.stop_gradient(part) for part in (dist.loc, FAR * dist.scale))
+    # So far out that what a power tail has there does not count, and that z²/scale stays finite.
+    far = jnp.finfo(x.dtype).max ** 0.25 * dist.scale
+    center, far = jax.lax.stop_gradient((dist.loc, far))
     return dist.log_prob(jnp.clip(x, center - far, center + far))
 
 
