@@ -24,9 +24,10 @@ POLL, GRACE = 0.2, 600.0  # seconds: between looks at other processes; for one t
 LOOKS = 5  # in a row at a file without its lock
 
 
-def finished(root: Path, ledger: Path, table: Table) -> Sink | None:
-    """The sink of a store with nothing left to do, which is only read; None if there is something left."""
-    found = marks.standing(root, ledger / MARKS)
+def finished(root: Path, table: Table, found: dict[str, marks.Mark]) -> Sink | None:
+    """The sink of a store with nothing left to do, which is only read; None if there is something left.
+
+    found: the marks that hold."""
     done = present(found, table)
     if not done.all():
         return None
@@ -34,11 +35,11 @@ def finished(root: Path, ledger: Path, table: Table) -> Sink | None:
     return Sink(done, ~done, lambda *_: None, lambda: ended, lambda: opened(root, table))
 
 
-def filling(root: Path, ledger: Path, table: Table, member: Member) -> Sink:
-    """The sink of a store that is not finished. Its lock is held."""
+def filling(root: Path, ledger: Path, table: Table, member: Member, known: dict[str, marks.Mark]) -> Sink:
+    """The sink of a store that is not finished. Its lock is held. known: marks that held a moment ago."""
     folder, drafts = ledger / MARKS, ledger / f"{member.index}of{member.count}.drafts"
     sweep_out(ledger, drafts)
-    found = marks.standing(root, folder)
+    found = known | marks.standing(root, folder, known=known)
     encoded = encoder(root, list(table.variables))
     ended = total(mark.tally for mark in found.values())
 

@@ -1,7 +1,6 @@
 """Several processes of one sweep on this machine, for trial: each on its own cores, one bar over all of them."""
 
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ from typing import IO, Any
 
 from divjax.sweeps.filling import MARKS
 from divjax.sweeps.marks import standing
-from divjax.sweeps.progress import EXIT, reporter
+from divjax.sweeps.progress import EXIT, handling, reporter
 from divjax.sweeps.store import LEDGER
 from divjax.sweeps.table import Tally
 from divjax.sweeps.table import total as summed
@@ -56,14 +55,11 @@ def launch(
 
 def tallied(store: Path) -> Callable[[], Tally]:
     """A function that reads from the marks how far a store is."""
-    found, ended = {}, Tally(0, 0, 0)
+    found = {}
 
     def tally():
-        nonlocal ended
-        new = standing(store, store / LEDGER / MARKS, known=found)
-        found.update(new)
-        ended = summed([ended, *(mark.tally for mark in new.values())])
-        return ended
+        found.update(standing(store, store / LEDGER / MARKS, known=found))
+        return summed(mark.tally for mark in found.values())
 
     return tally
 
@@ -106,12 +102,8 @@ def handed_on(children: list[subprocess.Popen]) -> Iterator[list[int]]:
         for child in children:
             child.send_signal(number)
 
-    before = {number: signal.signal(number, hand_on) for number in EXIT}
-    try:
+    with handling(hand_on):
         yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def lines(file: IO[str]) -> list[str]:

@@ -88,29 +88,31 @@ def attempt(folder: Path, member: Member) -> tuple[int | None, str | None]:
 
 def is_held(path: Path) -> bool | None:
     """Whether a living process holds the lock; None where there are no locks to tell by. No file: not held."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        got = flock(descriptor)
+    with suppress(FileNotFoundError), tried(path) as got:
         return None if got is None else not got
-    finally:
-        os.close(descriptor)
+    return False
 
 
 def cleared(path: Path) -> bool:
     """Removes the file of a process that was killed, and says whether it was one. It is ours while it goes: who
     opened it meanwhile and locks it next finds that it is gone."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return True
-    try:
-        free = flock(descriptor)
-        if free:
+    with suppress(FileNotFoundError), tried(path) as got:
+        if got:
             path.unlink(missing_ok=True)
-        return bool(free)
+        return bool(got)
+    return True
+
+
+@contextmanager
+def tried(path: Path) -> Iterator[bool | None]:
+    """``flock`` of a file that is there, let go of on leaving.
+
+    Raises:
+        FileNotFoundError: it is not.
+    """
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        yield flock(descriptor)
     finally:
         os.close(descriptor)
 

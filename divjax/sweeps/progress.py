@@ -58,19 +58,26 @@ def interruptible(store: Any) -> Iterator[Callable[[], bool]]:
         with suppress(RuntimeError):  # the signal came while stderr was being written to
             print("Stopping after the running chunk; once more to stop at once.", file=sys.stderr, flush=True)
 
-    before = {number: signal.signal(number, note) for number in EXIT}
-
-    def restore():
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    try:
+    with handling(note) as restore:
         yield lambda: bool(came)
-    finally:
-        restore()
     if came:
         say = f"What was finished is kept in {store}; the same sweep goes on from there."
         if came[0] == signal.SIGINT:
             raise KeyboardInterrupt(say)
         print(say, file=sys.stderr, flush=True)
         raise SystemExit(EXIT[came[0]])
+
+
+@contextmanager
+def handling(handler: Callable[[int, Any], None]) -> Iterator[Callable[[], None]]:
+    """``handler`` for Ctrl-C and SIGTERM until the end, or until the function that this gives is called."""
+    before = {number: signal.signal(number, handler) for number in EXIT}
+
+    def restore():
+        for number, earlier in before.items():
+            signal.signal(number, signal.SIG_DFL if earlier is None else earlier)
+
+    try:
+        yield restore
+    finally:
+        restore()

@@ -22,7 +22,7 @@ import numpy as np
 from divjax.sweeps.configuration import fingerprint
 from divjax.sweeps.filling import MARKS, filling, finished, room
 from divjax.sweeps.lock import locked
-from divjax.sweeps.marks import Mark, checksum, encode, intact, put, read
+from divjax.sweeps.marks import Mark, checksum, encode, intact, put, read, standing
 from divjax.sweeps.processes import Member
 from divjax.sweeps.table import Sink, Table, Tally, absent, labels
 
@@ -85,13 +85,15 @@ def in_store(
             found = peek(path)  # another process of this run, or another sweep, was quicker
         if found is not None:
             check_same(path, found, mine)
-    if is_sound(path) and (sink := finished(path, path / LEDGER, table)):
+    # Every chunk is read to check it, once: what is found here need not be read again behind the lock.
+    held = standing(path, path / LEDGER / MARKS) if is_sound(path) else {}
+    if held and (sink := finished(path, table, held)):
         yield sink
         return
     with room(path), locked(path / LEDGER, member):
         if not is_sound(path):
             mend(path, table, mine, path / LEDGER / f"{SKELETON}.draft")
-        yield filling(path, path / LEDGER, table, member)
+        yield filling(path, path / LEDGER, table, member, held)
 
 
 def check_same(path: Path, found: Found | None, mine: Found) -> None:
