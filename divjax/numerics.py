@@ -4,7 +4,9 @@ The functions are smooth extensions of textbook formulas: equal to them in exact
 point, with derivatives of every order and never a NaN.
 """
 
+import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +23,12 @@ def log_ratio(log_p: Array, log_q: Array) -> Array:
 def finite(x: Array) -> Array:
     """x, but 0 with zero derivative where it is infinite: for factors whose partner is 0 there. NaN stays."""
     return jnp.where(jnp.isinf(x), 0.0, x)
+
+
+def held(x: Array) -> Array:
+    """x, short of infinity by so much that exponentials of it are 0 and products with it are finite."""
+    far = math.sqrt(jnp.finfo(x.dtype).max)
+    return jnp.clip(x, -far, far)
 
 
 def bounded_exp(x: Array) -> Array:
@@ -57,14 +65,11 @@ def exp_excess(t: Array) -> Array:
 
 
 def exp_slope(t: Array) -> Array:
-    """(e^t − 1) / t, which is 1 at 0."""
-    # By its series 1 + t/2 (1 + t/3 (…)) for |t| < 1: the derivatives of the quotient cancel there.
-    small = jnp.abs(t) < 1.0
-    safe, x = jnp.where(small, 1.0, t), jnp.where(small, t, 0.0)
+    """(e^t − 1) / t for |t| ≤ 1, by its series 1 + t/2 (1 + t/3 (…))."""
     series = jnp.ones_like(t)
     for k in range(_terms(t.dtype, 1.0), 1, -1):
-        series = 1.0 + x / k * series
-    return jnp.where(small, series, jnp.expm1(safe) / safe)
+        series = 1.0 + t / k * series
+    return series
 
 
 def log1p_slope(z: Array) -> Array:
@@ -79,12 +84,54 @@ def log1p_slope(z: Array) -> Array:
     return jnp.where(small, series, -jnp.log1p(-safe) / safe)
 
 
+@functools.cache
+def _tanh_series(num: int) -> tuple[float, ...]:
+    """c_k of tanh t = Σ c_k t^(2k+1), from tanh' = 1 − tanh²."""
+    c = [1.0]
+    for k in range(1, num):
+        c.append(-sum(c[i] * c[k - 1 - i] for i in range(k)) / (2 * k + 1))
+    return tuple(c)
+
+
+def _even_series(t: Array, coefficient: Callable[[int], float]) -> Array:
+    """Σ c_k coefficient(k) t^(2k+2) with the c_k of tanh, for |t| ≤ 1/2: a term is a tenth of the one before."""
+    c, square = _tanh_series(2 - math.ceil(math.log10(jnp.finfo(t.dtype).eps))), t * t
+    total = jnp.zeros_like(t)
+    for k in range(len(c) - 1, -1, -1):
+        total = total * square + c[k] * coefficient(k)
+    return total * square
+
+
+def log_cosh_excess(t: Array) -> tuple[Array, Array]:
+    """Where |t| < 1/2, and t tanh t − log cosh t ≥ 0 there to full relative precision; 0 elsewhere."""
+    near = jnp.abs(t) < 0.5
+    return near, _even_series(jnp.where(near, t, 0.0), lambda k: (2 * k + 1) / (2 * k + 2))
+
+
+@jax.custom_jvp
+def logs_over_mean(d: Array) -> tuple[Array, Array]:
+    """(log p/m, log q/m) for m = (p + q)/2 and d = log p/q, each to full relative precision."""
+    distance = jnp.abs(d)
+    near = distance < 1.0
+    t = jnp.where(near, 0.5 * distance, 0.0)
+    larger = jnp.where(
+        near, t - _even_series(t, lambda k: 1 / (2 * k + 2)), math.log(2.0) - jnp.log(1.0 + jnp.exp(-distance))
+    )
+    return larger + jnp.minimum(d, 0.0), larger - jnp.maximum(d, 0.0)
+
+
+@logs_over_mean.defjvp
+def _logs_over_mean_jvp(primals, tangents):
+    (d,), (tangent,) = primals, tangents
+    return logs_over_mean(d), (jax.nn.sigmoid(-d) * tangent, -jax.nn.sigmoid(d) * tangent)
+
+
 def power_excess(a: Array, d: Array) -> Array:
     """S(a, d) = (a e^d + 1 − a − e^(a d)) / (a (1 − a)) ≥ 0 for |d| max(1, |a|) ≤ 1/2, smooth through a = 0 and 1.
 
     Its series is Σ_{k≥2} d^k/k! (1 + a + … + a^(k−2)): no division, nothing that cancels at the limits.
     """
-    coefficient, factor, total = jnp.ones_like(d * a), 0.5 * d * d, 0.0
+    coefficient, factor, total = jnp.ones_like(a), 0.5 * d * d, 0.0
     for k in range(2, _terms(d.dtype, 0.5) + 1):
         total = total + factor * coefficient
         coefficient, factor = 1.0 + a * coefficient, factor * d / (k + 1)

@@ -26,8 +26,11 @@ LogDensity = Float[Array, " n"]
 Scalar = Float[Array, ""]
 
 
-def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) -> Term:
-    """T(log_p, log_q, log_w, *params) with hand-written derivatives in the first two; a weight multiplies T."""
+def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *, bounded: bool = False) -> Term:
+    """T(log_p, log_q, log_w, *params) with hand-written derivatives in the first two; a weight multiplies T.
+
+    bounded: T is finite wherever p and q are, and its partials with it.
+    """
 
     @jax.custom_jvp
     def term(log_p, log_q, log_w, *params):
@@ -38,20 +41,21 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]]) ->
         log_p, log_q, log_w, *params = primals
         a, b, d, _ = _weighted(log_p, log_q, log_w)
         out = term(*primals)
-        # A term that is infinite has derivative 0: it is differentiated at p = q = 1, where every derivative is 0.
-        a, b, d = (jnp.where(jnp.isinf(out), 0.0, x) for x in (a, b, d))
-        # Where one density is 0 the log-ratio is held so far out that its exponentials are 0 and its products finite.
-        far = jnp.sqrt(jnp.finfo(d.dtype).max)
-        by_p, by_q = partials(a, b, jnp.clip(d, -far, far), *params)
-        # Nothing is computed for what is not differentiated: a parameter's derivative costs more than both others.
+        by_p, by_q = partials(a, b, d, *params)
+        # A term that is infinite has derivative 0, which is masked after the fact: so the exponentials are those of
+        # the value, and of other divergences at these nodes. Where only ``_weighted`` made it so, p = q = 1 has it.
+        if not bounded:
+            by_p, by_q = (jnp.where(jnp.isinf(out), 0.0, by) for by in (by_p, by_q))
         # In log_w it is the term itself: by_p + by_q would cancel near p = q.
         by_w = jnp.where(jnp.isinf(out), 0.0, out)
+        # Nothing is computed for what is not differentiated: a parameter's derivative costs more than both others.
         asked = [(by, tangent) for by, tangent in zip((by_p, by_q, by_w), tangents[:3], strict=True)
                  if not _is_zero(tangent)]  # fmt: skip
         total = sum((by * tangent for by, tangent in asked), jnp.zeros_like(out))
         for i, tangent in enumerate(tangents[3:]):
             if not _is_zero(tangent):
-                along = functools.partial(_along, value, (a, b, d, *params), 3 + i)
+                held = (jnp.where(jnp.isinf(out), 0.0, x) for x in (a, b, d))
+                along = functools.partial(_along, value, (*held, *params), 3 + i)
                 total = total + jax.jvp(along, (params[i],), (tangent,))[1]
         return out, total
 
@@ -101,7 +105,7 @@ def _swap_partials(partials):
 
 def _kl_partials(a, b, d):
     p = jnp.exp(a)
-    return p * d, jnp.exp(b) - p
+    return p * nu.finite(d), jnp.exp(b) - p
 
 
 _kl = _with_partials(_kl_value, _kl_partials)
@@ -127,7 +131,7 @@ def _jeffreys_value(a, b, d):
 
 
 def _jeffreys_partials(a, b, d):
-    p, q = jnp.exp(a), jnp.exp(b)
+    p, q, d = jnp.exp(a), jnp.exp(b), nu.finite(d)
     return p * d + p - q, q - p - q * d
 
 
@@ -141,8 +145,7 @@ def jeffreys(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Sc
 
 def _log_ratios_to_mixture(d, weight):
     """log(p/m) and log(q/m) for m = w p + (1−w) q, from the smaller of the two exponentials; finite."""
-    far = jnp.sqrt(jnp.finfo(d.dtype).max)
-    d = jnp.clip(d, -far, far)
+    d = nu.held(d)
     of_larger = jnp.where(d >= 0.0, weight, 1.0 - weight)
     of_smaller = jnp.where(d >= 0.0, 1.0 - weight, weight)
     # log of of_larger + of_smaller e^(−|d|), the mixture over the larger density
@@ -174,7 +177,21 @@ def _js_partials(a, b, d, weight):
     return weight * jnp.exp(a) * u, (1.0 - weight) * jnp.exp(b) * v
 
 
-_jensen_shannon = _with_partials(_js_value, _js_partials)
+def _halfway_value(a, b, d):
+    """At w = ½ the term is m (t tanh t − log cosh t), t = d/2: even powers alone where p ≈ q."""
+    near, excess = nu.log_cosh_excess(0.5 * d)
+    u, v = nu.logs_over_mean(d)
+    p, q = jnp.exp(a), jnp.exp(b)
+    return 0.5 * jnp.where(near, (p + q) * excess, p * nu.finite(u) + q * nu.finite(v))
+
+
+def _halfway_partials(a, b, d):
+    u, v = nu.logs_over_mean(d)
+    return 0.5 * jnp.exp(a) * nu.finite(u), 0.5 * jnp.exp(b) * nu.finite(v)
+
+
+_skewed = _with_partials(_js_value, _js_partials, bounded=True)
+_halfway = _with_partials(_halfway_value, _halfway_partials, bounded=True)
 
 
 def jensen_shannon(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, weight: ArrayLike = 0.5) -> Scalar:
@@ -183,7 +200,10 @@ def jensen_shannon(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0,
     In [0, −w log w − (1−w) log(1−w)], at most log 2, finite for any supports. weight in [0, 1]; symmetric at ½.
     The value divided by w tends to KL(p‖q) as w → 0, divided by 1−w to KL(q‖p) as w → 1.
     """
-    return _total(_jensen_shannon, log_p, log_q, log_w, op.parameter(weight, "weight", 0.0, 1.0))
+    weight = op.parameter(weight, "weight", 0.0, 1.0)
+    if isinstance(weight, float) and weight == 0.5:  # in half of the time
+        return _total(_halfway, log_p, log_q, log_w)
+    return _total(_skewed, log_p, log_q, log_w, weight)
 
 
 def _hellinger_value(a, b, d):
@@ -192,11 +212,11 @@ def _hellinger_value(a, b, d):
 
 
 def _hellinger_partials(a, b, d):
-    geometric = jnp.exp(0.5 * (a + b))
-    return 0.5 * (jnp.exp(a) - geometric), 0.5 * (jnp.exp(b) - geometric)
+    root = nu.difference(0.5 * a, 0.5 * b, 0.5 * d)
+    return 0.5 * jnp.exp(0.5 * a) * root, -0.5 * jnp.exp(0.5 * b) * root
 
 
-_squared_hellinger = _with_partials(_hellinger_value, _hellinger_partials)
+_squared_hellinger = _with_partials(_hellinger_value, _hellinger_partials, bounded=True)
 
 
 def squared_hellinger(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -213,7 +233,7 @@ def _pearson_value(a, b, d):
 
 
 def _pearson_partials(a, b, d):
-    p, squares = jnp.exp(a), nu.bounded_exp(a + d)
+    p, squares = jnp.exp(a), nu.bounded_exp(a + nu.finite(d))
     return 2.0 * (squares - p), jnp.exp(b) - squares
 
 
@@ -243,7 +263,7 @@ def _triangular_partials(a, b, d):
     return jnp.exp(a) * slope * (2.0 - slope), -jnp.exp(b) * slope * (2.0 + slope)
 
 
-_triangular = _with_partials(_triangular_value, _triangular_partials)
+_triangular = _with_partials(_triangular_value, _triangular_partials, bounded=True)
 
 
 def triangular(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
@@ -259,7 +279,7 @@ def _tv_partials(a, b, d):
     return 0.5 * jnp.sign(d) * jnp.exp(a), -0.5 * jnp.sign(d) * jnp.exp(b)
 
 
-_total_variation = _with_partials(_tv_value, _tv_partials)
+_total_variation = _with_partials(_tv_value, _tv_partials, bounded=True)
 
 
 def total_variation(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:

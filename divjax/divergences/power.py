@@ -43,6 +43,7 @@ def _alpha_far(log_p, log_q, d, order):
 
 def _alpha_partials(a, b, d, alpha):
     # (p − M)/(1−alpha) and (q − M)/alpha with M = p^alpha q^(1−alpha).
+    d = nu.held(d)
     return -_power_gap(a, -d, 1.0 - alpha), -_power_gap(b, d, alpha)
 
 
