@@ -151,7 +151,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path, default=None)
     args = parser.parse_args()
-    rows, seconds = cost(args.num, args.rounds)
+    rows, seconds = cost(args.num, 20 * args.rounds)  # of a millisecond each
     met = common.show(rows)
     table = gradients(args.draws, args.keys, args.rounds)
     valid = [entry["relative"] for label, entry in table.items() if "divjax" in label and entry["bias"] <= 4.0]

@@ -6,7 +6,7 @@ point, with derivatives of every order and never a NaN.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -48,28 +48,30 @@ def over_order(x: Array, order: Array) -> Array:
     return jnp.where(positive, quotient, jnp.inf)
 
 
-def _terms(dtype: jnp.dtype, radius: float) -> int:
-    """Terms after which the exponential series on |t| ≤ radius is exact to rounding."""
-    eps, k, term = float(jnp.finfo(dtype).eps), 2, radius**2 / 2
-    while term > eps * radius**2 / 8:
-        k, term = k + 1, term * radius / (k + 1)
+def _terms(dtype: jnp.dtype) -> int:
+    """The power after which the exponential series on |t| ≤ 1/2 is exact to rounding."""
+    eps, k, term = float(jnp.finfo(dtype).eps), 2, 1 / 8
+    while term > eps / 32:
+        k, term = k + 1, term / 2 / (k + 1)
     return k
 
 
+def polynomial(t: Array, coefficients: Sequence[ArrayLike]) -> Array:
+    """Σ c_k t^k, by Horner's rule."""
+    total = jnp.full_like(t, coefficients[-1])
+    for c in coefficients[-2::-1]:
+        total = total * t + c
+    return total
+
+
 def exp_excess(t: Array) -> Array:
-    """e^t − 1 − t ≥ 0 for |t| ≤ 1/2, to full relative precision, by its series t²/2 (1 + t/3 (1 + t/4 (…)))."""
-    series = jnp.ones_like(t)
-    for k in range(_terms(t.dtype, 0.5), 2, -1):
-        series = 1.0 + t / k * series
-    return 0.5 * t * t * series
+    """e^t − 1 − t ≥ 0 for |t| ≤ 1/2, to full relative precision, by its series."""
+    return t * t * polynomial(t, [1 / math.factorial(k) for k in range(2, _terms(t.dtype) + 1)])
 
 
 def exp_slope(t: Array) -> Array:
-    """(e^t − 1) / t for |t| ≤ 1, by its series 1 + t/2 (1 + t/3 (…))."""
-    series = jnp.ones_like(t)
-    for k in range(_terms(t.dtype, 1.0), 1, -1):
-        series = 1.0 + t / k * series
-    return series
+    """(e^t − 1) / t for |t| ≤ 1/2, by its series."""
+    return polynomial(t, [1 / math.factorial(k) for k in range(1, _terms(t.dtype) + 2)])
 
 
 def log1p_slope(z: Array) -> Array:
@@ -93,30 +95,28 @@ def _tanh_series(num: int) -> tuple[float, ...]:
     return tuple(c)
 
 
-def _even_series(t: Array, coefficient: Callable[[int], float]) -> Array:
-    """Σ c_k coefficient(k) t^(2k+2) with the c_k of tanh, for |t| ≤ 1/2: a term is a tenth of the one before."""
-    c, square = _tanh_series(2 - math.ceil(math.log10(jnp.finfo(t.dtype).eps))), t * t
-    total = jnp.zeros_like(t)
-    for k in range(len(c) - 1, -1, -1):
-        total = total * square + c[k] * coefficient(k)
-    return total * square
+def _even_series(t: Array, radius: float, coefficient: Callable[[int], float]) -> Array:
+    """Σ c_k coefficient(k) t^(2k+2) with the c_k of tanh, for |t| ≤ radius."""
+    # A term is at most (radius / (π/2))² of the one before.
+    num = 1 + math.ceil(math.log(jnp.finfo(t.dtype).eps) / (2.0 * math.log(radius / (math.pi / 2.0))))
+    square = t * t
+    return square * polynomial(square, [c * coefficient(k) for k, c in enumerate(_tanh_series(num))])
 
 
 def log_cosh_excess(t: Array) -> tuple[Array, Array]:
     """Where |t| < 1/2, and t tanh t − log cosh t ≥ 0 there to full relative precision; 0 elsewhere."""
     near = jnp.abs(t) < 0.5
-    return near, _even_series(jnp.where(near, t, 0.0), lambda k: (2 * k + 1) / (2 * k + 2))
+    return near, _even_series(jnp.where(near, t, 0.0), 0.5, lambda k: (2 * k + 1) / (2 * k + 2))
 
 
 @jax.custom_jvp
 def logs_over_mean(d: Array) -> tuple[Array, Array]:
     """(log p/m, log q/m) for m = (p + q)/2 and d = log p/q, each to full relative precision."""
     distance = jnp.abs(d)
-    near = distance < 1.0
+    near = distance < 0.5
     t = jnp.where(near, 0.5 * distance, 0.0)
-    larger = jnp.where(
-        near, t - _even_series(t, lambda k: 1 / (2 * k + 2)), math.log(2.0) - jnp.log(1.0 + jnp.exp(-distance))
-    )
+    by_series = t - _even_series(t, 0.25, lambda k: 1 / (2 * k + 2))
+    larger = jnp.where(near, by_series, math.log(2.0) - jnp.log(1.0 + jnp.exp(-distance)))
     return larger + jnp.minimum(d, 0.0), larger - jnp.maximum(d, 0.0)
 
 
@@ -131,11 +131,10 @@ def power_excess(a: Array, d: Array) -> Array:
 
     Its series is Σ_{k≥2} d^k/k! (1 + a + … + a^(k−2)): no division, nothing that cancels at the limits.
     """
-    coefficient, factor, total = jnp.ones_like(a), 0.5 * d * d, 0.0
-    for k in range(2, _terms(d.dtype, 0.5) + 1):
-        total = total + factor * coefficient
-        coefficient, factor = 1.0 + a * coefficient, factor * d / (k + 1)
-    return total
+    sums = [jnp.ones_like(a)]
+    for _ in range(2, _terms(d.dtype)):
+        sums.append(1.0 + a * sums[-1])
+    return d * d * polynomial(d, [c / math.factorial(k) for k, c in enumerate(sums, 2)])
 
 
 def logsumexp(x: Array) -> Float[Array, ""]:

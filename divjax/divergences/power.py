@@ -32,7 +32,7 @@ def _alpha_far(log_p, log_q, d, order):
     p, q = jnp.exp(log_p), jnp.exp(log_q)
     only_p, only_q = (d == jnp.inf) & (log_p > -jnp.inf), (d == -jnp.inf) & (log_q > -jnp.inf)
     d = nu.finite(d)
-    small = jnp.abs(order * d) < 1.0
+    small = jnp.abs(order * d) < 0.5
     safe_order = jnp.where(small, 1.0, order)
     slope = q * d * nu.exp_slope(jnp.where(small, order * d, 0.0))
     power = (jnp.exp(log_q + jnp.where(small, 0.0, order * d)) - q) / safe_order
@@ -49,7 +49,7 @@ def _alpha_partials(a, b, d, alpha):
 
 def _power_gap(log_q, d, order):
     """q (e^(order d) − 1) / order, smooth through order = 0, saturating instead of overflowing."""
-    small = jnp.abs(order * d) < 1.0
+    small = jnp.abs(order * d) < 0.5
     safe_order = jnp.where(small, 1.0, order)
     slope = jnp.exp(log_q) * d * nu.exp_slope(jnp.where(small, order * d, 0.0))
     power = (nu.bounded_exp(log_q + jnp.where(small, 0.0, order * d)) - jnp.exp(log_q)) / safe_order
@@ -196,7 +196,7 @@ def _beta_far(log_p, log_q, log_w, d, beta):
     p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
     log_p, log_q = nu.finite(log_p), nu.finite(log_q)
     d = jnp.where(p_zero | q_zero, 0.0, d)
-    small = jnp.abs(beta * d) < 1.0
+    small = jnp.abs(beta * d) < 0.5
     safe_beta = jnp.where(small, 1.0, beta)
     q_power = jnp.where(q_zero, 0.0, jnp.exp((1.0 + beta) * log_q + log_w))
     cross = jnp.where(p_zero | q_zero, 0.0, jnp.exp(log_p + beta * log_q + log_w))
