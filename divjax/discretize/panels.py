@@ -140,9 +140,34 @@ def nodes(grid: Grid, num: int = 1) -> Placed:
     """The 15 Gauss-Kronrod nodes of every panel, or of each of ``num`` equal stretches of t on it."""
     dtype = grid.left.dtype
     t = (np.arange(num)[:, None] + T) / num
+    if isinstance(grid.tail, np.ndarray) and isinstance(grid.graded_left, np.ndarray):
+        return _smooth_nodes(grid, t.ravel(), LOG_WEIGHTS - np.log(num))
     rows = Grid(*(field[:, None, None] for field in grid))
     x, log_dx = place(rows, jnp.asarray(t, dtype), jnp.asarray(t[::-1, ::-1], dtype))
     log_w = log_dx + jnp.asarray(LOG_WEIGHTS - np.log(num), dtype)
+    return Placed(x.reshape(-1, ORDER), log_w.reshape(-1, ORDER))
+
+
+def _smooth_nodes(grid: Grid, t: np.ndarray, log_weights: np.ndarray) -> Placed:
+    """``nodes`` without ends of supports, as two matrix products of what a panel has with what its kind has.
+
+    Products are what XLA keeps: elementwise, it would compute the nodes anew, 15 by 15, wherever they are used.
+    """
+    dtype, complement, kinds = grid.left.dtype, t[::-1], np.array([0, -1, 1])
+    width = grid.right - grid.left
+    log_width = jnp.where(width > 0.0, jnp.log(jnp.where(width > 0.0, width, 1.0)), -jnp.inf)
+    of_kind = grid.tail[:, None] == kinds
+    anchor = jnp.where(grid.tail < 0, grid.right, grid.left)
+    stretched = np.stack([t, (1.0 - t**-TAIL) / TAIL, (complement**-TAIL - 1.0) / TAIL])
+    log_slopes = np.stack([np.zeros_like(t), -(TAIL + 1) * np.log(t), -(TAIL + 1) * np.log(complement)])
+
+    def product(first, rest, table):
+        table = np.concatenate([np.ones((1, t.size)), table])
+        features = jnp.concatenate([first[:, None], rest], axis=1)
+        return jnp.matmul(features, jnp.asarray(table, dtype), precision=jax.lax.Precision.HIGHEST)
+
+    x = product(anchor, jnp.where(of_kind, width[:, None], 0.0), stretched)
+    log_w = product(log_width, jnp.asarray(of_kind, dtype), log_slopes + np.tile(log_weights, t.size // ORDER))
     return Placed(x.reshape(-1, ORDER), log_w.reshape(-1, ORDER))
 
 

@@ -47,8 +47,8 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
     if crossings:
         x = jax.lax.stop_gradient(placed.x)
         placed = panels.split(grid, placed, lambda x: _gap(*log_densities(x)), _gap(*log_densities(x)), crossings)
-    log_p, log_q = log_densities(placed.x)
-    return Panels(log_p.ravel(), log_q.ravel(), placed.log_w.ravel())
+    # Flat before anything is evaluated: loops over rows of 15 are not vectorised.
+    return Panels(*log_densities(placed.x.ravel()), placed.log_w.ravel())
 
 
 def _gap(log_p, log_q):
