@@ -95,18 +95,18 @@ def _tanh_series(num: int) -> tuple[float, ...]:
     return tuple(c)
 
 
-def _even_series(t: Array, radius: float, coefficient: Callable[[int], float]) -> Array:
-    """Σ c_k coefficient(k) t^(2k+2) with the c_k of tanh, for |t| ≤ radius."""
-    # A term is at most (radius / (π/2))² of the one before.
-    num = 1 + math.ceil(math.log(jnp.finfo(t.dtype).eps) / (2.0 * math.log(radius / (math.pi / 2.0))))
+def _even_series(t: Array, coefficient: Callable[[int], float]) -> Array:
+    """Σ c_k coefficient(k) t^(2k+2) with the c_k of tanh, for |t| ≤ 1/4."""
+    # A term is at most (1/4 / (π/2))² of the one before.
+    num = 1 + math.ceil(math.log(jnp.finfo(t.dtype).eps) / (2.0 * math.log(0.5 / math.pi)))
     square = t * t
     return square * polynomial(square, [c * coefficient(k) for k, c in enumerate(_tanh_series(num))])
 
 
 def log_cosh_excess(t: Array) -> tuple[Array, Array]:
-    """Where |t| < 1/2, and t tanh t − log cosh t ≥ 0 there to full relative precision; 0 elsewhere."""
-    near = jnp.abs(t) < 0.5
-    return near, _even_series(jnp.where(near, t, 0.0), 0.5, lambda k: (2 * k + 1) / (2 * k + 2))
+    """Where |t| < 1/4, and t tanh t − log cosh t ≥ 0 there to full relative precision; 0 elsewhere."""
+    near = jnp.abs(t) < 0.25
+    return near, _even_series(jnp.where(near, t, 0.0), lambda k: (2 * k + 1) / (2 * k + 2))
 
 
 @jax.custom_jvp
@@ -115,7 +115,7 @@ def logs_over_mean(d: Array) -> tuple[Array, Array]:
     distance = jnp.abs(d)
     near = distance < 0.5
     t = jnp.where(near, 0.5 * distance, 0.0)
-    by_series = t - _even_series(t, 0.25, lambda k: 1 / (2 * k + 2))
+    by_series = t - _even_series(t, lambda k: 1 / (2 * k + 2))
     larger = jnp.where(near, by_series, math.log(2.0) - jnp.log(1.0 + jnp.exp(-distance)))
     return larger + jnp.minimum(d, 0.0), larger - jnp.maximum(d, 0.0)
 

@@ -47,3 +47,21 @@ def test_a_few_numbers_are_sorted(size):
     x = np.random.default_rng(size).integers(-9, 9, size).astype(np.float32) / 4
     np.testing.assert_array_equal(numerics.sort_few(x), np.sort(x))
     np.testing.assert_array_equal(jax.vmap(numerics.sort_few)(np.stack([x, -x]))[1], np.sort(-x))
+
+
+@pytest.mark.parametrize("normal", [distrax.Normal, tfd.Normal])
+def test_a_gaussian_as_a_polynomial_has_its_derivatives_of_every_order(normal, x64):
+    """Of both parameters, and of points that move with them, against those of the textbook formula."""
+    x, theta = np.array([-7.0, -0.3, 2.0, 30.0]), np.array([0.4, -0.7])
+
+    def ours(theta):
+        dist = normal(theta[0], jnp.exp(theta[1]))
+        return log_density(dist, profile(dist), x + jnp.sin(theta[0] * theta[1]))
+
+    def textbook(theta):
+        u = (x + jnp.sin(theta[0] * theta[1]) - theta[0]) * jnp.exp(-theta[1])
+        return -0.5 * u * u - theta[1] - 0.5 * np.log(2.0 * np.pi)
+
+    for _ in range(4):
+        np.testing.assert_allclose(jax.jit(ours)(theta), jax.jit(textbook)(theta), rtol=1e-12, atol=1e-12)
+        ours, textbook = jax.jacrev(ours), jax.jacrev(textbook)
