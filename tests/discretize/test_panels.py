@@ -17,7 +17,8 @@ def test_nodes_as_matrix_products(num, dtype, x64):
     loc, scale = jnp.asarray([-3.0, 0.0, 40.0], dtype), jnp.asarray([1e-3, 1.0, 2.0], dtype)
     parts = distrax.MixtureSameFamily(distrax.Categorical(logits=jnp.zeros(3, dtype)), distrax.Normal(loc, scale))
     grid = panels.lay(profile(parts), profile(distrax.Normal(dtype(0.5), dtype(3.0))))
-    assert isinstance(grid.tail, np.ndarray) and isinstance(grid.graded_left, np.ndarray)
+    assert isinstance(grid.tail, np.ndarray)
+    assert isinstance(grid.graded_left, np.ndarray)
     general = panels.nodes(jax.tree.map(jnp.asarray, grid), num)
     placed = panels.nodes(grid, num)
     for ours, theirs in zip(placed, general, strict=True):
