@@ -1,6 +1,5 @@
 """One iteration as a program over chunks of cases: its shapes, its text, its compilation."""
 
-import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one
 FLAG = "quarantined"
 # Bytes that the largest array within a step may take in a tile, and the widest tile. On a CPU a few such arrays fit
 # into the cache of a core; other devices are to be filled.
-ROOM, ROOM_ELSEWHERE = (2**19, 1024), (2**26, 8192)
+ROOM, ROOM_ELSEWHERE = (2**20, 1024), (2**26, 8192)
 CARRY = 4  # tiles in a chunk, from which on what does not fill a tile waits for the next chunk
 
 
@@ -111,7 +110,7 @@ def default_tile(iteration: Iteration, state: PyTree, case: PyTree) -> int:
     room, widest = ROOM if jax.default_backend() == "cpu" else ROOM_ELSEWHERE
     step = jax.make_jaxpr(iteration.step)(state, case)
     largest = max((var.aval.size * var.aval.dtype.itemsize for var in variables(step.jaxpr)), default=1)
-    return min(max(2 ** int(math.log2(room / max(largest, 1))), lanes.WIDTH), widest)
+    return min(max(room // max(largest, 1) // lanes.WIDTH, 1) * lanes.WIDTH, widest)
 
 
 def variables(jaxpr: Any) -> Iterator[Any]:
