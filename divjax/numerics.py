@@ -123,7 +123,25 @@ def logs_over_mean(d: Array) -> tuple[Array, Array]:
 @logs_over_mean.defjvp
 def _logs_over_mean_jvp(primals, tangents):
     (d,), (tangent,) = primals, tangents
-    return logs_over_mean(d), (jax.nn.sigmoid(-d) * tangent, -jax.nn.sigmoid(d) * tangent)
+    of_p, of_q = _shares(d)
+    return logs_over_mean(d), (of_q * tangent, -of_p * tangent)
+
+
+@jax.custom_jvp
+def _shares(d: Array) -> tuple[Array, Array]:
+    """(p/(p + q), q/(p + q)) for d = log p/q, of the exponential that ``logs_over_mean`` has."""
+    ratio = jnp.exp(-jnp.abs(d))
+    larger = 1.0 / (1.0 + ratio)
+    smaller = ratio * larger
+    return jnp.where(d >= 0.0, larger, smaller), jnp.where(d >= 0.0, smaller, larger)
+
+
+@_shares.defjvp
+def _shares_jvp(primals, tangents):
+    (d,), (tangent,) = primals, tangents
+    of_p, of_q = _shares(d)
+    slope = of_p * of_q * tangent
+    return (of_p, of_q), (slope, -slope)
 
 
 def power_excess(a: Array, d: Array) -> Array:

@@ -13,7 +13,7 @@ from toy_iterations import newton
 
 from divjax import Iteration, run
 from divjax.studies import two_modes
-from divjax.sweeps import sweep, zipped
+from divjax.sweeps import product, sweep, zipped
 
 COUNTS = np.random.default_rng(0).geometric(0.1, 3000).astype(np.int32)
 COUNTS[::700] = 1000
@@ -162,3 +162,15 @@ def test_cost_follows_the_mean_number_of_steps():
     jax.effects_barrier()
     assert len(taken) >= COUNTS.sum()
     assert len(COUNTS) * COUNTS.max() > 10 * len(taken)
+
+
+@pytest.mark.slow
+def test_fits_in_chunks_and_tiles_of_another_size():
+    cases = product(separation=np.array([0.5, 2.5, 16.0], np.float32), seed=np.arange(40, dtype=np.int32))
+    whole, parts = (
+        sweep({"reverse_kl": two_modes.iteration("reverse_kl")}, cases, chunk_size=size) for size in (120, 13)
+    )
+    assert (whole.status == 0).all()
+    np.testing.assert_array_equal(whole.status, parts.status)
+    np.testing.assert_allclose(parts["loc"], whole["loc"], atol=1e-5)
+    np.testing.assert_allclose(np.log(parts["scale"]), np.log(whole["scale"]), atol=1e-5)
