@@ -20,6 +20,7 @@ from divjax.divergences import cauchy_schwarz as cauchy_schwarz
 from divjax.divergences import check_convex as check_convex
 from divjax.divergences import chernoff as chernoff
 from divjax.divergences import cramer as cramer
+from divjax.divergences import critic as critic
 from divjax.divergences import denoising_score_matching as denoising_score_matching
 from divjax.divergences import energy as energy
 from divjax.divergences import energy_distance as energy_distance
