@@ -48,6 +48,7 @@ from divjax.divergences import neighbour_kl as neighbour_kl
 from divjax.divergences import neighbour_renyi as neighbour_renyi
 from divjax.divergences import neyman_chi2 as neyman_chi2
 from divjax.divergences import pearson_chi2 as pearson_chi2
+from divjax.divergences import penalties as penalties
 from divjax.divergences import renyi as renyi
 from divjax.divergences import reverse as reverse
 from divjax.divergences import reverse_kl as reverse_kl

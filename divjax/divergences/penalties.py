@@ -1,0 +1,77 @@
+"""What keeps a critic smooth: penalties on its gradient, clipping, spectral normalisation.
+
+A critic is a function of one point, x [d] -> scalar (close over its parameters); samples are [n, d]. A penalty is the
+mean of a non-negative number per sample, to be added to the critic's loss with a weight. Differentiable in what the
+critic closes over, through the gradient in x; the norm's derivative is 0 where that gradient is 0.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
+
+from divjax import numerics as nu
+
+Critic = Callable[[Float[Array, " d"]], Float[Array, ""]]
+Points = Float[Array, "n d"]
+
+
+def gradient_penalty(
+    key: PRNGKeyArray, critic: Critic, x_p: Points, x_q: Points, *, one_sided: bool = False, norm: ArrayLike = 1.0
+) -> Float[Array, ""]:
+    """mean (‖∇v(x)‖ − norm)² at x uniform between pairs of samples (Gulrajani et al. 2017, WGAN-GP).
+
+    one_sided: only a norm above ``norm`` is penalised (their section 4; Petzka, Fischer, Lukovnikov 2018). Raises
+    ValueError for samples of other shapes, TypeError for a critic that does not give a scalar.
+    """
+    _check(critic, x_p)
+    if x_p.shape != x_q.shape:
+        raise ValueError(f"Expected as many samples of p as of q, of one shape; got {x_p.shape} and {x_q.shape}.")
+    share = jax.random.uniform(key, (x_p.shape[0], 1), x_p.dtype)
+    excess = nu.safe_sqrt(_squares(critic, share * x_p + (1.0 - share) * x_q)) - norm
+    return jnp.mean((jax.nn.relu(excess) if one_sided else excess) ** 2)
+
+
+def zero_centred_penalty(critic: Critic, x: Points) -> Float[Array, ""]:
+    """½ mean ‖∇v(x)‖²: R1 at samples of p, R2 at samples of q (Mescheder, Geiger, Nowozin 2018)."""
+    _check(critic, x)
+    return 0.5 * jnp.mean(_squares(critic, x))
+
+
+def _squares(critic, x):
+    return jnp.sum(jax.vmap(jax.grad(critic))(x) ** 2, axis=-1)
+
+
+def _check(critic, x):
+    if jnp.ndim(x) != 2:
+        raise ValueError(f"Expected samples of shape [n, d]; got {jnp.shape(x)}. Use x[:, None] in one dimension.")
+    out = jax.eval_shape(critic, jax.ShapeDtypeStruct(x.shape[1:], x.dtype))
+    if getattr(out, "shape", None) != ():
+        raise TypeError(
+            f"Expected a critic from one point [d] to a scalar; got {out}. Index its output, as in [..., 0]."
+        )
+
+
+def clip(params: PyTree, bound: ArrayLike) -> PyTree:
+    """Every parameter held in [−bound, bound] (Arjovsky, Chintala, Bottou 2017): Lipschitz, by an unknown constant."""
+    return jax.tree.map(lambda leaf: jnp.clip(leaf, -bound, bound), params)
+
+
+def spectral(
+    weight: Float[Array, "m n"], vector: Float[Array, " n"], *, num: int = 1
+) -> tuple[Float[Array, "m n"], Float[Array, " n"]]:
+    """The matrix over its largest singular value, by ``num`` power iterations from ``vector`` (Miyato et al. 2018).
+
+    Returns it and the new vector, to start from at the next step: one iteration per step then suffices. The vectors
+    are constants in the derivative, as they are at convergence. A matrix of zeros stays so.
+    """
+    for _ in range(num):
+        left = _unit(weight @ vector)
+        vector = _unit(weight.T @ left)
+    left, vector = jax.lax.stop_gradient((_unit(weight @ vector), vector))
+    return nu.safe_ratio(weight, left @ weight @ vector), vector
+
+
+def _unit(x):
+    return nu.safe_ratio(x, nu.safe_sqrt(jnp.sum(x * x)))
