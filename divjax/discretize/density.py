@@ -80,8 +80,11 @@ def _held(dist, x):
     loc, scale = jax.lax.stop_gradient((dist.loc, dist.scale))
     far = jnp.finfo(x.dtype).max ** 0.25
     z = jnp.clip((x - loc) / scale, -far, far)
-    a, b = scale / dist.scale, (loc - dist.loc) / dist.scale
-    return -0.5 * a * a * z * z - a * b * z - (0.5 * b * b + jnp.log(dist.scale) + 0.5 * math.log(2.0 * math.pi))
+    # Only what is 1 and 0 is differentiated: powers of a narrow scale would overflow before its product with z does.
+    stretch = dist.scale / scale
+    a, b = 1.0 / stretch, (loc - dist.loc) / scale / stretch
+    log_scale = jnp.log(scale) + jnp.log(stretch)
+    return -0.5 * a * a * z * z - a * b * z - (0.5 * b * b + log_scale + 0.5 * math.log(2.0 * math.pi))
 
 
 def _is_gaussian(dist):

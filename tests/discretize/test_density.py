@@ -8,9 +8,10 @@ import pytest
 from scipy import special, stats
 from tensorflow_probability.substrates import jax as tfp
 
-from divjax import numerics
+from divjax import divergences, numerics
 from divjax.discretize.density import log_density
 from divjax.discretize.families import profile
+from divjax.discretize.quadrature import quadrature
 
 tfd = tfp.distributions
 LOC, SCALE, WEIGHTS = np.array([0.0, 3.0, -1.0]), np.array([1.0, 0.2, 4.0]), np.array([0.2, 0.5, 0.3])
@@ -65,3 +66,15 @@ def test_a_gaussian_as_a_polynomial_has_its_derivatives_of_every_order(normal, x
     for _ in range(4):
         np.testing.assert_allclose(jax.jit(ours)(theta), jax.jit(textbook)(theta), rtol=1e-12, atol=1e-12)
         ours, textbook = jax.jacrev(ours), jax.jacrev(textbook)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 2e-8, 1e3])
+def test_hessian_in_a_scale_far_from_the_other(scale):
+    """KL(N(0, 1) ‖ N(0, s)) = log s + 1 / (2 s²) − ½: its second derivative is 3 / s⁴ − 1 / s², near overflow too."""
+
+    def kl(s):
+        return divergences.kl(*quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(0.0, s), crossings=0))
+
+    exact = 3.0 / scale**4 - 1.0 / scale**2
+    for second in (jax.hessian(kl), jax.grad(jax.grad(kl)), jax.jacfwd(jax.jacfwd(kl))):
+        assert second(jnp.float32(scale)) == pytest.approx(exact, rel=3e-3)
