@@ -95,18 +95,18 @@ def _tanh_series(num: int) -> tuple[float, ...]:
     return tuple(c)
 
 
-def _even_series(t: Array, coefficient: Callable[[int], float]) -> Array:
-    """Σ c_k coefficient(k) t^(2k+2) with the c_k of tanh, for |t| ≤ 1/4."""
-    # A term is at most (1/4 / (π/2))² of the one before.
-    num = 1 + math.ceil(math.log(jnp.finfo(t.dtype).eps) / (2.0 * math.log(0.5 / math.pi)))
+def _even_series(t: Array, radius: float, coefficient: Callable[[int], float]) -> Array:
+    """Σ c_k coefficient(k) t^(2k+2) with the c_k of tanh, for |t| ≤ radius."""
+    # A term is at most (radius / (π/2))² of the one before.
+    num = 1 + math.ceil(math.log(jnp.finfo(t.dtype).eps) / (2.0 * math.log(radius / (0.5 * math.pi))))
     square = t * t
     return square * polynomial(square, [c * coefficient(k) for k, c in enumerate(_tanh_series(num))])
 
 
 def log_cosh_excess(t: Array) -> tuple[Array, Array]:
-    """Where |t| < 1/4, and t tanh t − log cosh t ≥ 0 there to full relative precision; 0 elsewhere."""
-    near = jnp.abs(t) < 0.25
-    return near, _even_series(jnp.where(near, t, 0.0), lambda k: (2 * k + 1) / (2 * k + 2))
+    """Where |t| < 1/2, and t tanh t − log cosh t ≥ 0 there to full relative precision; 0 elsewhere."""
+    near = jnp.abs(t) < 0.5
+    return near, _even_series(jnp.where(near, t, 0.0), 0.5, lambda k: (2 * k + 1) / (2 * k + 2))
 
 
 @jax.custom_jvp
@@ -115,7 +115,7 @@ def logs_over_mean(d: Array) -> tuple[Array, Array]:
     distance = jnp.abs(d)
     near = distance < 0.5
     t = jnp.where(near, 0.5 * distance, 0.0)
-    by_series = t - _even_series(t, lambda k: 1 / (2 * k + 2))
+    by_series = t - _even_series(t, 0.25, lambda k: 1 / (2 * k + 2))
     larger = jnp.where(near, by_series, math.log(2.0) - jnp.log(1.0 + jnp.exp(-distance)))
     return larger + jnp.minimum(d, 0.0), larger - jnp.maximum(d, 0.0)
 
@@ -149,10 +149,13 @@ def power_excess(a: Array, d: Array) -> Array:
 
     Its series is Σ_{k≥2} d^k/k! (1 + a + … + a^(k−2)): no division, nothing that cancels at the limits.
     """
-    sums = [jnp.ones_like(a)]
+    # In powers of d max(1, |a|), so that neither a power of a nor its product with one of d leaves the dtype.
+    reach = jnp.maximum(1.0, jnp.abs(a))
+    sums, share = [jnp.ones_like(a)], 1.0 / reach
     for _ in range(2, _terms(d.dtype)):
-        sums.append(1.0 + a * sums[-1])
-    return d * d * polynomial(d, [c / math.factorial(k) for k, c in enumerate(sums, 2)])
+        sums.append(share + a / reach * sums[-1])
+        share = share / reach
+    return d * d * polynomial(d * reach, [c / math.factorial(k) for k, c in enumerate(sums, 2)])
 
 
 def logsumexp(x: Array) -> Float[Array, ""]:

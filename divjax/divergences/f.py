@@ -11,6 +11,7 @@ hand: they are simpler than T, share its exponentials, and can be differentiated
 """
 
 import functools
+import math
 from collections.abc import Callable
 
 import jax
@@ -41,9 +42,11 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *,
         log_p, log_q, log_w, *params = primals
         a, b, d, _ = _weighted(log_p, log_q, log_w)
         out = term(*primals)
-        by_p, by_q = partials(a, b, d, *params)
+        held = [jnp.where(jnp.isinf(out), 0.0, x) for x in (a, b, d)]
         # A term that is infinite has derivative 0, which is masked after the fact: so the exponentials are those of
         # the value, and of other divergences at these nodes. Where only ``_weighted`` made it so, p = q = 1 has it.
+        # Partials with parameters share nothing, and may exceed the dtype: p = q = 1 in all infinite terms.
+        by_p, by_q = partials(*(held if params else (a, b, d)), *params)
         if not bounded:
             by_p, by_q = (jnp.where(jnp.isinf(out), 0.0, by) for by in (by_p, by_q))
         # In log_w it is the term itself: by_p + by_q would cancel near p = q.
@@ -54,7 +57,6 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *,
         total = sum((by * tangent for by, tangent in asked), jnp.zeros_like(out))
         for i, tangent in enumerate(tangents[3:]):
             if not _is_zero(tangent):
-                held = (jnp.where(jnp.isinf(out), 0.0, x) for x in (a, b, d))
                 along = functools.partial(_along, value, (*held, *params), 3 + i)
                 total = total + jax.jvp(along, (params[i],), (tangent,))[1]
         return out, total
@@ -75,8 +77,10 @@ def _is_zero(tangent):
 def _weighted(log_p, log_q, log_w):
     """The logarithms of both weighted densities and of their ratio, and where the term is infinite.
 
-    That is where a weighted density exceeds the dtype, unless p = q there; p = q = 1 takes its place.
+    That is where a weighted density exceeds the dtype, unless p = q there; p = q = 1 takes its place. What weighs
+    nothing counts as p = q.
     """
+    log_p, log_q = (jnp.where(log_w == -jnp.inf, 0.0, x) for x in (log_p, log_q))
     a, b, d = log_p + log_w, log_q + log_w, nu.log_ratio(log_p, log_q)
     overflow = jnp.maximum(a, b) > jnp.log(jnp.finfo(d.dtype).max) - 12.0  # room for a factor d, for 1 / weight
     return *(jnp.where(overflow, 0.0, x) for x in (a, b, d)), overflow & (d != 0.0)
@@ -298,8 +302,9 @@ def f_divergence(
     """∫ q f(p/q) − f(1) for a convex f of one's own (Csiszár 1963; Ali, Silvey 1966).
 
     f, of jax.numpy, maps arrays elementwise and must be finite on (0, ∞). f(t) − f(1) − f'(1) (t − 1) is what is
-    summed: the same divergence, with non-negative terms. ``slope`` = lim f(t)/t as t → ∞ is the price of p where
-    q = 0. Raises TypeError for an f that is no function, ValueError for one that does not map elementwise.
+    summed: the same divergence, with non-negative terms; where p/q or f leaves the dtype, logarithms in f go on exactly
+    and powers count as less than they are. ``slope`` = lim f(t)/t as t → ∞ is the price of p where q = 0. Raises
+    TypeError for an f that is no function, ValueError for one that does not map elementwise.
 
     That f is convex is assumed; ``check_convex(f)`` tests it on a grid, and is called here when JAX's own debug switch
     is on: ``jax.config.update("jax_enable_checks", True)``. ValueError then names the interval.
@@ -315,14 +320,36 @@ def f_divergence(
     at_one, tilt = jax.jvp(f, (one,), (one,))
     if jnp.shape(at_one) != jnp.shape(one):
         raise ValueError(f"Expected f to map arrays elementwise; got {jnp.shape(at_one)} from {jnp.shape(one)}.")
-    bound = jnp.log(jnp.finfo(d.dtype).max) / 4
-    below = jnp.exp(jnp.clip(d, -bound, 0.0))  # p/q where p ≤ q: q f(p/q)
-    above = jnp.exp(jnp.clip(d, 0.0, bound))  # p/q where p > q: p f(t)/t, which does not overflow
-    low = jnp.exp(log_q) * (f(below) - at_one - tilt * (below - 1.0))
-    high = jnp.exp(log_p) * ((f(above) - at_one) / above - tilt * (1.0 - 1.0 / above))
+    low, high = _own_terms(f, d, at_one, tilt)
+    low, high = jnp.exp(log_q) * low, jnp.exp(log_p) * high
     # p · slope where q = 0; an infinite slope is a constant there, so that it is not multiplied by a gradient of 0.
     priced, is_finite = (d == jnp.inf) & (log_p > -jnp.inf), jnp.isfinite(slope)
     alone = jnp.exp(log_p) * (jnp.where(is_finite, slope, 0.0) - tilt)
     alone = jnp.where(priced, jnp.where(is_finite, alone, slope), 0.0)
     terms = jnp.where(d <= 0.0, low, jnp.where(d == jnp.inf, alone, high))
     return jnp.sum(jnp.where(infinite, jnp.inf, terms))
+
+
+def _own_terms(f, d, at_one, tilt):
+    """f(t) − f(1) − f'(1) (t − 1) at t = e^d ≤ 1, and over t at t > 1: what multiplies q, and p.
+
+    Where e^d or f leaves the dtype they go on along their tangent in d, as the logarithms in t log t and −log t do.
+    """
+    far = math.log(jnp.finfo(d.dtype).max) / 2.0 - 4.0  # where t² is finite, for second derivatives
+    overflow = ~jnp.isfinite(jax.lax.stop_gradient(f(jnp.exp(jnp.clip(d, -far, far)))))
+    reach = jnp.where(overflow & ~jnp.isnan(d), far / 2.0, far)
+
+    def below(d):
+        t = jnp.exp(d)
+        return f(t) - at_one - tilt * (t - 1.0)
+
+    def above(d):
+        t = jnp.exp(d)
+        return (f(t) - at_one) / t - tilt * (1.0 - 1.0 / t)
+
+    def along(term, low, high):
+        held = jnp.clip(d, low, high)
+        value, slope = jax.jvp(term, (held,), (jnp.ones_like(held),))
+        return value + slope * (jnp.clip(nu.finite(d), low - 1e4, high + 1e4) - held) * (jnp.abs(d) > reach)
+
+    return along(below, -reach, 0.0), along(above, 0.0, reach)

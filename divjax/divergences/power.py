@@ -36,7 +36,7 @@ def _alpha_far(log_p, log_q, d, order):
     safe_order = jnp.where(small, 1.0, order)
     slope = q * d * nu.exp_slope(jnp.where(small, order * d, 0.0))
     power = (jnp.exp(log_q + jnp.where(small, 0.0, order * d)) - q) / safe_order
-    value = (p - q - jnp.where(small, slope, power)) / (1.0 - order)
+    value = (nu.difference(log_p, log_q, d) - jnp.where(small, slope, power)) / (1.0 - order)
     # Where only p is positive: p / (1 − order), order ≤ ½. Where only q is: q / order, infinite for order ≤ 0.
     return jnp.where(only_p, p / (1.0 - order), jnp.where(only_q, nu.over_order(q, order), value))
 

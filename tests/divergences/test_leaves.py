@@ -175,3 +175,45 @@ def test_nan_is_passed_on():
     for name in ("kl", "jensen_shannon", "renyi_2", "gamma_0.5", "l2"):
         row = NODES[name]
         assert np.isnan(row.divergence(np.r_[np.nan, P[1:]], Q, **row.params)), name
+
+
+FAR_OWN = {
+    "kl": (lambda t: t * jnp.log(t), dj.kl),
+    "reverse_kl": (lambda t: -jnp.log(t), dj.reverse_kl),
+    "jeffreys": (lambda t: (t - 1.0) * jnp.log(t), dj.jeffreys),
+}
+
+
+@pytest.mark.parametrize("name", FAR_OWN)
+@pytest.mark.parametrize("gap", [30.0, 100.0, 1e3])
+def test_an_f_of_ones_own_is_right_beyond_the_range_of_the_ratio(name, gap):
+    f, leaf = FAR_OWN[name]
+    own = functools.partial(dj.f_divergence, f=f)
+    for log_p, log_q in ((0.0, -gap), (-gap, 0.0)):
+        at = jnp.full(1, log_p), jnp.full(1, log_q)
+        np.testing.assert_allclose(own(*at), leaf(*at), rtol=1e-5)
+        np.testing.assert_allclose(jax.grad(own, (0, 1))(*at), jax.grad(leaf, (0, 1))(*at), rtol=1e-5, atol=1e-11)
+
+
+@pytest.mark.parametrize("leaf", [dj.kl, dj.reverse_kl, dj.jensen_shannon, dj.pearson_chi2, dj.total_variation])
+def test_what_weighs_nothing_may_be_infinite(leaf):
+    at = jnp.array([-1.0, jnp.inf]), jnp.array([-1.2, 0.0]), jnp.array([0.0, -jnp.inf])
+    alone = tuple(x[:1] for x in at)
+    assert leaf(*at) == leaf(*alone)
+    for slope, expected in zip(jax.grad(leaf, (0, 1, 2))(*at), jax.grad(leaf, (0, 1, 2))(*alone), strict=True):
+        np.testing.assert_array_equal(slope, [*expected, 0.0])
+
+
+@pytest.mark.parametrize("order", [0.0, 1.0])
+def test_second_derivatives_of_an_infinite_alpha_divergence(order):
+    place = jnp.array([-jnp.inf, 45.0])[:: 1 if order == 0.0 else -1]
+    leaf = lambda v: dj.alpha_divergence(v[:1], v[1:], alpha=order)  # noqa: E731
+    np.testing.assert_array_equal(jax.grad(lambda v: jax.grad(leaf)(v).sum())(place), 0.0)
+
+
+def test_a_large_order_at_and_near_equal_densities():
+    one = jnp.array([-1.0])
+    for order in (1e5, -1e5, 1e20):
+        assert dj.alpha_divergence(one, one, alpha=order) == 0.0
+    exact = 4.48398e-5  # 50 digits
+    assert dj.alpha_divergence(jnp.array([-0.0103]), jnp.zeros(1), alpha=50.0) == pytest.approx(exact, rel=2e-5)
