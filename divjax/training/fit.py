@@ -52,9 +52,10 @@ def fit(
     Returns an ``Iteration``: ``run(fit(...), case)`` is one fit, ``jax.vmap`` over cases is many in one
     program. Its result is a ``FitResult``, whose status is
 
-    * OK: the largest absolute entry of the gradient is at most ``tol``; or, with ``newton``, rounding stopped it
-      where all curvatures are positive and the Newton step, its own estimate of the distance that is left, is
-      below √eps of the parameters: a gradient that is a sum of large terms may never round to ``tol``;
+    * OK: the largest absolute entry of the gradient is at most ``tol``, at whatever kind of stationary point; or, with
+      ``newton``, rounding stopped it where all curvatures are positive and the Newton step, its own estimate of the
+      distance that is left, is below √eps of each parameter: a gradient that is a sum of large terms may never round
+      to ``tol``;
     * NON_FINITE: the value, the gradient or a parameter became NaN or infinite: stopped at once, and the last
       finite step is kept (where the start itself is not finite, the start);
     * STALLED: ``patience`` steps in a row led nowhere, with the gradient above ``tol``: in float32 often all

@@ -30,7 +30,8 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
     With gradient g and Hessian H = Σ λᵢ vᵢvᵢᵀ the model g·s + ½ sᵀHs is separable in sᵢ = vᵢ·s, so its
     minimum over the box abs(sᵢ) ≤ r has a closed form: the Newton step sᵢ = −(vᵢ·g)/λᵢ where λᵢ > 0 and it
     fits, else the wall, sᵢ = ∓r. Negative curvature is thereby a direction to leave along, at full length: a
-    saddle or a maximum does not attract, even if the slope along that direction is exactly zero.
+    saddle or a maximum does not attract, even if the slope along that direction is exactly zero. (``fit`` ends at any
+    point whose gradient is within its tolerance, a start on such a point or on a plateau too.)
 
     A trial is accepted if the loss falls by a fair part of what the model predicts. Where the prediction is
     below the rounding of the loss, the loss cannot judge, and the gradients at both ends decide. A rejected
@@ -97,7 +98,7 @@ def _update(value_fn: Callable, state: NewtonState, params: PyTree, max_step: fl
     radius = _next_radius(state.radius, jnp.max(jnp.abs(step)), ratio, max_step)
     tiny = radius <= jnp.finfo(here.dtype).eps * jnp.max(jnp.abs(here))
     exhausted = ~accept & (fresh | tiny | (predicted <= rounding))
-    near = distance <= jnp.sqrt(jnp.finfo(here.dtype).eps) * jnp.maximum(1.0, jnp.max(jnp.abs(here)))
+    near = jnp.all(distance <= jnp.sqrt(jnp.finfo(here.dtype).eps) * jnp.maximum(1.0, jnp.abs(here)))
     new = NewtonState(
         value=jnp.where(accept, trial[0], state.value).astype(state.value.dtype),
         grad=unravel(jnp.where(accept, trial[1], grad)),
@@ -118,9 +119,9 @@ def _measure(value_fn: Callable, x: Float[Array, " n"]) -> tuple[Scalar, Float[A
 
 def _box_step(
     grad: Float[Array, " n"], hessian: Float[Array, "n n"], radius: Scalar, rounding: Scalar
-) -> tuple[Float[Array, " n"], Scalar, Scalar]:
+) -> tuple[Float[Array, " n"], Scalar, Float[Array, " n"]]:
     """The minimiser of g·s + ½ sᵀHs over abs(vᵢ·s) ≤ radius, the fall it predicts, and the way to the minimum: the
-    longest component of the Newton step, inf where a curvature is not positive."""
+    absolute Newton step of every parameter, inf where a curvature is not positive."""
     curvature, axes = _eigh(hessian)
     slope = axes.T @ grad
     inside = (curvature * radius >= jnp.abs(slope)) & (curvature > 0.0)
@@ -129,8 +130,8 @@ def _box_step(
     worth = (jnp.abs(slope) * radius - 0.5 * curvature * radius**2 > rounding) | (curvature * radius**2 > rounding)
     along = jnp.where(inside, -slope / jnp.where(inside, curvature, 1.0), jnp.where(worth, wall, 0.0))
     predicted = -jnp.sum(slope * along + 0.5 * curvature * along**2)
-    convex = curvature > 0.0
-    distance = jnp.max(jnp.where(convex, jnp.abs(slope) / jnp.where(convex, curvature, 1.0), jnp.inf))
+    convex = jnp.all(curvature > 0.0)
+    distance = jnp.where(convex, jnp.abs(axes @ (slope / jnp.where(convex, curvature, 1.0))), jnp.inf)
     return axes @ along, predicted, distance
 
 

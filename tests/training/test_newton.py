@@ -158,6 +158,13 @@ def test_where_rounding_stops_it_within_reach_of_a_minimum_it_has_converged():
     assert 0.0 < float(result.grad_norm) < 2e-5
 
 
+def test_convergence_is_judged_for_each_parameter():
+    """One parameter of 1e6 does not allow the other to be 100 off, whose steps gain less than the loss's rounding."""
+    loss = lambda x, case: 1e6 + 1e-6 * (x[0] - 1e6) ** 2 + 1e-6 * (x[1] - 100.0) ** 2  # noqa: E731
+    fitted = run(fit(loss, jnp.array([1e6, 0.0]), newton()), {})
+    assert fitted.status != status.OK or abs(fitted.params[1] - 100.0) < 1.0
+
+
 def test_on_a_plateau_below_the_rounding_of_the_loss_it_stalls():
     # A bump 1e-6 high on 100: float32 cannot see it, although the gradient is not zero and the minimum is far.
     result = solve(lambda x: 100.0 + 1e-6 * jnp.sum(jnp.cos(x)), [1.0, 1.5], tol=1e-9)
