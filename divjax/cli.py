@@ -79,8 +79,8 @@ def sweep_command(
     interrupted one the rest is run. Several processes share the chunks and write into the one store.
     """
     distances = inputs.grid(separations, "separations")
-    if seeds < 1:
-        raise ValueError(f"Expected --seeds of at least 1; got {seeds}.")
+    if not 1 <= seeds <= 10**8:
+        raise ValueError(f"Expected --seeds from 1 to 10^8; got {seeds}.")
     pair, spread = inputs.weights(weights), inputs.scales(scales)
     member = inputs.member(distributed, processes)
     started = time.perf_counter()

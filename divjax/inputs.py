@@ -26,8 +26,10 @@ def grid(text: str, name: str) -> list[float]:
         values = numbers(text, name)
     else:
         parts = text.split(":")
-        if len(parts) != 3 or not parts[2].isdigit() or int(parts[2]) < 1:
-            raise ValueError(f"Expected {name} as START:STOP:COUNT with COUNT ≥ 1, such as 0:16:33; got {text!r}.")
+        if len(parts) != 3 or not parts[2].isdigit() or not 1 <= int(parts[2]) <= 10**6:
+            raise ValueError(
+                f"Expected {name} as START:STOP:COUNT with COUNT from 1 to 10^6, such as 0:16:33; got {text!r}."
+            )
         low, high = numbers(f"{parts[0]},{parts[1]}", name)
         values = [float(value) for value in np.linspace(low, high, int(parts[2]))]
     if max(map(abs, values)) > MOST or min(values) < 0.0:

@@ -97,7 +97,7 @@ def test_another_configuration_is_refused_and_nothing_is_overwritten(swept):
     ("arguments", "words"),
     [
         (("--divergences", "kl,jensen_shanon"), ("reverse_kl", "'jensen_shannon'", "'jensen_shanon'")),
-        (("--seeds", "0"), ("at least 1", "got 0")),
+        (("--seeds", "0"), ("from 1 to 10^8", "got 0")),
         (("--seeds", "many"), ("--seeds",)),
         (("--weights", ".5,.6"), ("sum to 1", "1.1")),
         (("--weights", "-.5,1.5"), ("≥ 0",)),

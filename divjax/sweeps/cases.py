@@ -209,6 +209,13 @@ def _canonical(name: str, column: PyTree) -> PyTree:
                 f"Expected integers that fit {array.dtype} for {name!r}; got {leaf.min()} to {leaf.max()}. "
                 "Use smaller ones, or run under jax.enable_x64(True)."
             )
+        if array.dtype != leaf.dtype and leaf.dtype.kind == "f":
+            lost = len(np.unique(leaf, axis=0)) - len(np.unique(array, axis=0))
+            if lost:
+                raise ValueError(
+                    f"Expected values of {name!r} that differ in {array.dtype}; got {lost} that do not. "
+                    "Space them wider, or run under jax.enable_x64(True)."
+                )
         return array
 
     return jax.tree.map(cast, column)

@@ -64,8 +64,9 @@ def sweep(
         resume: False refuses a store that is already there (to one process; several always go on).
         chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
         tile: lanes that are stepped together, rounded up to a multiple of 16; a lane that is done makes room for
-            the next case. By default so many that the largest array of a step takes half a mebibyte on a CPU: known
-            without a measurement, so that every run has the same. Another tile is another program, for a store too.
+            the next case. By default so many that the largest array of a step takes a mebibyte on a CPU, and at
+            most 1024: known without a measurement, so that every run has the same. Another tile is another program,
+            for a store too.
         progress: True for a bar of fits on stderr (silent where that is no terminal), or a function of (done,
             total).
         dims: names for the trailing dimensions of results and of vector-valued axes:
@@ -78,11 +79,12 @@ def sweep(
             diagnostics: one program for all of them, where in every ``Iteration.result`` it would be compiled anew.
 
     Raises:
-        ValueError: nothing to run, names that clash, one result with two dtypes or shapes.
+        TypeError: iterations that are no dict of ``Iteration``, cases that are no ``Cases``, sizes that are no numbers.
+        ValueError: nothing to run, names that clash, one result with two dtypes or shapes, a step that changes the
+            dtypes or shapes of the state.
         FileExistsError: ``store`` holds something else. Raised before anything is computed.
     """
-    if not iterations:
-        raise ValueError("Expected at least one iteration; got none. Pass sweep({name: iteration}, cases).")
+    check_arguments(iterations, cases, {"chunk_size": chunk_size, "tile": tile}, dims)
     found = None if store is None else peek(store)
     if found and not resume and this_process().count == 1:  # of several processes one finds what another began
         raise FileExistsError(f"Expected no store at {store}; got one. Pass resume=True to go on with it.")
@@ -103,6 +105,23 @@ def sweep(
         with interruptible(store) as stopped:
             fill(table, cases, programs, sink, report, stopped)
         return sink.finish()
+
+
+def check_arguments(iterations: Any, cases: Any, sizes: dict[str, Any], dims: Any) -> None:
+    if not isinstance(iterations, dict) or not all(isinstance(each, Iteration) for each in iterations.values()):
+        got = {k: type(v).__name__ for k, v in iterations.items()} if isinstance(iterations, dict) else iterations
+        raise TypeError(f"Expected iterations as {{name: Iteration}}; got {str(got)[:80]}. Pass {{name: dj.fit(...)}}.")
+    if not iterations:
+        raise ValueError("Expected at least one iteration; got none. Pass sweep({name: iteration}, cases).")
+    if not isinstance(cases, Cases):
+        raise TypeError(f"Expected cases from dj.product or dj.zipped; got {type(cases).__name__}.")
+    for name, size in sizes.items():
+        if size is not None and (not isinstance(size, int | np.integer) or isinstance(size, bool)):
+            raise TypeError(f"Expected {name} to be an integer; got {size!r}. Pass a number of cases.")
+        if size is not None and size < 1:
+            raise ValueError(f"Expected {name} >= 1; got {size}. Pass a number of cases.")
+    if dims is not None and (not isinstance(dims, dict) or any(isinstance(each, str) for each in dims.values())):
+        raise TypeError(f"Expected dims as {{name: (dimension, ...)}}; got {dims!r}. Write ('mode',) for one.")
 
 
 def fill(

@@ -56,6 +56,7 @@ def program(
     iteration = Iteration(*(part and once(part) for part in iteration))
     case = jax.tree.map(lambda leaf: Like(leaf.shape[1:], leaf.dtype), take(cases, NONE))
     state = jax.eval_shape(iteration.init, case)
+    check_step(iteration, state, case)
     width = min(default_tile(iteration, state, case) if tile is None else tile, num)
     width = round_up(width, lanes.WIDTH)  # of the whole chunk, so that it is the same on any number of devices
     like = lanes.Lanes(Like((), np.int32), case, state, Like((), bool))
@@ -120,6 +121,26 @@ def variables(jaxpr: Any) -> Iterator[Any]:
         for inner in jax.tree.leaves(equation.params, is_leaf=lambda node: hasattr(node, "eqns")):
             if hasattr(inner, "eqns"):
                 yield from variables(inner)
+
+
+def check_step(iteration: Iteration, state: PyTree, case: PyTree) -> None:
+    """A step gives a state like the one it got, and ``done`` and ``healthy`` a truth value."""
+
+    def outline(tree):
+        return {jax.tree_util.keystr(path): (leaf.shape, str(leaf.dtype))
+                for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}  # fmt: skip
+
+    before, after = outline(state), outline(jax.eval_shape(iteration.step, state, case))
+    if before != after:
+        name = next(key for key in [*before, *after] if before.get(key) != after.get(key))
+        raise ValueError(
+            f"Expected a step to keep shapes and dtypes; got {before.get(name)} -> {after.get(name)} at state{name}. "
+            "Give init the dtype that the step computes."
+        )
+    for name, verdict in (("done", iteration.done), ("healthy", iteration.healthy)):
+        out = None if verdict is None else jax.eval_shape(verdict, state)
+        if verdict is not None and (getattr(out, "shape", None), getattr(out, "dtype", None)) != ((), bool):
+            raise ValueError(f"Expected {name}(state) to give one truth value; got {out}. Use jnp.all or jnp.any.")
 
 
 def check_names(leaves: dict, more: dict, flag: dict) -> None:

@@ -55,6 +55,7 @@ def interruptible(store: Any) -> Iterator[Callable[[], bool]]:
     def note(number, _):
         came.append(number)
         restore()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own would wait for the computation to return
         with suppress(RuntimeError):  # the signal came while stderr was being written to
             print("Stopping after the running chunk; once more to stop at once.", file=sys.stderr, flush=True)
 

@@ -53,6 +53,11 @@ def peek(path: str | os.PathLike) -> Found | None:
         ledger = json.loads((path / LEDGER / "zarr.json").read_text())["attributes"]
         return Found(tuple(ledger.pop("chunk")), **ledger)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if (path / LEDGER).is_dir():
+            raise FileExistsError(
+                f"Expected a whole ledger at {path / LEDGER}; got a damaged one: whether this store is "
+                "of the same sweep cannot be told. Choose another path; xarray.open_zarr still reads what is there."
+            ) from error
         raise FileExistsError(
             f"Expected {path} to be absent, empty or a sweep's store; got "
             f"{'a directory with other contents' if path.is_dir() else 'a file'}. Choose another path."

@@ -113,6 +113,12 @@ def changed(**parts):
     return {"newton": newton(), "other": descent()._replace(**parts)}
 
 
+def grows():
+    return Iteration(
+        lambda c: {"n": jnp.int32(0)}, lambda s, c: {"n": s["n"] * 0.5}, lambda s: s["n"] > 3, lambda s, c: s
+    )
+
+
 REFUSED = {
     "at least one iteration": lambda: sweep({}, CASES),
     "everywhere": lambda: sweep(changed(result=lambda s, c: {"steps": s[0]}), CASES),
@@ -122,6 +128,10 @@ REFUSED = {
     "Correct the names": lambda: sweep({"d": descent()}, CASES, dims={"typo": ()}),
     "Expected 0 names": lambda: sweep({"d": descent()}, CASES, dims={"gap": ("x",)}),
     "length 5 along 'a'; got 3": lambda: sweep({"n": newton()}, CASES, dims={"params.powers": ("a",)}),
+    "state\\['n'\\]": lambda: sweep({"s": grows()}, CASES),
+    "one truth value": lambda: sweep({"d": descent()._replace(done=lambda s: s)}, CASES),
+    "tile >= 1": lambda: sweep({"d": descent()}, CASES, tile=0),
+    "that differ in float32": lambda: sweep({"d": descent()}, product(a=np.array([1.0, 1.0 + 1e-12]))),
     "chunk_size >= 1": lambda: sweep({"d": descent()}, CASES, chunk_size=0),
     "config of numbers": lambda: sweep({"d": descent()}, CASES, config={"f": print}),
 }
@@ -131,6 +141,20 @@ REFUSED = {
 def test_refusals_say_what_is_wrong(message):
     with pytest.raises(ValueError, match=message):
         REFUSED[message]()
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [("name: Iteration", lambda: sweep(descent(), CASES)),
+     ("name: Iteration", lambda: sweep({"d": print}, CASES)),
+     ("dj.product or dj.zipped; got dict", lambda: sweep({"d": descent()}, {"a": [1.0]})),
+     ("tile to be an integer; got 2.5", lambda: sweep({"d": descent()}, CASES, tile=2.5)),
+     ("chunk_size to be an integer", lambda: sweep({"d": descent()}, CASES, chunk_size="3")),
+     ("Write \\('mode',\\)", lambda: sweep({"d": descent()}, CASES, dims={"gap": "mode"}))],
+)  # fmt: skip
+def test_refusals_of_another_kind(message, refused):
+    with pytest.raises(TypeError, match=message):
+        refused()
 
 
 def test_the_fingerprint_knows_values_dtypes_names_and_settings():

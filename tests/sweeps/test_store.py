@@ -160,3 +160,14 @@ def test_dtypes_survive(tmp_path):
     }  # fmt: skip
     np.testing.assert_array_equal(table.half[0], [0, 0.25, 0.5, 0.75])
     assert table.x.dtype == np.int16
+
+
+def test_a_store_gives_the_coordinates_of_vectors_too(tmp_path):
+    halved = Iteration(lambda c: c["w"], lambda s, c: s * 0.5, lambda s: jnp.all(s < 0.1), lambda s, c: s.sum())
+    cases = product(w=[[1.0, 2.0], [3.0, 4.0]])
+    in_memory, stored = (sweep({"m": halved}, cases, store=store) for store in (None, tmp_path / "w.zarr"))
+    assert "w.value" in stored.coords
+    xarray.testing.assert_identical(stored.load().drop_vars("divergence"), in_memory.drop_vars("divergence"))
+    (tmp_path / "w.zarr/_sweep/zarr.json").write_text("{")
+    with pytest.raises(FileExistsError, match="whole ledger"):
+        sweep({"m": halved}, cases, store=tmp_path / "w.zarr")
