@@ -187,12 +187,13 @@ FAR_OWN = {
 @pytest.mark.parametrize("name", FAR_OWN)
 @pytest.mark.parametrize("gap", [30.0, 100.0, 1e3])
 def test_an_f_of_ones_own_is_right_beyond_the_range_of_the_ratio(name, gap):
+    """Along its tangent from e^±22 on in float32, where t log t has a slope of 6e-9 left."""
     f, leaf = FAR_OWN[name]
     own = functools.partial(dj.f_divergence, f=f)
     for log_p, log_q in ((0.0, -gap), (-gap, 0.0)):
         at = jnp.full(1, log_p), jnp.full(1, log_q)
         np.testing.assert_allclose(own(*at), leaf(*at), rtol=1e-5)
-        np.testing.assert_allclose(jax.grad(own, (0, 1))(*at), jax.grad(leaf, (0, 1))(*at), rtol=1e-5, atol=1e-11)
+        np.testing.assert_allclose(jax.grad(own, (0, 1))(*at), jax.grad(leaf, (0, 1))(*at), rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("leaf", [dj.kl, dj.reverse_kl, dj.jensen_shannon, dj.pearson_chi2, dj.total_variation])

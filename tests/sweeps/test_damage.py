@@ -83,7 +83,7 @@ def test_plain_readers_refuse_a_damaged_chunk(store, damage):
 
 def test_a_damaged_description_is_refused(store):
     flip(store / "_sweep" / "zarr.json")
-    with pytest.raises(FileExistsError, match="a sweep's store"):
+    with pytest.raises(FileExistsError, match="a whole ledger"):
         toy_sweep.run(store, **OPTIONS)
 
 
