@@ -65,7 +65,7 @@ def sweep(
         chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
         tile: lanes that are stepped together, rounded up to a multiple of 16; a lane that is done makes room for
             the next case. By default so many that the largest array of a step takes a mebibyte on a CPU, and at
-            most 1024: known without a measurement, so that every run has the same. Another tile is another program,
+            most 256: known without a measurement, so that every run has the same. Another tile is another program,
             for a store too.
         progress: True for a bar of fits on stderr (silent where that is no terminal), or a function of (done,
             total).

@@ -20,7 +20,7 @@ NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one
 FLAG = "quarantined"
 # Bytes that the largest array within a step may take in a tile, and the widest tile. On a CPU a few such arrays fit
 # into the cache of a core; other devices are to be filled.
-ROOM, ROOM_ELSEWHERE = (2**20, 1024), (2**26, 8192)
+ROOM, ROOM_ELSEWHERE = (2**20, 256), (2**26, 8192)
 CARRY = 4  # tiles in a chunk, from which on what does not fill a tile waits for the next chunk
 
 
