@@ -77,10 +77,8 @@ def _is_zero(tangent):
 def _weighted(log_p, log_q, log_w):
     """The logarithms of both weighted densities and of their ratio, and where the term is infinite.
 
-    That is where a weighted density exceeds the dtype, unless p = q there; p = q = 1 takes its place. What weighs
-    nothing counts as p = q.
+    That is where a weighted density exceeds the dtype, unless p = q there; p = q = 1 takes its place.
     """
-    log_p, log_q = (jnp.where(log_w == -jnp.inf, 0.0, x) for x in (log_p, log_q))
     a, b, d = log_p + log_w, log_q + log_w, nu.log_ratio(log_p, log_q)
     overflow = jnp.maximum(a, b) > jnp.log(jnp.finfo(d.dtype).max) - 12.0  # room for a factor d, for 1 / weight
     return *(jnp.where(overflow, 0.0, x) for x in (a, b, d)), overflow & (d != 0.0)
