@@ -3,8 +3,8 @@
 Every one has the leaf signature ``div(log_p, log_q, log_w=0.0, *, params) -> scalar`` in nats: log-densities [n] at
 shared nodes and log-weights of the nodes ([n] or scalar), Σ exp(log_w) h(x_i) ≈ ∫ h. Terms are non-negative one by
 one, so a value is never negative, p ≈ q costs no digits beyond those of the log-densities, and log-ratios of ±1e4 are
-fine in float32. A node where p = q = 0, or whose weight is 0, adds 0. Values may be +inf; value and gradient are
-never NaN: an infinite term has gradient 0.
+fine in float32. A node where p = q = 0, or of weight 0 and finite p and q, adds 0. Values may be +inf; value and
+gradient are never NaN: an infinite term has gradient 0.
 
 A term T(p, q) is 1-homogeneous, hence T = ∂T/∂log p + ∂T/∂log q (Euler). The two partial derivatives are written by
 hand: they are simpler than T, share its exponentials, and can be differentiated again.
