@@ -208,6 +208,12 @@ def safe_sqrt(x: Array) -> Array:
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, x)))
 
 
+def safe_log(x: Array) -> Array:
+    """log x, and −inf with zero derivative where x ≤ 0."""
+    positive = x > 0.0
+    return jnp.where(positive, jnp.log(jnp.where(positive, x, 1.0)), -jnp.inf)
+
+
 def safe_ratio(a: Array, b: Array) -> Array:
     """a / b, and 0 with zero derivative where b ≤ 0."""
     empty = b <= 0.0

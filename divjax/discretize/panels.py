@@ -108,7 +108,7 @@ def _outer_scale(profiles, side):
 def place(rows: Grid, t: Array, complement: Array) -> tuple[Array, Array]:
     """x(t) and log dx/dt on panels that broadcast against t; complement = 1 − t, so that neither end is rounded."""
     width = rows.right - rows.left
-    log_width = jnp.where(width > 0.0, jnp.log(jnp.where(width > 0.0, width, 1.0)), -jnp.inf)
+    log_width = nu.safe_log(width)
     x, log_dx = rows.left + width * t, log_width + jnp.zeros_like(t)
     if not isinstance(rows.graded_left, np.ndarray):
         x, log_dx = _graded(rows, width, log_width, t, complement, (x, log_dx))
@@ -155,7 +155,7 @@ def _smooth_nodes(grid: Grid, t: np.ndarray, log_weights: np.ndarray) -> Placed:
     """
     dtype, complement, kinds = grid.left.dtype, t[::-1], np.array([0, -1, 1])
     width = grid.right - grid.left
-    log_width = jnp.where(width > 0.0, jnp.log(jnp.where(width > 0.0, width, 1.0)), -jnp.inf)
+    log_width = nu.safe_log(width)
     of_kind = grid.tail[:, None] == kinds
     anchor = jnp.where(grid.tail < 0, grid.right, grid.left)
     stretched = np.stack([t, (1.0 - t**-TAIL) / TAIL, (complement**-TAIL - 1.0) / TAIL])
@@ -219,7 +219,7 @@ def split(grid: Grid, placed: Placed, gap: Callable[[Array], Array], values: Arr
     length = jnp.where(jnp.tile(found, 2), high - low, 0.0)[:, None]
     low = jnp.where(jnp.tile(found, 2), low, 0.5 * per_panel)[:, None]  # a place without overflow for what has weight 0
     x, log_dx = _at(grid, (low + length * jnp.asarray(T, dtype)) / per_panel)
-    log_length = jnp.where(length > 0.0, jnp.log(jnp.where(length > 0.0, length, 1.0) / per_panel), -jnp.inf)
+    log_length = nu.safe_log(length / per_panel)
     log_w = log_dx + log_length + jnp.asarray(LOG_WEIGHTS, dtype)
     is_cut = jnp.zeros(stretches, bool).at[jnp.where(found, cut, stretches).astype(int)].set(True, mode="drop")
     kept = jnp.where(is_cut[:, None], -jnp.inf, placed.log_w)

@@ -42,11 +42,12 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *,
         log_p, log_q, log_w, *params = primals
         a, b, d, _ = _weighted(log_p, log_q, log_w)
         out = term(*primals)
-        held = [jnp.where(jnp.isinf(out), 0.0, x) for x in (a, b, d)]
         # A term that is infinite has derivative 0, which is masked after the fact: so the exponentials are those of
         # the value, and of other divergences at these nodes. Where only ``_weighted`` made it so, p = q = 1 has it.
         # Partials with parameters share nothing, and may exceed the dtype: p = q = 1 in all infinite terms.
-        by_p, by_q = partials(*(held if params else (a, b, d)), *params)
+        if params:
+            a, b, d = (jnp.where(jnp.isinf(out), 0.0, x) for x in (a, b, d))
+        by_p, by_q = partials(a, b, d, *params)
         if not bounded:
             by_p, by_q = (jnp.where(jnp.isinf(out), 0.0, by) for by in (by_p, by_q))
         # In log_w it is the term itself: by_p + by_q would cancel near p = q.
@@ -57,7 +58,7 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *,
         total = sum((by * tangent for by, tangent in asked), jnp.zeros_like(out))
         for i, tangent in enumerate(tangents[3:]):
             if not _is_zero(tangent):
-                along = functools.partial(_along, value, (*held, *params), 3 + i)
+                along = functools.partial(_along, value, (a, b, d, *params), 3 + i)
                 total = total + jax.jvp(along, (params[i],), (tangent,))[1]
         return out, total
 

@@ -110,10 +110,7 @@ def opened(root: Path, table: Table) -> Any:
 
     dataset = xarray.open_zarr(root)
     # Not dataset[names]: that drops coordinates along dimensions that no variable has.
-    further = [name for name in dataset.data_vars if name not in table.variables]
-    return xarray.Dataset({name: dataset[name] for name in table.variables}, dataset.coords, dataset.attrs).drop_vars(
-        further, errors="ignore"
-    )
+    return xarray.Dataset({name: dataset[name] for name in table.variables}, dataset.coords, dataset.attrs)
 
 
 def present(found: dict[str, marks.Mark], table: Table) -> Bool[np.ndarray, "iterations chunks"]:
