@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from divjax.sweeps.devices import share
+from divjax.sweeps.devices import Threads, share
 from divjax.sweeps.lanes import Outcome
 from divjax.sweeps.program import Runner
 
@@ -38,6 +38,14 @@ def completed(launches: Iterable[Launch], load: Callable[[int, int], PyTree], nu
 
     ``load(block, n)`` are the n cases of a block, padded.
     """
+    threads = Threads()
+    try:
+        yield from _completed(threads, launches, load, num)
+    finally:
+        threads.close()
+
+
+def _completed(threads, launches, load, num):
     chunks: dict[int, Chunk] = {}
     before = left = None
     for launch, following in pairwise(chain(launches, [None])):
@@ -48,7 +56,7 @@ def completed(launches: Iterable[Launch], load: Callable[[int, int], PyTree], nu
         chunks[slot] = opened(launch, runner, num)
         last = following is None or following.iteration != launch.iteration
         keep = 0 if last or len(chunks) > CROWD else runner.keep
-        outcomes = advance(runner, load(launch.block, num), launch.size, slot * num, left, keep)
+        outcomes = advance(threads, runner, load(launch.block, num), launch.size, slot * num, left, keep)
         left = None if last else [(outcome.left, outcome.first) for outcome in outcomes]
         yield from put(chunks, before, num)
         before = outcomes
@@ -60,15 +68,18 @@ def opened(launch: Launch, runner: Runner, num: int) -> Chunk:
     return Chunk(launch, columns, [launch.size])
 
 
-def advance(runner: Runner, cases: PyTree, size: int, base: int, left: list[tuple], keep: int) -> list[Outcome]:
-    """The next call on every device."""
-    outcomes = []
-    for device, call in enumerate(runner.advance):
-        mine = share(size, len(runner.advance), device)
+def advance(
+    threads: Threads, runner: Runner, cases: PyTree, size: int, base: int, left: list[tuple], keep: int
+) -> list[Outcome]:
+    """The next call on every share."""
+    futures = []
+    for index, program in enumerate(runner.advance):
+        mine = share(size, len(runner.advance), index)
         rows = np.resize(mine, runner.rows) if mine.size else np.zeros(runner.rows, np.int32)
         part = jax.tree.map(lambda leaf, rows=rows: leaf[rows], cases)
-        outcomes.append(call(base + rows, part, np.int32(mine.size), *left[device], np.int32(keep)))
-    return outcomes
+        arguments = (base + rows, part, np.int32(mine.size), *left[index], np.int32(keep))
+        futures.append(threads.call(index, program, arguments))
+    return [future.result() for future in futures]
 
 
 def put(chunks: dict[int, Chunk], outcomes: list[Outcome] | None, num: int) -> list[Chunk]:

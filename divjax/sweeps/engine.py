@@ -46,8 +46,9 @@ def sweep(
 
     Results are named by their path in what ``Iteration.result`` returns: ``theta``, ``params.loc``; a bare
     array is ``value``. Where an iteration lacks a result that another has, NaN stands (-1 in integers, 0 or
-    False without a sign). Every program is compiled once, for each local device, among which a chunk is dealt. A
-    case's result is the same, bit by bit, on any number of devices and beside any other cases; with another chunk
+    False without a sign). Every program is compiled once, for each local device, among which a chunk is dealt
+    (and, where there is one device, a CPU, among its cores). A case's result is the same, bit by bit, on any number of
+    devices and cores and beside any other cases; with another chunk
     size or tile it may round otherwise.
 
     A case that a step makes NaN (``Iteration.healthy``) stops with the state before and is flagged in a variable
@@ -64,8 +65,8 @@ def sweep(
         resume: False refuses a store that is already there (to one process; several always go on).
         chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
         tile: lanes that are stepped together, rounded up to a multiple of 16; a lane that is done makes room for
-            the next case. By default so many that the largest array of a step takes a mebibyte on a CPU, and at
-            most 256: known without a measurement, so that every run has the same. Another tile is another program,
+            the next case. By default so many that the largest array of a step takes half a mebibyte on a CPU, and
+            at most 128: known without a measurement, so that every run has the same. Another tile is another program,
             for a store too.
         progress: True for a bar of fits on stderr (silent where that is no terminal), or a function of (done,
             total).
@@ -93,8 +94,7 @@ def sweep(
     if found is not None and len(found.chunk) == len(chunk):
         chunk = found.chunk
     further = None if derive is None else jax.jit(jax.vmap(derive))
-    options = {"tile": tile, "devices": jax.local_device_count()}
-    programs = [program(iteration, cases, math.prod(chunk), further, **options) for iteration in iterations.values()]
+    programs = [program(each, cases, math.prod(chunk), further, tile=tile) for each in iterations.values()]
     results = dict(zip(iterations, (each.result for each in programs), strict=True))
     table = describe(cases, chunk, results, dim, dims or {})
     setting = configuration(table, results, config)

@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from divjax.iteration import Iteration
 from divjax.sweeps import lanes
 from divjax.sweeps.cases import Cases, take
-from divjax.sweeps.devices import on_each
+from divjax.sweeps.devices import on_each, shares
 from divjax.sweeps.table import named_leaves
 
 Like = jax.ShapeDtypeStruct
@@ -20,7 +20,7 @@ NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one
 FLAG = "quarantined"
 # Bytes that the largest array within a step may take in a tile, and the widest tile. On a CPU a few such arrays fit
 # into the cache of a core; other devices are to be filled.
-ROOM, ROOM_ELSEWHERE = (2**20, 256), (2**26, 8192)
+ROOM, ROOM_ELSEWHERE = (2**19, 128), (2**26, 8192)
 CARRY = 4  # tiles in a chunk, from which on what does not fill a tile waits for the next chunk
 
 
@@ -35,10 +35,10 @@ class Program(NamedTuple):
 class Runner(NamedTuple):
     """A compiled program."""
 
-    advance: list[Callable[..., lanes.Outcome]]  # ``lanes.advance`` on each device, not waited for
+    advance: list[Callable[..., lanes.Outcome]]  # ``lanes.advance`` of each share, not waited for
     begin: list[np.ndarray]  # what the first calls find as left: nothing
-    rows: int  # of a device's share, the padding included
-    keep: int  # so many unfinished lanes of a device may wait for the next chunk
+    rows: int  # of a share, the padding included
+    keep: int  # so many unfinished lanes of a share may wait for the next chunk
     columns: dict[str, jax.ShapeDtypeStruct]  # what ``advance`` gives for one case, by name
     finish: Callable[[dict[str, np.ndarray], Callable[[], PyTree]], dict[str, Any]]  # these, its cases -> all results
 
@@ -50,7 +50,6 @@ def program(
     derive: Callable | None = None,
     *,
     tile: int | None = None,
-    devices: int = 1,
 ) -> Program:
     """``num`` cases at a time, traced here, compiled when asked; then ``derive``, jitted by its owner."""
     iteration = Iteration(*(part and once(part) for part in iteration))
@@ -60,9 +59,10 @@ def program(
     width = min(default_tile(iteration, state, case) if tile is None else tile, num)
     width = round_up(width, lanes.WIDTH)  # of the whole chunk, so that it is the same on any number of devices
     like = lanes.Lanes(Like((), np.int32), case, state, Like((), bool))
+    count = shares(num, width)
     traced = partial(trace, iteration, like, num, width)
 
-    lowered = [each.lower() for each in traced(devices)]
+    lowered = [each.lower() for each in traced(count)]
     one = jax.tree.map(unbatched, lowered[0].out_info.result)
     leaves, flag = named_leaves(one), {} if iteration.healthy is None else {FLAG: like.ill}
     example = (batched(one, num), batched(case, num))
@@ -70,7 +70,7 @@ def program(
     check_names(leaves, more, flag)
 
     def text():
-        alone = lowered if devices == 1 else [traced(1)[0].lower()]  # how many they are makes no difference
+        alone = lowered if count == 1 else [traced(1)[0].lower()]  # how many they are makes no difference
         return alone[0].as_text() + ("" if derive is None else derive.lower(*example).as_text())
 
     def finish(columns, chunk):
@@ -83,24 +83,26 @@ def program(
     begin = jax.tree.map(blank, jax.eval_shape(lanes.pack, batched(like, width)))
 
     def compile_all():
-        rows = share_rows(num, devices, width)
+        rows = share_rows(num, count, width)
         keep = width - 1 if rows >= CARRY * width else 0
-        return Runner([each.compile() for each in lowered], begin, rows, keep, leaves | flag, finish)
+        compiled = [each.compile() for each in lowered]
+        programs = compiled if len(compiled) == count else compiled * count  # shares of one device have one
+        return Runner(programs, begin, rows, keep, leaves | flag, finish)
 
     return Program(leaves | more | flag, text, compile_all)
 
 
-def trace(iteration: Iteration, like: lanes.Lanes, num: int, width: int, devices: int) -> list[Any]:
-    """``lanes.advance`` on each device, traced for its share of ``num`` cases."""
-    rows, whole = share_rows(num, devices, width), Like((), np.int32)
+def trace(iteration: Iteration, like: lanes.Lanes, num: int, width: int, count: int) -> list[Any]:
+    """``lanes.advance`` on each device, traced for one of ``count`` shares of ``num`` cases."""
+    rows, whole = share_rows(num, count, width), Like((), np.int32)
     left = jax.eval_shape(lanes.pack, batched(like, width))
     arguments = (batched(like.id, rows), batched(like.case, rows), whole, left, whole, whole)
-    return on_each(partial(lanes.advance, iteration, like, tile=width), arguments, devices)
+    return on_each(partial(lanes.advance, iteration, like, tile=width), arguments, count)
 
 
-def share_rows(num: int, devices: int, width: int) -> int:
-    """Rows of a device's share of a chunk: whole tiles."""
-    return round_up(-(-num // devices), width)
+def share_rows(num: int, count: int, width: int) -> int:
+    """Rows of one of ``count`` shares of a chunk: whole tiles."""
+    return round_up(-(-num // count), width)
 
 
 def default_tile(iteration: Iteration, state: PyTree, case: PyTree) -> int:

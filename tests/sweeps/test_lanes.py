@@ -114,19 +114,23 @@ def test_fits_do_not_notice_a_neighbour_of_nan_or_any_other():
 
 
 DEVICES = """
-import sys, numpy as np, jax
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{cores}])
+import numpy as np, jax
 sys.path.insert(0, {tests!r})
 from divjax.studies import two_modes
 from divjax.sweeps import product, sweep
+from divjax.sweeps.devices import shares
 from test_lanes import COUNTS, stops, zipped
 assert jax.local_device_count() == {devices}
+assert shares(500, 16) == min({cores}, len(os.sched_getaffinity(0)))
 parts = {{
     "stops": sweep({{"stops": stops(3)}}, zipped(num=COUNTS[:1100]), tile=16, chunk_size=500),
     "fits": sweep(
         {{"reverse_kl": two_modes.iteration("reverse_kl")}},
         product(separation=np.linspace(0, 16, 5, dtype="f4"), seed=np.arange(41)),
         derive=lambda r, c: {{"twice": 2 * r["loc"]}},
-        store={store!r}, chunk_size=100,
+        store={store!r}, chunk_size=100, tile=16,
     ),
 }}
 np.savez({out!r}, **{{f"{{k}}.{{n}}": v.values for k, t in parts.items() for n, v in t.data_vars.items()}})
@@ -134,18 +138,20 @@ np.savez({out!r}, **{{f"{{k}}.{{n}}": v.values for k, t in parts.items() for n, 
 
 
 @pytest.mark.slow
-def test_two_devices_give_the_bits_of_one(tmp_path):
+def test_two_devices_and_two_cores_give_the_bits_of_one(tmp_path):
     found = {}
-    for devices in (1, 2):
-        names = {"tests": str(Path(__file__).parent), "out": str(tmp_path / f"{devices}.npz")}
-        code = DEVICES.format(devices=devices, store=str(tmp_path / f"{devices}.zarr"), **names)
+    for devices, cores in ((1, 1), (1, 2), (2, 2)):
+        name = f"{devices}-{cores}"
+        paths = {"store": str(tmp_path / f"{name}.zarr"), "out": str(tmp_path / f"{name}.npz")}
+        code = DEVICES.format(devices=devices, cores=cores, tests=str(Path(__file__).parent), **paths)
         flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
         root = Path(__file__).parents[2]
         environment = os.environ | flags | {"PYTHONPATH": str(root)}
         subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env=environment)
-        found[devices] = dict(np.load(tmp_path / f"{devices}.npz"))
-    for name, values in found[1].items():
-        np.testing.assert_array_equal(values, found[2][name], err_msg=name)
+        found[name] = dict(np.load(tmp_path / f"{name}.npz"))
+    for name, values in found["1-1"].items():
+        for other in ("1-2", "2-2"):
+            np.testing.assert_array_equal(values, found[other][name], err_msg=f"{name} {other}")
 
 
 @pytest.mark.slow
