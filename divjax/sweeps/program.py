@@ -12,7 +12,7 @@ from jaxtyping import PyTree
 from divjax.iteration import Iteration
 from divjax.sweeps import lanes
 from divjax.sweeps.cases import Cases, take
-from divjax.sweeps.devices import on_each, shares
+from divjax.sweeps.devices import compiled, on_each, shares
 from divjax.sweeps.table import named_leaves
 
 Like = jax.ShapeDtypeStruct
@@ -85,8 +85,8 @@ def program(
     def compile_all():
         rows = share_rows(num, count, width)
         keep = width - 1 if rows >= CARRY * width else 0
-        compiled = [each.compile() for each in lowered]
-        programs = compiled if len(compiled) == count else compiled * count  # shares of one device have one
+        made = [compiled(each) for each in lowered]
+        programs = made if len(made) == count else made * count  # shares of one device have one
         return Runner(programs, begin, rows, keep, leaves | flag, finish)
 
     return Program(leaves | more | flag, text, compile_all)
