@@ -8,6 +8,7 @@ from divjax import discretize as discretize
 from divjax import divergences as divergences
 from divjax import models as models
 from divjax import targets as targets
+from divjax import training as training
 from divjax import twosample as twosample
 from divjax.discretize import cdfs as cdfs
 from divjax.discretize import coupling as coupling
@@ -87,7 +88,10 @@ from divjax.sweeps import product as product
 from divjax.sweeps import sweep as sweep
 from divjax.sweeps import zipped as zipped
 from divjax.training import FitResult as FitResult
+from divjax.training import Start as Start
+from divjax.training import adversarial_losses as adversarial_losses
 from divjax.training import fit as fit
+from divjax.training import game as game
 from divjax.training import newton as newton
 from divjax.variational import dreg as dreg
 from divjax.variational import iwae as iwae

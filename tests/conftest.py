@@ -1,4 +1,5 @@
 import gc
+import os
 from pathlib import Path
 
 import jax
@@ -6,6 +7,14 @@ import pytest
 
 SLOW = Path(__file__).with_name("slow_tests.txt")
 MAPS, MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
+# Most of the tests' time goes into compiling. The slow ones run as a user's program does; the others, which compile
+# much and compute little, without LLVM's optimisations.
+QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+
+
+def pytest_configure(config):
+    if config.option.markexpr == "not slow":
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
 
 
 def pytest_collection_modifyitems(items):

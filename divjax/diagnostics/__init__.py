@@ -20,3 +20,5 @@ from divjax.diagnostics.samples import memorisation_rate as memorisation_rate
 from divjax.diagnostics.samples import modes_captured as modes_captured
 from divjax.diagnostics.samples import precision_recall as precision_recall
 from divjax.diagnostics.samples import unrealistic_rate_of_samples as unrealistic_rate_of_samples
+from divjax.diagnostics.stability import Stability as Stability
+from divjax.diagnostics.stability import stability as stability

@@ -83,6 +83,25 @@ def variational(
     return mean_p(dual.activation(critic_p)) - mean_q(dual.conjugate(critic_q))
 
 
+class Bound(NamedTuple):
+    """A bound measured on samples that its critic has not seen."""
+
+    value: Scalar
+    stderr: Scalar  # of the two means
+
+
+def held_out(critic_p: Outputs, critic_q: Outputs, *, dual: Dual) -> Bound:
+    """``variational`` with its standard error, √(var T(v_p) / n + var f*(T(v_q)) / m), for independent samples.
+
+    It tells how far the mean over samples is from that over the distributions, not how far the bound is below the
+    divergence. Where q has the heavier tails of f*, it is itself too small; needs two samples of each.
+    """
+    critic_p, critic_q, _, _ = _sides(critic_p, critic_q, None, None)
+    of_p, of_q = dual.activation(critic_p), dual.conjugate(critic_q)
+    variance = jnp.var(of_p, ddof=1) / of_p.size + jnp.var(of_q, ddof=1) / of_q.size
+    return Bound(jnp.mean(of_p) - jnp.mean(of_q), nu.safe_sqrt(variance))
+
+
 def tangent(
     critic_p: Outputs,
     critic_q: Outputs,
@@ -196,12 +215,31 @@ hinge = Objective(_means(lambda v: jax.nn.relu(1.0 - v), lambda v: jax.nn.relu(1
 wasserstein_1 = Objective(_means(_minus, _same), _means(None, _minus))
 
 
-def f_gan(dual: Dual) -> Objective:
-    """The game on ``variational``: the critic raises the bound, the generator lowers it (Nowozin et al. 2016)."""
+def f_gan(dual: Dual | str) -> Objective:
+    """The game on ``variational``: the critic raises the bound, the generator lowers it (Nowozin et al. 2016).
+
+    dual: one of ``DUALS``, or its name, or your own. Raises ValueError for a name without a conjugate here.
+    """
+    if isinstance(dual, str):
+        if dual not in DUALS:
+            raise ValueError(
+                f"Expected a divergence with a conjugate, one of {', '.join(DUALS)}; got {dual!r}. "
+                "Write a Dual of your own, or train on ratio_gan, which needs none."
+            )
+        dual = DUALS[dual]
     return Objective(
         lambda critic_p, critic_q: -variational(critic_p, critic_q, dual=dual),
         _means(None, lambda v: -dual.conjugate(v)),
     )
+
+
+def ratio_gan(divergence: Callable[..., Array]) -> Objective:
+    """The game on ``tangent``, for any f-divergence, one of your own too: the critic's output is the log-ratio."""
+
+    def bound(critic_p, critic_q):
+        return tangent(critic_p, critic_q, divergence=divergence)
+
+    return Objective(lambda critic_p, critic_q: -bound(critic_p, critic_q), bound)
 
 
 def relativistic(critic_p: Outputs, critic_q: Outputs) -> Scalar:

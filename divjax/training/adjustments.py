@@ -1,0 +1,63 @@
+"""Fields of a game other than its two gradients: what two players follow so that they do not turn in circles.
+
+v = (∂ critic loss/∂ critic, ∂ generator loss/∂ generator), at both players, with Jacobian J. Around an equilibrium the
+symmetric part of J is attraction, the antisymmetric part rotation. ``adjust`` of ``game`` takes one of these.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, PyTree
+
+if TYPE_CHECKING:
+    from divjax.training.games import Field
+
+ALIGNED = 0.1  # of the normalised product of both corrections: below it they count as opposed
+
+
+def consensus(strength: ArrayLike = 1.0) -> "Callable[[Field], Field]":
+    """v + strength · ∇½‖v‖² = v + strength · Jᵀv (Mescheder, Nowozin, Geiger 2017).
+
+    Every point with v = 0 attracts, if the strength is large enough, one that is no equilibrium of the game too.
+    """
+
+    def adjust(field):
+        def adjusted(players):
+            v, pull, losses = jax.vjp(field, players, has_aux=True)
+            return _plus(v, strength, pull(v)[0]), losses
+
+        return adjusted
+
+    return adjust
+
+
+def symplectic(strength: ArrayLike = 1.0, *, align: bool = True) -> "Callable[[Field], Field]":
+    """v + λ Aᵀv with A = ½(J − Jᵀ) (Balduzzi et al. 2018).
+
+    The correction is orthogonal to v, and 0 where the game has no rotation. ``align``: λ = ±strength, with the sign
+    that attracts to stable points and repels from unstable ones; otherwise λ = strength.
+    """
+
+    def adjust(field):
+        def adjusted(players):
+            v, pull, losses = jax.vjp(field, players, has_aux=True)
+            slope = pull(v)[0]  # Jᵀv = ∇½‖v‖²
+            _, push = jax.jvp(lambda at: field(at)[0], (players,), (v,))
+            turn = jax.tree.map(lambda a, b: 0.5 * (a - b), slope, push)
+            size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(v))
+            together = _dot(v, slope) * _dot(turn, slope) / size + ALIGNED
+            return _plus(v, strength * jnp.where(together >= 0.0, 1.0, -1.0) if align else strength, turn), losses
+
+        return adjusted
+
+    return adjust
+
+
+def _plus(v: PyTree, weight: ArrayLike, other: PyTree) -> PyTree:
+    return jax.tree.map(lambda a, b: a + jnp.asarray(weight, a.dtype) * b, v, other)
+
+
+def _dot(a: PyTree, b: PyTree) -> Array:
+    return sum(jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))

@@ -1,0 +1,278 @@
+"""A game: two players with a loss each and an optimiser each make an iteration."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
+
+from divjax import status
+from divjax.iteration import Iteration
+from divjax.training.fit import _as_parameter, _finite, _strong
+
+Loss = Callable[[PyTree, PyTree, PRNGKeyArray, PyTree], Scalar]  # critic, generator, key, case
+
+
+class Players(NamedTuple):
+    """One pytree for each of the two."""
+
+    critic: PyTree
+    generator: PyTree
+
+
+Field = Callable[[Players], tuple[Players, Players]]  # players -> the gradients each follows, and the losses
+
+
+class Start(NamedTuple):
+    """Where a game begins."""
+
+    critic: PyTree
+    generator: PyTree
+    key: PRNGKeyArray  # of every draw of the game
+
+
+class GameState(NamedTuple):
+    """Where a game stands, after so many rounds."""
+
+    players: Players
+    optimizers: Players
+    average: PyTree  # of the generator's parameters
+    key: PRNGKeyArray
+    losses: Players  # [rounds], NaN for those to come
+    trace: PyTree  # [rounds, ...]
+    round: Int[Array, ""]
+    steps: Int[Array, ""]
+    status: Int[Array, ""]  # NOT_CONVERGED while it runs
+
+
+class GameResult(NamedTuple):
+    """What a game ends with."""
+
+    players: Players  # after the last step that was finite
+    average: PyTree  # of the generator's parameters; the last ones without averaging
+    losses: Players  # [rounds]: the mean over each round
+    trace: PyTree  # [rounds, ...]: what ``evaluate`` gave after each
+    steps: Int[Array, ""]  # generator steps taken
+    status: Int[Array, ""]  # bits of divjax.status
+
+
+class Rules(NamedTuple):
+    """What ``game`` was told."""
+
+    losses: Players
+    optimizers: Players
+    rounds: int
+    steps: int
+    critic_steps: int
+    simultaneous: bool
+    adjust: Callable[[Field], Field] | None
+    extragradient: bool
+    project: Callable[[PyTree], PyTree]
+    ema: float
+    evaluate: Callable[[PyTree, PyTree, PRNGKeyArray, PyTree], PyTree]
+
+
+def game(
+    critic_loss: Loss,
+    generator_loss: Loss,
+    init: Callable[[PyTree], Start],
+    critic_optimizer: optax.GradientTransformation,
+    generator_optimizer: optax.GradientTransformation,
+    *,
+    rounds: int,
+    steps: int = 100,
+    critic_steps: int = 1,
+    simultaneous: bool = False,
+    adjust: Callable[[Field], Field] | None = None,
+    extragradient: bool = False,
+    project: Callable[[PyTree], PyTree] | None = None,
+    ema: float = 0.0,
+    evaluate: Callable[[PyTree, PyTree, PRNGKeyArray, PyTree], PyTree] | None = None,
+) -> Iteration:
+    """Two players, each of whom minimises a loss of its own over its own parameters.
+
+    Returns an ``Iteration``: ``run(game(...), case)`` is one game, ``jax.vmap`` over cases or ``sweep`` are many in one
+    program. One step of it is a round, ``steps`` generator steps and an evaluation. The result is a ``GameResult``,
+    whose status is OK after ``rounds`` rounds (a game has no test of convergence: look at its trace), or NON_FINITE
+    where a loss, a gradient or a parameter of one player became NaN or infinite: both then keep what they had before
+    that step, ``steps`` says which it was, and the rest of the trace is NaN.
+
+    A loss is ``loss(critic, generator, key, case)``, a scalar; it draws what it needs from the key (see
+    ``adversarial_losses``). Optimism is an optimiser: ``optax.optimistic_gradient_descent``,
+    ``optax.optimistic_adam_v2``.
+
+    Args:
+      init: case -> ``Start(critic, generator, key)``.
+      rounds, steps: how many rounds, of how many generator steps each.
+      critic_steps: for each generator step, on fresh draws each.
+      simultaneous: both players move from where they are, on the same draws; otherwise the generator answers the
+        critic's last move, on fresh draws. Of several critic steps it is the last that is taken together.
+      adjust: another field than the two gradients: ``consensus`` or ``symplectic``. Needs ``simultaneous``.
+      extragradient: move from here by the gradients there, where a step would lead (Korpelevich 1976; with Adam as in
+        Gidel et al. 2019, whose states see both). Needs ``simultaneous``.
+      project: critic -> critic, after each of its steps: clipping, power iterations.
+      ema: the weight of the past in the generator's average: uniform over the first 1/(1 − ema) steps, exponential from
+        then on. 0: no averaging.
+      evaluate: ``(critic, generator, key, case) -> pytree of arrays`` after each round, with the averaged generator
+        and draws that no step has seen.
+
+    Raises:
+      TypeError: ``init`` gives no ``Start``, parameters are no floating-point arrays, a loss is no scalar.
+      ValueError: counts below 1, ``ema`` outside [0, 1), ``adjust`` or ``extragradient`` without ``simultaneous``.
+    """
+    for name, count in (("rounds", rounds), ("steps", steps), ("critic_steps", critic_steps)):
+        if count < 1:
+            raise ValueError(f"Expected {name} >= 1; got {count}.")
+    if not 0.0 <= ema < 1.0:
+        raise ValueError(f"Expected ema in [0, 1); got {ema}. 0 averages nothing, 0.999 over a thousand steps.")
+    if not simultaneous and (adjust is not None or extragradient):
+        name = "extragradient" if adjust is None else "adjust"
+        raise ValueError(f"Expected simultaneous=True with {name}, which is about a move of both; got False.")
+    rules = Rules(
+        Players(critic_loss, generator_loss),
+        Players(*map(optax.with_extra_args_support, (critic_optimizer, generator_optimizer))),
+        rounds,
+        steps,
+        critic_steps,
+        simultaneous,
+        adjust,
+        extragradient,
+        project or (lambda critic: critic),
+        ema,
+        evaluate or (lambda *_: ()),
+    )
+
+    def step(state, case):
+        moved = _round(rules, state, case)
+        return jax.tree.map(lambda old, new: jnp.where(done(state), old, _strong(new, old.dtype)), state, moved)
+
+    def done(state):
+        return state.status != status.NOT_CONVERGED
+
+    def result(state, _):
+        return GameResult(state.players, state.average, state.losses, state.trace, state.steps, state.status)
+
+    return Iteration(lambda case: _begin(rules, init(case), case), step, done, result, healthy=None)  # it judges itself
+
+
+def _begin(rules: Rules, start: Start, case: PyTree) -> GameState:
+    if not isinstance(start, Start):
+        raise TypeError(f"Expected Start(critic, generator, key) from init; got {type(start).__name__}.")
+    players = jax.tree.map(_as_parameter, Players(start.critic, start.generator))
+    for name, loss in zip(("critic_loss", "generator_loss"), rules.losses, strict=True):
+        out = jax.eval_shape(loss, *players, start.key, case)
+        if getattr(out, "shape", None) != ():
+            raise TypeError(f"Expected a scalar from {name}; got {out}. Average it, say.")
+    row = jax.eval_shape(rules.evaluate, *players, start.key, case)
+    nothing = jnp.full(rules.rounds, jnp.nan)
+    state = GameState(
+        players=players,
+        optimizers=Players(*(each.init(own) for each, own in zip(rules.optimizers, players, strict=True))),
+        average=players.generator,
+        key=start.key,
+        losses=Players(nothing, nothing),
+        trace=jax.tree.map(lambda leaf: _missing((rules.rounds, *leaf.shape), leaf.dtype), row),
+        round=jnp.zeros((), jnp.int32),
+        steps=jnp.zeros((), jnp.int32),
+        status=jnp.full((), status.NOT_CONVERGED, jnp.int32),
+    )
+    return jax.tree.map(_strong, state)
+
+
+def _round(rules: Rules, state: GameState, case: PyTree) -> GameState:
+    draw, look = jax.random.split(jax.random.fold_in(state.key, state.round))
+    begin = (state.players, state.optimizers, state.average, state.steps, jnp.ones((), bool))
+    (*now, finite), losses = jax.lax.scan(
+        lambda carry, key: _play(rules, *carry, key, case), begin, jax.random.split(draw, rules.steps)
+    )
+    players, optimizers, average, steps = now
+    row = rules.evaluate(players.critic, average, look, case)
+
+    def record(column, value):
+        return column.at[state.round].set(jnp.where(finite, value, _missing((), column.dtype)))
+
+    over = jnp.where(state.round + 1 >= rules.rounds, status.OK, status.NOT_CONVERGED)
+    return state._replace(
+        players=players,
+        optimizers=optimizers,
+        average=average,
+        losses=jax.tree.map(lambda column, each: record(column, jnp.mean(each)), state.losses, losses),
+        trace=jax.tree.map(record, state.trace, row),
+        round=state.round + 1,
+        steps=steps,
+        status=jnp.where(finite, over, status.NON_FINITE),
+    )
+
+
+def _play(rules: Rules, players: Players, states: Players, average: PyTree, steps: Array, finite: Array,
+          key: PRNGKeyArray, case: PyTree) -> tuple[tuple, Players]:  # fmt: skip
+    """One generator step, kept unless it or one before it was not finite."""
+    moved, moved_states, losses = _turn(rules, players, states, key, case)
+    finite &= _finite((moved, losses))
+    weight = jnp.maximum(1.0 - rules.ema, 1.0 / (steps + 1.0))
+    mean = jax.tree.map(lambda old, new: old + weight.astype(old.dtype) * (new - old), average, moved.generator)
+    old = (players, states, average, steps)
+    new = (moved, moved_states, mean if rules.ema else moved.generator, steps + 1)
+    kept = jax.tree.map(lambda a, b: jnp.where(finite, _strong(b, a.dtype), a), old, new)
+    return (*kept, finite), losses
+
+
+def _turn(rules: Rules, players: Players, states: Players, key: PRNGKeyArray, case: PyTree) -> tuple:
+    """One generator step with its critic steps: players, optimiser states, losses."""
+    *keys, last = jax.random.split(key, rules.critic_steps + (not rules.simultaneous))
+
+    def practise(carry, each):
+        (critic, state), loss = _critic_step(rules, *carry, players.generator, each, case)
+        return (critic, state), loss
+
+    loss = jnp.zeros(())
+    if keys:
+        (critic, state), values = jax.lax.scan(practise, (players.critic, states.critic), jnp.stack(keys))
+        players, states, loss = players._replace(critic=critic), states._replace(critic=state), values[-1]
+    if rules.simultaneous:
+        return _together(rules, players, states, last, case)
+    other, slope = jax.value_and_grad(rules.losses.generator, argnums=1)(*players, last, case)
+    generator, state = _move(rules.optimizers.generator, slope, states.generator, players.generator)
+    return players._replace(generator=generator), states._replace(generator=state), Players(loss, other)
+
+
+def _critic_step(rules: Rules, critic: PyTree, state: PyTree, generator: PyTree, key: PRNGKeyArray, case: PyTree):
+    loss, grad = jax.value_and_grad(rules.losses.critic)(critic, generator, key, case)
+    critic, state = _move(rules.optimizers.critic, grad, state, critic)
+    return (rules.project(critic), state), loss
+
+
+def _together(rules: Rules, players: Players, states: Players, key: PRNGKeyArray, case: PyTree) -> tuple:
+    """Both move at once, on the same draws."""
+
+    def gradients(players):
+        loss, grad = jax.value_and_grad(rules.losses.critic)(*players, key, case)
+        other, slope = jax.value_and_grad(rules.losses.generator, argnums=1)(*players, key, case)
+        return Players(grad, slope), Players(loss, other)
+
+    def move(grads, states):
+        both = zip(rules.optimizers, grads, states, players, strict=True)
+        critic, generator = (_move(*each) for each in both)
+        return Players(rules.project(critic[0]), generator[0]), Players(critic[1], generator[1])
+
+    field = gradients if rules.adjust is None else rules.adjust(gradients)
+    grads, losses = field(players)
+    moved, states = move(grads, states)
+    if rules.extragradient:
+        grads, _ = field(moved)
+        moved, states = move(grads, states)
+    return moved, states, losses
+
+
+def _move(optimizer: optax.GradientTransformation, grad: PyTree, state: PyTree, params: PyTree) -> tuple:
+    updates, state = optimizer.update(grad, state, params)
+    return optax.apply_updates(params, updates), state
+
+
+def _missing(shape: tuple[int, ...], dtype: Any) -> Array:
+    """What stands where nothing was measured, as in a sweep's table."""
+    if jnp.issubdtype(dtype, jnp.inexact):
+        return jnp.full(shape, jnp.nan, dtype)
+    return jnp.full(shape, -1 if jnp.issubdtype(dtype, jnp.signedinteger) else 0, dtype)
