@@ -169,6 +169,58 @@ def fit_command(
         print(f"Drawn: {picture}")
 
 
+@app.command("adversarial")
+def adversarial_command(
+    *,
+    target: Annotated[str, typer.Option(help="line (two modes), ring (8 Gaussians) or grid (25).")] = "line",
+    games: Annotated[str, typer.Option(help="Names of methods, separated by commas.")] = "",
+    separations: Annotated[str, typer.Option(help="On the line, START:STOP:COUNT or a list.")] = "2,4,8,16",
+    seeds: Annotated[int, typer.Option(help="Random starts per case.")] = 8,
+    steps: Annotated[int, typer.Option(help="Generator steps; 2000 on the line, 10000 in the plane by default.")] = 0,
+    out: Out = Path("runs/adversarial"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Train adversarially on two modes, a ring or a grid; measure what was found, dropped, and never settled.
+
+    Writes OUT/TARGET.zarr (read it with xarray.open_zarr) and a figure, and prints a table. What is in OUT already is
+    kept: a finished run of the same settings is read, of an interrupted one the rest is run.
+    """
+    for name, number, low in (("seeds", seeds, 1), ("steps", steps, 0)):
+        if number < low:
+            raise ValueError(f"Expected --{name} >= {low}; got {number}.")
+    distances = inputs.grid(separations, "separations")
+    if target not in ("line", "ring", "grid"):
+        raise ValueError(f"Expected --target line, ring or grid; got {target!r}.")
+    chosen = inputs.names(games, "games") if games else None
+    started = time.perf_counter()
+    from divjax.studies import methods
+
+    for name in chosen or ():
+        methods.lookup(name)
+    _folder(out)
+    text, figure = _play(
+        target, chosen, distances, seeds, steps, {"store": out / f"{target}.zarr", "progress": not quiet}
+    )
+    from divjax import plots
+
+    plots.save(figure, out / f"{target}.png")
+    print(f"{text}\n\n{time.perf_counter() - started:.0f} s. In {out}: {target}.zarr, {target}.png.")
+
+
+def _play(target, chosen, distances, seeds, steps, where):
+    """The table and the figure of one target."""
+    from divjax import plots, report_games
+    from divjax.studies import adversarial_line, adversarial_plane, methods
+
+    if target == "line":
+        chosen = chosen or methods.LINE
+        fits = adversarial_line.run_line(distances, seeds, chosen, steps=steps or 2000, **where).load()
+        exact = adversarial_line.minimisers(distances, chosen)
+        return report_games.line(fits, exact), plots.found_against_exact(fits, exact)
+    fits = adversarial_plane.run_plane(target, seeds, chosen or methods.PLANE, steps=steps or 10000, **where).load()
+    return report_games.plane(fits, target), plots.samples_over_training(fits, target)
+
+
 @app.command("compare")
 def compare_command(
     real: Annotated[

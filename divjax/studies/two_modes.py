@@ -74,7 +74,7 @@ def iteration(name: str, *, weights: Sequence[float] = (0.5, 0.5), scales: Seque
     return steps._replace(result=result)
 
 
-def _diagnose(weights, scales):
+def diagnose(weights, scales):
     """What the fitted Gaussian does to its samples: the same program for every divergence."""
 
     def diagnose(result, case):
@@ -112,7 +112,7 @@ def run_sweep(
         progress=progress,
         dims={"mode_mass": ("mode",)},
         config=config,
-        derive=_diagnose(np.asarray(weights, float), np.asarray(scales, float)),
+        derive=diagnose(np.asarray(weights, float), np.asarray(scales, float)),
     )
 
 

@@ -64,7 +64,7 @@ def sweep(
             and SIGTERM end the sweep after the running chunk.
         resume: False refuses a store that is already there (to one process; several always go on).
         chunk_size: at most so many cases at once; 4096 by default. A store keeps the one it began with.
-        tile: lanes that are stepped together, rounded up to a multiple of 16; a lane that is done makes room for
+        tile: lanes that are stepped together, 1 or rounded up to a multiple of 16; a lane that is done makes room for
             the next case. By default so many that the largest array of a step takes half a mebibyte on a CPU, and
             at most 128: known without a measurement, so that every run has the same. Another tile is another program,
             for a store too.

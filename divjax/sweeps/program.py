@@ -57,7 +57,8 @@ def program(
     state = jax.eval_shape(iteration.init, case)
     check_step(iteration, state, case)
     width = min(default_tile(iteration, state, case) if tile is None else tile, num)
-    width = round_up(width, lanes.WIDTH)  # of the whole chunk, so that it is the same on any number of devices
+    # Of the whole chunk, so that it is the same on any number of devices.
+    width = round_up(width, lanes.WIDTH) if width > 1 else 1
     like = lanes.Lanes(Like((), np.int32), case, state, Like((), bool))
     count = shares(num, width)
     traced = partial(trace, iteration, like, num, width)
@@ -108,12 +109,14 @@ def share_rows(num: int, count: int, width: int) -> int:
 def default_tile(iteration: Iteration, state: PyTree, case: PyTree) -> int:
     """As many lanes as leave a step's largest array in cache: known from the trace, so the same in every run.
 
-    A measured width would not be, and another width may round otherwise.
+    A measured width would not be, and another width may round otherwise. A step with so much to do that fewer than
+    ``WIDTH`` would fit fills the vector units by itself: then one lane at a time, so that none is stepped for nothing.
     """
     room, widest = ROOM if jax.default_backend() == "cpu" else ROOM_ELSEWHERE
     step = jax.make_jaxpr(iteration.step)(state, case)
     largest = max((var.aval.size * var.aval.dtype.itemsize for var in variables(step.jaxpr)), default=1)
-    return min(max(room // max(largest, 1) // lanes.WIDTH, 1) * lanes.WIDTH, widest)
+    fit = room // max(largest, 1)
+    return min(fit // lanes.WIDTH * lanes.WIDTH, widest) if fit >= lanes.WIDTH else 1
 
 
 def variables(jaxpr: Any) -> Iterator[Any]:

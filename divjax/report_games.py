@@ -1,0 +1,81 @@
+"""Games in words: the tables that ``divjax adversarial`` prints."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from divjax.report import table
+from divjax.studies import adversarial, adversarial_plane, methods
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def line(fits: "xarray.Dataset", exact: dict[str, list[list[tuple[float, float]]]]) -> str:
+    """At the largest separation: the exact optimum, where the seeds ended, and how."""
+    at = int(np.argmax(fits["separation"].values))
+    here = fits.isel(separation=at)
+    rows = []
+    for name in map(str, here["game"].values):
+        criterion, game = methods.lookup(name).criterion, here.sel(game=name)
+        best = exact[criterion][at]
+        near = _near(game, best)
+        rows.append(
+            (
+                name,
+                criterion,
+                _normal(*best[0]) if best else "–",
+                _percent(near == 0),
+                _percent(near > 0),
+                _percent(game["cycled"].values),
+                _percent(game["diverged"].values),
+                f"{100 * float(game['unrealistic_rate'].median()):.1f} %",
+            )
+        )
+    title = (
+        f"A Gaussian generator against a critic, ½ N(0, 1) + ½ N({float(here['separation']):g}, 1), "
+        f"{here.sizes['seed']} seeds: how many ended at an exact optimum of what they are meant to minimise"
+    )
+    header = ("game", "criterion", "best optimum", "there", "at another", "to and fro", "diverged", "unrealistic")
+    return f"{title}\n\n{table(header, rows)}"
+
+
+def _near(game: "xarray.Dataset", optima: list[tuple[float, float]]) -> np.ndarray:
+    """Of each seed the exact optimum within a fifth of its scale; −1 where there is none."""
+    loc, scale = game["loc"].values, game["scale"].values
+    near = np.full(loc.shape, -1)
+    for rank, (mean, deviation) in reversed(list(enumerate(optima))):
+        near[np.hypot(loc - mean, scale - deviation) < 0.2 * deviation] = rank
+    twins = [rank for rank, (_, deviation) in enumerate(optima) if rank and abs(deviation / optima[0][1] - 1) < 1e-3]
+    return np.where(np.isin(near, twins), 0, near)  # the mirror image is as good
+
+
+def plane(fits: "xarray.Dataset", target: str) -> str:
+    """Modes captured and samples of high quality, mean ± standard error over seeds, and what went wrong."""
+    known = len(adversarial_plane.TARGETS[target]()[0])
+    rows = [
+        (
+            name,
+            f"{_mean(game['modes'])} of {known}",
+            f"{_mean(100 * game['high_quality'])} %",
+            _percent(game["modes"].values == known),
+            _percent(game["collapsed"].values),
+            _percent(game["diverged"].values),
+        )
+        for name, game in ((str(name), fits.sel(game=name)) for name in fits["game"].values)
+    ]
+    header = ("game", "modes captured", "high quality", "all modes", "collapsed", "diverged")
+    return f"The {target} of {known} Gaussians, {fits.sizes['seed']} seeds\n\n{table(header, rows)}"
+
+
+def _mean(values) -> str:
+    error = adversarial.standard_error(values) if values.size > 1 else np.nan
+    return f"{float(values.mean()):.1f} ± {float(error):.1f}"
+
+
+def _percent(flags: np.ndarray) -> str:
+    return f"{100 * np.mean(flags):.0f} %"
+
+
+def _normal(loc: float, scale: float) -> str:
+    return f"N({loc:.4g}, {scale:.4g}²)"

@@ -1,0 +1,57 @@
+"""Adversarial training, measured: what the studies on the line and in the plane share."""
+
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from divjax.iteration import Iteration
+from divjax.studies.methods import Method
+from divjax.training import Players, adversarial_losses, game, unrolled
+
+ROUNDS = 20
+LAST = 0.02  # the share of Adam's rate that is left at the end of its cosine
+UNROLL_RATE = 0.1
+
+
+def trained(
+    method: Method, outputs, sample_p, sample_q, start, evaluate, *, steps: int, rate: float, b1: float
+) -> Iteration:
+    """The game of a method in ``ROUNDS`` rounds, with Adam at a falling rate for both and an averaged generator."""
+    losses = adversarial_losses(method.objective, outputs, sample_p, sample_q, penalty=method.penalty)
+    losses: Players = unrolled(losses, method.unroll, UNROLL_RATE) if method.unroll else losses
+    each = max(steps // ROUNDS, 1)
+
+    def adam(num):
+        falling = optax.cosine_decay_schedule(rate, num, LAST)
+        return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(falling, b1=b1, b2=0.99))
+
+    return game(
+        *losses,
+        start,
+        adam(each * ROUNDS * method.critic_steps),
+        adam(each * ROUNDS),
+        rounds=ROUNDS,
+        steps=each,
+        critic_steps=method.critic_steps,
+        ema=0.99,
+        evaluate=evaluate,
+    )
+
+
+def ended(end, story) -> dict[str, Array]:
+    """How a game went, as variables of a sweep."""
+    return {
+        "diverged": story.diverged,
+        "diverged_round": story.diverged_when,
+        "cycled": story.cycled,
+        "collapsed": story.collapsed,
+        "collapsed_round": story.collapsed_when,
+        "steps": end.steps,
+        "status": end.status,
+    }
+
+
+def standard_error(values: Array, axis: int = -1) -> np.ndarray:
+    """Of the mean over seeds."""
+    values = np.asarray(values, float)
+    return values.std(axis, ddof=1) / np.sqrt(values.shape[axis])

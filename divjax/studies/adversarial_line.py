@@ -1,0 +1,138 @@
+"""A Gaussian generator against a critic on the line: the blog post's two modes, trained adversarially."""
+
+from collections.abc import Sequence
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from divjax import catalog, diagnostics, models, targets
+from divjax.divergences import critic
+from divjax.iteration import Iteration
+from divjax.studies import two_modes
+from divjax.studies.adversarial import ended, trained
+from divjax.studies.methods import LINE, Method, lookup
+from divjax.sweeps import product, sweep
+from divjax.training import Start
+
+if TYPE_CHECKING:
+    import xarray
+
+BATCH, HELD_OUT = 256, 4096
+SETTLED = 0.5  # standard deviations of a mode: a path that goes to and fro over more of them cycles
+PATHS = ("loc_path", "scale_path", "value_path", "bound_path", "bound_stderr_path")
+
+
+def line_game(method: Method, *, steps: int = 2000, width: int = 32) -> Iteration:
+    """A game on ½ N(0, 1) + ½ N(separation, 1), for cases of a separation and a seed.
+
+    The generator is in units of the data's standard deviation, about the middle of the modes, and so is the critic's
+    input. It starts with a mean within one unit and a scale between a half and one and a half. The result are its path,
+    the exact criterion along it, the critic's bound on fresh samples where it has one, and ``diagnostics.stability``.
+    """
+    played = trained(
+        method,
+        _outputs,
+        _sample_p,
+        _sample_q,
+        partial(_start, width),
+        partial(_evaluate, method),
+        steps=steps,
+        rate=5e-3,
+        b1=0.5,
+    )
+
+    def result(state, case):
+        end = played.result(state, case)
+        q, trace = _normal(end.average, case), end.trace
+        path = jnp.stack([trace["loc_path"], trace["scale_path"]], axis=1)
+        story = diagnostics.stability(path, tolerance=SETTLED, reach=10.0 * (1.0 + case["separation"]))
+        told = {name: value for name, value in ended(end, story).items() if not name.startswith("collapsed")}
+        return trace | told | {"loc": q.loc, "scale": q.scale, "value": trace["value_path"][-1]}
+
+    return played._replace(result=result)
+
+
+def _unit(case):
+    return targets.two_modes(case["separation"]).stddev(), 0.5 * case["separation"]
+
+
+def _normal(generator, case):
+    spread, middle = _unit(case)
+    return models.normal(
+        {"loc": middle + spread * generator["loc"], "log_scale": jnp.log(spread) + generator["log_scale"]}
+    )
+
+
+def _outputs(params, x):
+    return models.mlp(params, x)[..., 0]
+
+
+def _sample_p(key, case, num=BATCH):
+    which, noise = jax.random.split(key)
+    spread, middle = _unit(case)
+    mode = case["separation"] * jax.random.bernoulli(which, 0.5, (num,))
+    return ((mode + jax.random.normal(noise, (num,)) - middle) / spread)[:, None]
+
+
+def _sample_q(generator, key, case, num=BATCH):
+    del case
+    return (generator["loc"] + jnp.exp(generator["log_scale"]) * jax.random.normal(key, (num,)))[:, None]
+
+
+def _start(width, case):
+    of_critic, of_start, of_game = jax.random.split(jax.random.key(case["seed"]), 3)
+    generator = models.random_normal(of_start, low=-1.0, high=1.0, narrow=0.5, wide=1.5)
+    return Start(models.init_mlp(of_critic, (1, width, width, 1)), generator, of_game)
+
+
+def _evaluate(method, params, generator, key, case):
+    q = _normal(generator, case)
+    value = catalog.lookup(method.criterion).measure(targets.two_modes(case["separation"]), q)
+    row = {"loc_path": q.loc, "scale_path": q.scale, "value_path": value}
+    if not method.dual:
+        return row
+    of_p, of_q = jax.random.split(key)
+    v_p = _outputs(params, _sample_p(of_p, case, HELD_OUT))
+    v_q = _outputs(params, _sample_q(generator, of_q, case, HELD_OUT))
+    bound = critic.held_out(v_p, v_q, dual=critic.DUALS[method.dual])
+    return row | {"bound_path": bound.value, "bound_stderr_path": bound.stderr}
+
+
+def run_line(
+    separations: Sequence[float],
+    num_seeds: int,
+    methods: Sequence[str] = LINE,
+    *,
+    steps: int = 2000,
+    store: str | PathLike | None = None,
+    progress: Any = False,
+) -> "xarray.Dataset":
+    """Every method × separation × seed on the two modes: a Dataset with these dimensions (``game``) and ``round``."""
+    return sweep(
+        {name: line_game(lookup(name), steps=steps) for name in methods},
+        product(separation=np.asarray(separations, np.float32), seed=np.arange(num_seeds, dtype=np.int32)),
+        store=store,
+        progress=progress,
+        dim="game",
+        chunk_size=64,
+        dims={"mode_mass": ("mode",)} | dict.fromkeys(PATHS, ("round",)),
+        config={"steps": steps},
+        derive=two_modes.diagnose(np.full(2, 0.5), np.ones(2)),
+    )
+
+
+def minimisers(separations: Sequence[float], methods: Sequence[str]) -> dict[str, list[list[tuple[float, float]]]]:
+    """What a perfect critic would lead to: for each criterion and separation the optima (loc, scale), best first."""
+    criteria = list(dict.fromkeys(lookup(name).criterion for name in methods))
+    fits = two_modes.run_sweep(separations, 16, criteria)
+    return {
+        name: [
+            [(best.loc, best.scale) for best in two_modes.optima(fits.isel(separation=i).sel(divergence=name))]
+            for i in range(len(separations))
+        ]
+        for name in criteria
+    }

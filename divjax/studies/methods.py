@@ -1,0 +1,57 @@
+"""The adversarial methods that are compared: an objective, what keeps its critic smooth, how often the critic moves."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from divjax.divergences import critic, penalties
+
+UNROLLED = 5  # critic steps that the unrolled generator looks ahead
+
+
+class Method(NamedTuple):
+    """How two players are trained."""
+
+    objective: critic.Objective
+    criterion: str  # the divergence of the catalogue that a perfect critic would make the generator minimise
+    penalty: Callable | None = None
+    critic_steps: int = 1
+    unroll: int = 0
+    dual: str = ""  # of ``critic.DUALS``, where the critic's value bounds the criterion
+
+
+def _slope(*, one_sided):
+    return lambda key, v, x_p, x_q: 10.0 * penalties.gradient_penalty(key, v, x_p, x_q, one_sided=one_sided)
+
+
+def _r1(weight):
+    return lambda key, v, x_p, x_q: weight * penalties.zero_centred_penalty(v, x_p)
+
+
+def _f_gan(name, criterion=None):
+    return Method(critic.f_gan(name), criterion or name, critic_steps=3, dual=name)
+
+
+METHODS = {
+    "gan": Method(critic.saturating, "jensen_shannon"),
+    "non_saturating": Method(critic.non_saturating, "jensen_shannon"),
+    "unrolled": Method(critic.non_saturating, "jensen_shannon", unroll=UNROLLED),
+    "r1": Method(critic.non_saturating, "jensen_shannon", _r1(0.1)),
+    # Gulrajani et al. (2017). On a line a slope of 1 cannot become −1 without passing 0, where this penalty is highest:
+    # a generator that has run past the data is not called back. The one-sided one (Petzka et al. 2018) lets it pass.
+    "wgan_gp": Method(critic.wasserstein_1, "wasserstein_1", _slope(one_sided=False), critic_steps=5),
+    "wgan_lp": Method(critic.wasserstein_1, "wasserstein_1", _slope(one_sided=True), critic_steps=5),
+    "f_gan_kl": _f_gan("kl"),
+    "f_gan_reverse_kl": _f_gan("reverse_kl"),
+    "f_gan_jensen_shannon": _f_gan("jensen_shannon"),
+    "f_gan_jeffreys": _f_gan("jeffreys"),
+    "f_gan_pearson_chi2": _f_gan("pearson_chi2"),
+}
+LINE = tuple(name for name in METHODS if name not in ("unrolled", "r1"))  # trained on two modes by default
+PLANE = ("gan", "non_saturating", "unrolled", "r1", "wgan_gp")  # on rings and grids
+
+
+def lookup(name: str) -> Method:
+    """Raises ValueError, with the names there are, for another one."""
+    if name not in METHODS:
+        raise ValueError(f"Expected a method out of {', '.join(METHODS)}; got {name!r}.")
+    return METHODS[name]
