@@ -173,7 +173,9 @@ def fit_command(
 def adversarial_command(
     *,
     target: Annotated[str, typer.Option(help="line (two modes), ring (8 Gaussians) or grid (25).")] = "line",
-    games: Annotated[str, typer.Option(help="Names of methods, separated by commas.")] = "",
+    games: Annotated[
+        str, typer.Option(help="Out of gan, non_saturating, unrolled, r1, wgan_gp, wgan_lp, f_gan_DIVERGENCE.")
+    ] = "",
     separations: Annotated[str, typer.Option(help="On the line, START:STOP:COUNT or a list.")] = "2,4,8,16",
     seeds: Annotated[int, typer.Option(help="Random starts per case.")] = 8,
     steps: Annotated[int, typer.Option(help="Generator steps; 2000 on the line, 10000 in the plane by default.")] = 0,
@@ -183,7 +185,8 @@ def adversarial_command(
     """Train adversarially on two modes, a ring or a grid; measure what was found, dropped, and never settled.
 
     Writes OUT/TARGET.zarr (read it with xarray.open_zarr) and a figure, and prints a table. What is in OUT already is
-    kept: a finished run of the same settings is read, of an interrupted one the rest is run.
+    kept: a finished run of the same settings is read, of an interrupted one the rest is run; others are refused.
+    Each game takes half a minute to compile, and on the plane minutes for each seed on two cores.
     """
     for name, number, low in (("seeds", seeds, 1), ("steps", steps, 0)):
         if number < low:

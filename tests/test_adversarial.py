@@ -10,6 +10,7 @@ import optax
 import pytest
 
 import divjax as dj
+from divjax import catalog
 from divjax.cli import main
 from divjax.divergences.critic import DUALS, f_gan, held_out
 from divjax.studies import adversarial, adversarial_plane, methods
@@ -252,5 +253,5 @@ def test_targets_and_methods():
     centres, _ = adversarial_plane.ring()
     np.testing.assert_allclose(np.hypot(*centres.T), 2.0)
     for name, method in methods.METHODS.items():
-        dj.catalog.lookup(method.criterion)
+        catalog.lookup(method.criterion)
         assert (method.dual in DUALS) == name.startswith("f_gan")

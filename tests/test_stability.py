@@ -49,8 +49,10 @@ def test_collapse_and_since_when():
     never = told(T * 0, modes=jnp.maximum(modes, 8), known=8)
     assert (bool(never.collapsed), int(never.collapsed_when)) == (False, -1)
     assert not told(T * 0).collapsed
+    ended = told(np.where(T < 50, 0.0, np.nan), modes=jnp.where(T < 50, 8, -1), known=8)
+    assert (bool(ended.collapsed), bool(ended.diverged)) == (False, True)
 
 
 def test_a_path_too_short_to_tell():
-    with pytest.raises(ValueError, match="at least 4 rounds"):
-        stability(jnp.zeros((3, 1)), tolerance=1.0, reach=1.0)
+    with pytest.raises(ValueError, match="at least 7 rounds"):
+        stability(jnp.zeros((6, 1)), tolerance=1.0, reach=1.0)

@@ -34,14 +34,14 @@ def stability(
     * cycled: in the second half some number goes from one side of its range to the other and back and again, over more
       than ``tolerance``. To have crossed it must come within a quarter of the range's width of the far end, so that a
       settled path with some noise on a slope is none.
-    * collapsed: at the end fewer than ``known`` modes are captured, where ``modes`` are given; ``when``: since when.
+    * collapsed: it did not diverge, and at the end captures fewer than ``known`` modes; ``when``: since when.
 
-    Pure: vmap it over games. Raises ValueError for a path of fewer than four rounds.
+    Pure: vmap it over games. Raises ValueError for a path of fewer than seven rounds: its half has no three passages.
     """
-    if jnp.ndim(path) != 2 or path.shape[0] < 4:
-        raise ValueError(f"Expected a path [rounds, k] of at least 4 rounds; got shape {jnp.shape(path)}.")
+    if jnp.ndim(path) != 2 or path.shape[0] < 7:
+        raise ValueError(f"Expected a path [rounds, k] of at least 7 rounds; got shape {jnp.shape(path)}.")
     gone = jnp.any(~(jnp.abs(path) <= reach), axis=1)
-    lost = jnp.zeros(path.shape[0], bool) if modes is None else modes < known
+    lost = jnp.zeros(path.shape[0], bool) if modes is None else (modes < known) & ~gone
     to_and_fro = jax.vmap(_passages, in_axes=1)(path[path.shape[0] // 2 :])
     wide = jnp.ptp(path[path.shape[0] // 2 :], axis=0) > tolerance
     return Stability(gone[-1], _since(gone), jnp.any(wide & (to_and_fro >= TURNS)), lost[-1], _since(lost))

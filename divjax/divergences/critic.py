@@ -114,14 +114,15 @@ def tangent(
 
     An f-divergence sums terms T(p, q) that are convex and 1-homogeneous, hence above their tangent planes through the
     origin: T(p, q) ≥ p ∂T/∂p + q ∂T/∂q at any other point, here at the ratio e^v. It is ``variational`` with
-    T = f'(e^v), and needs no conjugate. Outputs beyond ±70 (float32) count as that.
+    T = f'(e^v), and needs no conjugate. Outputs beyond ±40 (float32; half the logarithm of the
+    largest number, so that χ² can square the ratio) count as that, and have no gradient.
 
     divergence: a leaf such as ``dj.kl`` or ``functools.partial(dj.alpha_divergence, alpha=3.0)``. Raises ValueError for
     one that is no such sum (``renyi``, ``l2``).
     """
     _check_sum(divergence)
     critic_p, critic_q, mean_p, mean_q = _sides(critic_p, critic_q, log_w_p, log_w_q)
-    reach = math.log(jnp.finfo(critic_p.dtype).max) - 18.0
+    reach = 0.5 * math.log(jnp.finfo(critic_p.dtype).max) - 4.0
     v_p, v_q = (jnp.clip(v, -reach, reach) for v in (critic_p, critic_q))
     by_p = jax.grad(lambda log_p: divergence(log_p, -v_p))(jnp.zeros_like(v_p))
     by_q = jax.grad(lambda log_q: divergence(v_q, log_q))(jnp.zeros_like(v_q))

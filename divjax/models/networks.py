@@ -59,9 +59,9 @@ def residual_mlp(
 def from_module(module: Any) -> tuple[PyTree, Callable[..., Any]]:
     """``(params, apply)`` of an ``equinox.Module`` or a ``flax.nnx.Module``: ``apply(params, *args)`` calls it.
 
-    The params are the module's floating-point arrays; whatever else it holds stays as it is, so that a layer whose
-    state moves at each call (batch statistics, dropout's counter) keeps the state that it has here. Raises TypeError
-    for another kind of object.
+    The params are equinox's floating-point arrays, or nnx's ``Param``; whatever else it holds stays as it is, so that a
+    layer whose state moves at each call (batch statistics, dropout's counter) keeps the state that it has here. Raises
+    TypeError for another kind of object.
     """
     kinds = {cls.__module__.partition(".")[0] for cls in type(module).__mro__}
     if "equinox" in kinds:
@@ -74,7 +74,7 @@ def from_module(module: Any) -> tuple[PyTree, Callable[..., Any]]:
 
         if isinstance(module, nnx.Module):
             definition, params, rest = nnx.split(module, nnx.Param, ...)
-            return params, lambda params, *args: nnx.merge(definition, params, rest)(*args)
+            return params, lambda params, *args: nnx.merge(definition, params, rest, copy=True)(*args)
     raise TypeError(
         f"Expected an equinox or flax.nnx module; got {type(module).__name__}. Pass its apply function and params."
     )

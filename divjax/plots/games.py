@@ -50,7 +50,7 @@ def found_against_exact(fits: "xarray.Dataset", exact: dict[str, list[list[tuple
     look.legend(figure, (
         (Patch(color=look.DATA), "the two modes, ± 2 standard deviations"),
         (Line2D([], [], color=look.INK, lw=0, marker="_", ms=12, mew=1.6), "exact optima, the best one bold"),
-        (Line2D([], [], color=SETTLED, lw=1.2, marker="o", ms=4), "game, settled"),
+        (Line2D([], [], color=SETTLED, lw=1.2, marker="o", ms=4), "game, at its end"),
         (Line2D([], [], color=CYCLED, lw=1.2, marker="^", ms=4), "game, going to and fro"),
         (Line2D([], [], color=look.VERMILLION, lw=0, marker="x", ms=5), "game, diverged"),
     ), columns=3)  # fmt: skip

@@ -31,10 +31,20 @@ def adversarial_losses(
       penalty: (key, critic of one point, x_p, x_q) -> scalar, added to the critic's loss, as in
         ``lambda key, v, x_p, x_q: 10.0 * dj.penalties.gradient_penalty(key, v, x_p, x_q)``.
 
-    Raises ValueError for a critic whose output is no vector of one number per point.
+    Raises TypeError for an objective that is none, ValueError for samples of two shapes and for a critic whose output
+    is no vector of one number per point.
     """
 
+    if not isinstance(objective, Objective):
+        raise TypeError(
+            f"Expected an objective of dj.critic, such as non_saturating or f_gan('kl'); got {objective!r:.60}. "
+            "A bound alone is no game: it has one loss."
+        )
+
     def outputs(params, x_p, x_q):
+        if jnp.ndim(x_p) < 2 or jnp.shape(x_p)[1:] != jnp.shape(x_q)[1:]:
+            got = f"{jnp.shape(x_p)} of p, {jnp.shape(x_q)} of q"
+            raise ValueError(f"Expected samples [n, d] of one d from both samplers; got {got}.")
         both = critic(params, jnp.concatenate([x_p, x_q]))
         if jnp.shape(both) != (len(x_p) + len(x_q),):
             raise ValueError(
@@ -44,19 +54,17 @@ def adversarial_losses(
         return both[: len(x_p)], both[len(x_p) :]
 
     def draw(generator, key, case):
-        of_p, of_q = jax.random.split(key)
-        return sample_p(of_p, case), sample_q(generator, of_q, case)
+        of_p, of_q, of_penalty = jax.random.split(key, 3)
+        return (sample_p(of_p, case), sample_q(generator, of_q, case)), of_penalty
 
     def critic_loss(params, generator, key, case):
-        x_p, x_q = draw(generator, key, case)
-        loss = objective.critic(*outputs(params, x_p, x_q))
-        if penalty is None:
-            return loss
-        of_penalty = jax.random.fold_in(key, 1)
-        return loss + penalty(of_penalty, lambda x: critic(params, x[None])[0], x_p, x_q)
+        samples, of_penalty = draw(generator, key, case)
+        loss = objective.critic(*outputs(params, *samples))
+        return loss if penalty is None else loss + penalty(of_penalty, lambda x: critic(params, x[None])[0], *samples)
 
     def generator_loss(params, generator, key, case):
-        return objective.generator(*outputs(params, *draw(generator, key, case)))
+        samples, _ = draw(generator, key, case)
+        return objective.generator(*outputs(params, *samples))
 
     return Players(critic_loss, generator_loss)
 
@@ -71,11 +79,11 @@ def unrolled(losses: Players, num: int, rate: float) -> Players:
         raise ValueError(f"Expected num >= 1 steps to look ahead; got {num}.")
 
     def generator_loss(critic: PyTree, generator: PyTree, key: PRNGKeyArray, case: PyTree) -> Scalar:
-        def ahead(critic, each):
-            grad: PyTree = jax.grad(losses.critic)(critic, generator, each, case)
-            return jax.tree.map(lambda leaf, slope: leaf - rate * slope, critic, grad), None
+        def ahead(critic, _):
+            grad: PyTree = jax.grad(losses.critic)(critic, generator, key, case)
+            return jax.tree.map(lambda leaf, slope: leaf - jnp.asarray(rate, leaf.dtype) * slope, critic, grad), None
 
-        later, _ = jax.lax.scan(ahead, critic, jax.random.split(key, num))
+        later, _ = jax.lax.scan(ahead, critic, length=num)
         return losses.generator(later, generator, key, case)
 
     typed: Loss = generator_loss

@@ -104,17 +104,18 @@ def game(
     ``optax.optimistic_adam_v2``.
 
     Args:
-      init: case -> ``Start(critic, generator, key)``.
+      init: case -> ``Start(critic, generator, key)``, with a key that nothing else is drawn from.
       rounds, steps: how many rounds, of how many generator steps each.
       critic_steps: for each generator step, on fresh draws each.
       simultaneous: both players move from where they are, on the same draws; otherwise the generator answers the
         critic's last move, on fresh draws. Of several critic steps it is the last that is taken together.
-      adjust: another field than the two gradients: ``consensus`` or ``symplectic``. Needs ``simultaneous``.
+      adjust: another field than the two gradients: ``consensus(1.0)`` or ``symplectic(1.0)``. Needs ``simultaneous``.
       extragradient: move from here by the gradients there, where a step would lead (Korpelevich 1976; with Adam as in
         Gidel et al. 2019, whose states see both). Needs ``simultaneous``.
       project: critic -> critic, after each of its steps: clipping, power iterations.
-      ema: the weight of the past in the generator's average: uniform over the first 1/(1 − ema) steps, exponential from
-        then on. 0: no averaging.
+      critic_optimizer, generator_optimizer: any of optax but those that evaluate the loss themselves (lbfgs).
+      ema: the weight of the past in the generator's average, which has the parameters' dtype: uniform over the first
+        1/(1 − ema) steps, exponential from then on. 0: no averaging.
       evaluate: ``(critic, generator, key, case) -> pytree of arrays`` after each round, with the averaged generator
         and draws that no step has seen.
 
@@ -123,8 +124,8 @@ def game(
       ValueError: counts below 1, ``ema`` outside [0, 1), ``adjust`` or ``extragradient`` without ``simultaneous``.
     """
     for name, count in (("rounds", rounds), ("steps", steps), ("critic_steps", critic_steps)):
-        if count < 1:
-            raise ValueError(f"Expected {name} >= 1; got {count}.")
+        if not isinstance(count, int) or count < 1:
+            raise ValueError(f"Expected {name} to be an integer >= 1; got {count}.")
     if not 0.0 <= ema < 1.0:
         raise ValueError(f"Expected ema in [0, 1); got {ema}. 0 averages nothing, 0.999 over a thousand steps.")
     if not simultaneous and (adjust is not None or extragradient):
@@ -209,39 +210,37 @@ def _round(rules: Rules, state: GameState, case: PyTree) -> GameState:
 def _play(rules: Rules, players: Players, states: Players, average: PyTree, steps: Array, finite: Array,
           key: PRNGKeyArray, case: PyTree) -> tuple[tuple, Players]:  # fmt: skip
     """One generator step, kept unless it or one before it was not finite."""
-    moved, moved_states, losses = _turn(rules, players, states, key, case)
-    finite &= _finite((moved, losses))
+    moved, moved_states, losses, good = _turn(rules, players, states, key, case)
+    finite &= good & _finite(moved)
     weight = jnp.maximum(1.0 - rules.ema, 1.0 / (steps + 1.0))
     mean = jax.tree.map(lambda old, new: old + weight.astype(old.dtype) * (new - old), average, moved.generator)
     old = (players, states, average, steps)
     new = (moved, moved_states, mean if rules.ema else moved.generator, steps + 1)
-    kept = jax.tree.map(lambda a, b: jnp.where(finite, _strong(b, a.dtype), a), old, new)
+    kept = jax.tree.map(lambda a, b: jnp.where(finite, b, a), old, _like(old, new))
     return (*kept, finite), losses
 
 
 def _turn(rules: Rules, players: Players, states: Players, key: PRNGKeyArray, case: PyTree) -> tuple:
-    """One generator step with its critic steps: players, optimiser states, losses."""
+    """One generator step with its critic steps: players, optimiser states, losses, was all of it finite."""
     *keys, last = jax.random.split(key, rules.critic_steps + (not rules.simultaneous))
 
     def practise(carry, each):
-        (critic, state), loss = _critic_step(rules, *carry, players.generator, each, case)
-        return (critic, state), loss
+        loss, grad = jax.value_and_grad(rules.losses.critic)(carry[0], players.generator, each, case)
+        critic, state = _move(rules.optimizers.critic, loss, grad, carry[1], carry[0])
+        return _like(carry, (rules.project(critic), state)), (loss, _finite((loss, grad)))
 
-    loss = jnp.zeros(())
+    loss, good = jnp.zeros(()), jnp.ones((), bool)
     if keys:
-        (critic, state), values = jax.lax.scan(practise, (players.critic, states.critic), jnp.stack(keys))
-        players, states, loss = players._replace(critic=critic), states._replace(critic=state), values[-1]
+        (critic, state), (values, all_good) = jax.lax.scan(practise, (players.critic, states.critic), jnp.stack(keys))
+        players, states = players._replace(critic=critic), states._replace(critic=state)
+        loss, good = values[-1], jnp.all(all_good)
     if rules.simultaneous:
-        return _together(rules, players, states, last, case)
+        *moved, both = _together(rules, players, states, last, case)
+        return (*moved, good & both)
     other, slope = jax.value_and_grad(rules.losses.generator, argnums=1)(*players, last, case)
-    generator, state = _move(rules.optimizers.generator, slope, states.generator, players.generator)
-    return players._replace(generator=generator), states._replace(generator=state), Players(loss, other)
-
-
-def _critic_step(rules: Rules, critic: PyTree, state: PyTree, generator: PyTree, key: PRNGKeyArray, case: PyTree):
-    loss, grad = jax.value_and_grad(rules.losses.critic)(critic, generator, key, case)
-    critic, state = _move(rules.optimizers.critic, grad, state, critic)
-    return (rules.project(critic), state), loss
+    generator, state = _move(rules.optimizers.generator, other, slope, states.generator, players.generator)
+    players, states = players._replace(generator=generator), states._replace(generator=state)
+    return players, states, Players(loss, other), good & _finite((other, slope))
 
 
 def _together(rules: Rules, players: Players, states: Players, key: PRNGKeyArray, case: PyTree) -> tuple:
@@ -252,23 +251,30 @@ def _together(rules: Rules, players: Players, states: Players, key: PRNGKeyArray
         other, slope = jax.value_and_grad(rules.losses.generator, argnums=1)(*players, key, case)
         return Players(grad, slope), Players(loss, other)
 
-    def move(grads, states):
-        both = zip(rules.optimizers, grads, states, players, strict=True)
+    def move(losses, grads, states):
+        both = zip(rules.optimizers, losses, grads, states, players, strict=True)
         critic, generator = (_move(*each) for each in both)
         return Players(rules.project(critic[0]), generator[0]), Players(critic[1], generator[1])
 
     field = gradients if rules.adjust is None else rules.adjust(gradients)
     grads, losses = field(players)
-    moved, states = move(grads, states)
+    moved, states = move(losses, grads, states)
+    good = _finite((losses, grads))
     if rules.extragradient:
-        grads, _ = field(moved)
-        moved, states = move(grads, states)
-    return moved, states, losses
+        grads, later = field(_like(players, moved))
+        moved, states = move(later, grads, states)
+        good &= _finite((later, grads))
+    return moved, states, losses, good
 
 
-def _move(optimizer: optax.GradientTransformation, grad: PyTree, state: PyTree, params: PyTree) -> tuple:
-    updates, state = optimizer.update(grad, state, params)
+def _move(optimizer: optax.GradientTransformationExtraArgs, loss: Array, grad: PyTree, state: PyTree, params: PyTree):
+    updates, state = optimizer.update(grad, state, params, value=loss)
     return optax.apply_updates(params, updates), state
+
+
+def _like(old: PyTree, new: PyTree) -> PyTree:
+    """With the dtypes of the old ones, which what optimisers and projections compute in may widen."""
+    return jax.tree.map(lambda a, b: _strong(b, a.dtype), old, new)
 
 
 def _missing(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -187,6 +187,51 @@ def test_nan_in_one_player_stops_both_and_says_when():
     np.testing.assert_array_equal(alone.trace, ends.trace[0])
 
 
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_nan_in_the_first_of_several_critic_steps_and_what_an_optimiser_would_hide(simultaneous):
+    """The critic's loss is NaN at 0, where it starts and where it is not at its next step; and the root's slope is
+    infinite there, which clipping turns into a step."""
+    hidden = lambda x, y, key, case: x + jax.lax.stop_gradient(jnp.where(x == 0.0, jnp.nan, 0.0))  # noqa: E731
+    steep = lambda x, y, key, case: jnp.sqrt(x)  # noqa: E731
+    clipped = optax.chain(optax.clip(1.0), optax.sgd(RATE))
+    for loss in (hidden, steep):
+        iteration = dj.game(loss, lambda x, y, key, case: y, start, clipped, clipped, rounds=1, steps=3, critic_steps=2,
+                            simultaneous=simultaneous)  # fmt: skip
+        end = dj.run(iteration, {"x": jnp.float32(0), "y": jnp.float32(1)})
+        assert (int(end.status), int(end.steps), float(end.players.critic)) == (2, 0, 0.0)
+
+
+def test_keys_of_data_noise_and_penalty_are_three():
+    told = []
+
+    def tell(key):
+        jax.debug.callback(lambda data: told.append(tuple(data.tolist())), jax.random.key_data(key))
+        return key
+
+    losses = dj.adversarial_losses(
+        dj.critic.wasserstein_1, lambda params, x: params * x[:, 0],
+        lambda key, case: jax.random.normal(tell(key), (4, 1)),
+        lambda g, key, case: jax.random.normal(tell(key), (4, 1)),
+        penalty=lambda key, v, x_p, x_q: 0.0 * jax.random.uniform(tell(key)),
+    )  # fmt: skip
+    key = jax.random.key(3)
+    losses.critic(jnp.float32(1), jnp.float32(1), key, None)
+    jax.effects_barrier()
+    assert len(set(told)) == 3
+    assert tuple(jax.random.key_data(key).tolist()) not in told
+
+
+def test_narrow_parameters_and_optimisers_that_want_the_loss():
+    bf16 = lambda case: dj.Start(jnp.ones(2, jnp.bfloat16), jnp.ones((), jnp.bfloat16), jax.random.key(0))  # noqa: E731
+    losses = dj.training.Players(lambda x, y, key, case: jnp.sum(x**2) * y, lambda x, y, key, case: y * jnp.sum(x))
+    losses = dj.training.unrolled(losses, 2, jnp.float32(0.1))
+    iteration = dj.game(*losses, bf16, optax.polyak_sgd(0.1), optax.adam(1e-2), rounds=1, steps=4, ema=0.5,
+                        project=lambda x: x / jnp.linalg.norm(x.astype(jnp.float32)))  # fmt: skip
+    end = dj.run(iteration)
+    assert int(end.status) == 0
+    assert end.players.critic.dtype == end.average.dtype == jnp.bfloat16
+
+
 def test_a_step_after_the_end_changes_nothing():
     iteration, case = bilinear(rounds=2), {"x": jnp.float32(1), "y": jnp.float32(1)}
     state = iteration.init(case)
@@ -224,9 +269,10 @@ def test_unrolling_differentiates_through_the_critics_answer():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rounds": 0}, "rounds >= 1"),
-        ({"steps": 0}, "steps >= 1"),
-        ({"critic_steps": 0}, "critic_steps >= 1"),
+        ({"rounds": 0}, "rounds to be an integer >= 1; got 0"),
+        ({"rounds": 2.5}, "rounds to be an integer >= 1; got 2.5"),
+        ({"steps": 0}, "steps to be an integer >= 1"),
+        ({"critic_steps": 0}, "critic_steps to be an integer >= 1"),
         ({"ema": 1.0}, r"ema in \[0, 1\)"),
         ({"extragradient": True}, "simultaneous=True with extragradient"),
         ({"adjust": dj.training.consensus()}, "simultaneous=True with adjust"),

@@ -128,6 +128,13 @@ def test_outputs_of_another_shape_and_a_divergence_without_a_conjugate():
                                  lambda g, key, case: jnp.ones((4, 2)))  # fmt: skip
     with pytest.raises(ValueError, match=r"critic outputs of shape \(10,\).*\(10, 2\)"):
         wide.critic(None, None, jax.random.key(0), None)
+    flat = dj.adversarial_losses(dj.critic.hinge, lambda params, x: x[:, 0], lambda key, case: jnp.ones((6, 2)),
+                                 lambda g, key, case: jnp.ones((4, 1)))  # fmt: skip
+    with pytest.raises(ValueError, match=r"\(6, 2\) of p, \(4, 1\) of q"):
+        flat.critic(None, None, jax.random.key(0), None)
+    for wrong in ("kl", dj.critic.f_gan, dj.critic.donsker_varadhan):
+        with pytest.raises(TypeError, match="Expected an objective of"):
+            losses_of(wrong)
     with pytest.raises(ValueError, match=r"divergence with a conjugate.*'renyi'"):
         dj.critic.f_gan("renyi")
     with pytest.raises(ValueError, match="Expected an f-divergence"):
