@@ -42,9 +42,9 @@ def stability(
         raise ValueError(f"Expected a path [rounds, k] of at least 7 rounds; got shape {jnp.shape(path)}.")
     gone = jnp.any(~(jnp.abs(path) <= reach), axis=1)
     lost = jnp.zeros(path.shape[0], bool) if modes is None else (modes < known) & ~gone
-    to_and_fro = jax.vmap(_passages, in_axes=1)(path[path.shape[0] // 2 :])
-    wide = jnp.ptp(path[path.shape[0] // 2 :], axis=0) > tolerance
-    return Stability(gone[-1], _since(gone), jnp.any(wide & (to_and_fro >= TURNS)), lost[-1], _since(lost))
+    half = path[path.shape[0] // 2 :]
+    turning = (jnp.ptp(half, axis=0) > tolerance) & (jax.vmap(_passages, in_axes=1)(half) >= TURNS)
+    return Stability(gone[-1], _since(gone), jnp.any(turning), lost[-1], _since(lost))
 
 
 def _passages(x: Float[Array, " rounds"]) -> Int[Array, ""]:

@@ -114,8 +114,8 @@ def tangent(
 
     An f-divergence sums terms T(p, q) that are convex and 1-homogeneous, hence above their tangent planes through the
     origin: T(p, q) ≥ p ∂T/∂p + q ∂T/∂q at any other point, here at the ratio e^v. It is ``variational`` with
-    T = f'(e^v), and needs no conjugate. Outputs beyond ±40 (float32; half the logarithm of the
-    largest number, so that χ² can square the ratio) count as that, and have no gradient.
+    T = f'(e^v), and needs no conjugate. Outputs beyond ±40 (float32; half the logarithm of the largest
+    number, so that χ² can square the ratio) count as that, and have no gradient.
 
     divergence: a leaf such as ``dj.kl`` or ``functools.partial(dj.alpha_divergence, alpha=3.0)``. Raises ValueError for
     one that is no such sum (``renyi``, ``l2``).

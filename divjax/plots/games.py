@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from divjax.plots import look
 from divjax.studies import adversarial, adversarial_plane, methods
@@ -60,15 +60,9 @@ def found_against_exact(fits: "xarray.Dataset", exact: dict[str, list[list[tuple
 def _exact(ax, separations, optima, width):
     for at, found in zip(separations, optima, strict=True):
         for mode in (0.0, at):
-            ax.add_patch(_box(at, mode, width))
+            ax.add_patch(Rectangle((at - 1.2 * width, mode - 2.0), 2.4 * width, 4.0, color=look.DATA, lw=0))
         for rank, (loc, _) in enumerate(found):
             ax.plot([at - 1.2 * width, at + 1.2 * width], [loc, loc], color=look.INK, lw=2.2 if rank == 0 else 0.9)
-
-
-def _box(at, mode, width):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((at - 1.2 * width, mode - 2.0), 2.4 * width, 4.0, color=look.DATA, lw=0)
 
 
 def _found(ax, fits, width):

@@ -6,7 +6,7 @@ from jaxtyping import Array
 
 from divjax.iteration import Iteration
 from divjax.studies.methods import Method
-from divjax.training import Players, adversarial_losses, game, unrolled
+from divjax.training import adversarial_losses, game, unrolled
 
 ROUNDS = 20
 LAST = 0.02  # the share of Adam's rate that is left at the end of its cosine
@@ -18,7 +18,7 @@ def trained(
 ) -> Iteration:
     """The game of a method in ``ROUNDS`` rounds, with Adam at a falling rate for both and an averaged generator."""
     losses = adversarial_losses(method.objective, outputs, sample_p, sample_q, penalty=method.penalty)
-    losses: Players = unrolled(losses, method.unroll, UNROLL_RATE) if method.unroll else losses
+    losses = unrolled(losses, method.unroll, UNROLL_RATE) if method.unroll else losses
     each = max(steps // ROUNDS, 1)
 
     def adam(num):

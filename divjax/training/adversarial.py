@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree, Scalar
 
 from divjax.divergences.critic import Objective
-from divjax.training.games import Loss, Players
+from divjax.training.games import Players
 
 Apply = Callable[[PyTree, Float[Array, "n d"]], Float[Array, " n"]]
 Penalty = Callable[[PRNGKeyArray, Callable, Float[Array, "n d"], Float[Array, "n d"]], Scalar]
@@ -34,7 +34,6 @@ def adversarial_losses(
     Raises TypeError for an objective that is none, ValueError for samples of two shapes and for a critic whose output
     is no vector of one number per point.
     """
-
     if not isinstance(objective, Objective):
         raise TypeError(
             f"Expected an objective of dj.critic, such as non_saturating or f_gan('kl'); got {objective!r:.60}. "
@@ -86,5 +85,4 @@ def unrolled(losses: Players, num: int, rate: float) -> Players:
         later, _ = jax.lax.scan(ahead, critic, length=num)
         return losses.generator(later, generator, key, case)
 
-    typed: Loss = generator_loss
-    return losses._replace(generator=typed)
+    return losses._replace(generator=generator_loss)
