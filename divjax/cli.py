@@ -91,7 +91,7 @@ def sweep_command(
     chosen = inputs.names(divergences, "divergences") if divergences else list(two_modes.DIVERGENCES)
     for name in chosen:
         catalog.lookup(name)
-    _folder(out)
+    _folder(out, "sweep.zarr", ("figure_1.png", "optima.png", "separation.png"))
     if processes > 1:
         asked = {"separations": separations, "seeds": seeds, "divergences": ",".join(chosen)}
         asked |= {"weights": weights, "scales": scales, "out": out}
@@ -178,7 +178,7 @@ def adversarial_command(
     ] = "",
     separations: Annotated[str, typer.Option(help="On the line, START:STOP:COUNT or a list.")] = "2,4,8,16",
     seeds: Annotated[int, typer.Option(help="Random starts per case.")] = 8,
-    steps: Annotated[int, typer.Option(help="Generator steps; 2000 on the line, 10000 in the plane by default.")] = 0,
+    steps: Annotated[int, typer.Option(help="By default 2000 (line), 4000 (ring), 8000 (grid), of the generator.")] = 0,
     out: Out = Path("runs/adversarial"),
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -186,7 +186,8 @@ def adversarial_command(
 
     Writes OUT/TARGET.zarr (read it with xarray.open_zarr) and a figure, and prints a table. What is in OUT already is
     kept: a finished run of the same settings is read, of an interrupted one the rest is run; others are refused.
-    Each game takes half a minute to compile, and on the plane minutes for each seed on two cores.
+    Each game takes half a minute to compile; on the plane a seed takes a quarter of a minute of a core, or minutes
+    where the critic moves often or the generator looks ahead.
     """
     for name, number, low in (("seeds", seeds, 1), ("steps", steps, 0)):
         if number < low:
@@ -200,7 +201,7 @@ def adversarial_command(
 
     for name in chosen or ():
         methods.lookup(name)
-    _folder(out)
+    _folder(out, f"{target}.zarr", (f"{target}.png",))
     text, figure = _play(
         target, chosen, distances, seeds, steps, {"store": out / f"{target}.zarr", "progress": not quiet}
     )
@@ -215,12 +216,13 @@ def _play(target, chosen, distances, seeds, steps, where):
     from divjax import plots, report_games
     from divjax.studies import adversarial_line, adversarial_plane, methods
 
+    where = where | {"steps": steps or None}
     if target == "line":
         chosen = chosen or methods.LINE
-        fits = adversarial_line.run_line(distances, seeds, chosen, steps=steps or 2000, **where).load()
+        fits = adversarial_line.run_line(distances, seeds, chosen, **where).load()
         exact = adversarial_line.minimisers(distances, chosen)
         return report_games.line(fits, exact), plots.found_against_exact(fits, exact)
-    fits = adversarial_plane.run_plane(target, seeds, chosen or methods.PLANE, steps=steps or 10000, **where).load()
+    fits = adversarial_plane.run_plane(target, seeds, chosen or methods.PLANE, **where).load()
     return report_games.plane(fits, target), plots.samples_over_training(fits, target)
 
 
@@ -256,7 +258,8 @@ def compare_command(
     print(compare_files.run(real, generated, train, settings, out=out, json_file=json_file, progress=not quiet))
 
 
-def _folder(path: Path) -> None:
+def _folder(path: Path, store: str = "", drawn: tuple[str, ...] = ()) -> None:
+    """Made if it is not there. Figures that lie in it without the store they would be drawn from are not ours."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"Expected --out to be a folder; got {str(path)!r}, which is a file. Name another.")
     try:
@@ -265,6 +268,10 @@ def _folder(path: Path) -> None:
         raise ValueError(
             f"Expected --out to be a folder that can be made; got {str(path)!r}: {error.strerror}. Name another."
         ) from None
+    if taken := [name for name in drawn if (path / name).exists() and not (path / store).exists()]:
+        raise ValueError(
+            f"Expected no {', '.join(taken)} in {path}, which has no {store}; got some. Name another --out."
+        )
 
 
 def _file_name(text: str) -> str:

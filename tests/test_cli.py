@@ -192,3 +192,10 @@ def test_help_and_version():
 
 def test_an_error_in_a_real_process_leaves_no_traceback():
     check_refused(divjax("sweep", "--divergences", "klx"), "'kl'")
+
+
+@pytest.mark.parametrize(("command", "picture"), [("sweep", "figure_1.png"), ("adversarial", "line.png")])
+def test_a_picture_of_someone_else_is_not_overwritten(tmp_path, command, picture):
+    (tmp_path / picture).write_bytes(b"mine")
+    check_refused(here(command, "--out", tmp_path), picture, "Name another --out")
+    assert content(tmp_path) == {tmp_path / picture: hashlib.sha256(b"mine").hexdigest()}

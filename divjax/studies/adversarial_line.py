@@ -21,12 +21,12 @@ from divjax.training import Start
 if TYPE_CHECKING:
     import xarray
 
-BATCH, HELD_OUT = 256, 4096
+BATCH, HELD_OUT, STEPS = 256, 4096, 2000
 SETTLED = 0.5  # standard deviations of a mode: a path that goes to and fro over more of them cycles
 PATHS = ("loc_path", "scale_path", "value_path", "bound_path", "bound_stderr_path")
 
 
-def line_game(method: Method, *, steps: int = 2000, width: int = 32) -> Iteration:
+def line_game(method: Method, *, steps: int = STEPS, width: int = 32) -> Iteration:
     """A game on ½ N(0, 1) + ½ N(separation, 1), for cases of a separation and a seed.
 
     The generator is in units of the data's standard deviation, about the middle of the modes, and so is the critic's
@@ -107,11 +107,12 @@ def run_line(
     num_seeds: int,
     methods: Sequence[str] = LINE,
     *,
-    steps: int = 2000,
+    steps: int | None = None,
     store: str | PathLike | None = None,
     progress: Any = False,
 ) -> "xarray.Dataset":
     """Every method × separation × seed on the two modes: a Dataset with these dimensions (``game``) and ``round``."""
+    steps = steps or STEPS
     return sweep(
         {name: line_game(lookup(name), steps=steps) for name in methods},
         product(separation=np.asarray(separations, np.float32), seed=np.arange(num_seeds, dtype=np.int32)),

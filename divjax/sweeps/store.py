@@ -125,9 +125,9 @@ def check_same(path: Path, found: Found | None, mine: Found) -> None:
     ]
     if other:
         raise FileExistsError(
-            f"Expected {path} to hold this sweep; got one whose programs differ for {', '.join(other)} "
-            f"(jax {found.jax} on {found.platform}; now {mine.jax} on {mine.platform}). "
-            "Read it with xarray.open_zarr, or choose another path."
+            f"Expected {path} to hold this sweep; got one for which other code ran for {', '.join(other)}: "
+            f"another loss or optimiser, or another JAX ({found.jax} on {found.platform}; now {mine.jax} on "
+            f"{mine.platform}). Read it with xarray.open_zarr, or choose another path."
         )
 
 
@@ -148,7 +148,10 @@ def create(path: Path, table: Table, mine: Found) -> bool:
 
     -> False if another sweep's came meanwhile.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise FileExistsError(f"Expected {path} to lie in folders; got a file above it. Choose another path.") from None
     with drawn(path, table, mine) as draft:
         try:
             os.rename(draft, path)  # replaces an empty directory, and nothing else

@@ -11,6 +11,8 @@ from jaxtyping import Bool, PyTree
 
 from divjax.sweeps.cases import Cases, grid
 
+RESERVED = ("", ".", "..", "_sweep", "zarr.json")  # what a store has, or cannot have, beside its arrays
+
 
 class Variable(NamedTuple):
     """One result: its own dimensions and lengths (those of the cases come before them) and its dtype."""
@@ -144,6 +146,8 @@ def variables(
 def check_names(table: Table, dims: Iterable[str]) -> None:
     """Every name means one thing, every dimension has one length, ``dims`` names only what is there."""
     taken = {*table.dims, *table.coordinates}
+    if wrong := sorted(name for name in taken | set(table.variables) if name in RESERVED or "/" in name):
+        raise ValueError(f"Expected names that a store can hold; got {wrong}. Rename them.")
     if clash := sorted(taken & set(table.variables)):
         raise ValueError(f"Expected results named unlike the axes; got {clash} as both. Rename the results.")
     if table.dim in {*table.case_dims, *table.coordinates}:
@@ -153,8 +157,10 @@ def check_names(table: Table, dims: Iterable[str]) -> None:
         raise ValueError(f"Expected dims for some of {sorted(known)}; got {unknown}. Correct the names.")
     lengths = dict(zip(table.dims, table.shape, strict=True))
     leaves = [(name, d, value.shape) for name, (d, value) in table.coordinates.items()]
-    leaves += [(name, variable.dims, variable.shape) for name, variable in table.variables.items()]
+    leaves += [(name, table.dims + each.dims, table.shape + each.shape) for name, each in table.variables.items()]
     for name, names, shape in leaves:
+        if len(set(names)) < len(names):
+            raise ValueError(f"Expected different dimensions of {name!r}; got {names}. Rename one in dims.")
         for dim, length in zip(names, shape, strict=True):
             if lengths.setdefault(dim, length) != length:
                 raise ValueError(f"Expected length {lengths[dim]} along {dim!r}; got {length} in {name!r}. Rename it.")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PyTree, Scalar
 
@@ -82,8 +83,11 @@ def fit(
       max_steps, tol, patience: see above. Traceable.
 
     Raises:
-      TypeError: a parameter is not of a floating-point dtype, or the loss is not a scalar.
+      TypeError: a parameter is not of a floating-point dtype, the loss is not a scalar, or an argument is no
+        function, optimiser or number.
+      ValueError: max_steps or tol below 0, or patience below 1, where they are not traced.
     """
+    _check_arguments(loss, optimizer, max_steps, tol, patience)
     optimizer = optax.with_extra_args_support(optimizer)
 
     def begin(case: PyTree) -> FitState:
@@ -105,6 +109,25 @@ def fit(
         return FitResult(state.params, state.value, aux, state.steps, state.grad_norm, state.status)
 
     return Iteration(begin, step, done, result, healthy=None)  # it judges itself: NON_FINITE
+
+
+def _check_arguments(loss, optimizer, max_steps, tol, patience):
+    if not callable(loss):
+        raise TypeError(f"Expected loss(params, case); got {type(loss).__name__}. Pass a function.")
+    if not all(hasattr(optimizer, part) for part in ("init", "update")):
+        got = getattr(optimizer, "__name__", type(optimizer).__name__)
+        raise TypeError(f"Expected an optax optimiser; got {got}. Call it, as in optax.adam(1e-3).")
+    for name, value, kind, low in (
+        ("max_steps", max_steps, jnp.integer, 0),
+        ("tol", tol, jnp.number, 0),
+        ("patience", patience, jnp.integer, 1),
+    ):
+        if not hasattr(value, "dtype"):
+            value = np.asarray(value)
+        if not jnp.issubdtype(value.dtype, kind) or value.ndim:
+            raise TypeError(f"Expected {name} to be {'a' if kind is jnp.number else 'a whole'} number; got {value!r}.")
+        if not isinstance(value, jax.core.Tracer) and not value >= low:
+            raise ValueError(f"Expected {name} >= {low}; got {value}.")
 
 
 def _begin(

@@ -65,7 +65,7 @@ OTHERS = {
     "axes.seed": lambda p: sweep(BOTH, product(a=[1.0, 4.0, 9.0, 100.0, 2.0], seed=[0]), store=p, **OPTIONS),
     "config.tolerance": lambda p: sweep(BOTH, CASES, store=p, **OPTIONS | {"config": {"tolerance": 1e-7}}),
     "iterations": lambda p: sweep({"newton": newton()}, CASES, store=p, **OPTIONS),
-    "programs differ for descent": lambda p: sweep(BOTH | {"descent": steeper()}, CASES, store=p, **OPTIONS),
+    "other code ran for descent": lambda p: sweep(BOTH | {"descent": steeper()}, CASES, store=p, **OPTIONS),
 }
 
 
@@ -90,6 +90,12 @@ def test_foreign_contents_are_refused_before_anything_is_traced(tmp_path):
             sweep({"newton": newton(traces)}, CASES, store=path)
     assert traces.count == 0
     assert contents(tmp_path) == before
+
+
+def test_a_store_below_a_file_is_refused_in_one_line(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="a file above it"):
+        sweep({"descent": descent()}, CASES, store=tmp_path / "notes.txt" / "demo.zarr")
 
 
 def test_an_empty_directory_is_used(tmp_path):

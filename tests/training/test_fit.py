@@ -212,3 +212,16 @@ def test_errors_say_what_was_expected():
         run(fit(bowl, jnp.arange(2), optax.adam(0.1)), CASE)
     with pytest.raises(TypeError, match=r"Expected a scalar.*\(2,\)"):
         run(fit(lambda params, case: params, jnp.zeros(2), optax.adam(0.1)), CASE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [((None, optax.sgd(0.1), {}), TypeError), ((bowl, optax.adam, {}), TypeError), ((bowl, None, {}), TypeError),
+     ((bowl, optax.sgd(0.1), {"max_steps": 2.5}), TypeError), ((bowl, optax.sgd(0.1), {"tol": "a"}), TypeError),
+     ((bowl, optax.sgd(0.1), {"max_steps": -1}), ValueError), ((bowl, optax.sgd(0.1), {"tol": np.nan}), ValueError),
+     ((bowl, optax.sgd(0.1), {"patience": 0}), ValueError)],
+)  # fmt: skip
+def test_arguments_that_mean_nothing_are_refused_at_once(arguments, error):
+    loss, optimizer, options = arguments
+    with pytest.raises(error, match="Expected"):
+        fit(loss, jnp.zeros(2), optimizer, **options)
