@@ -8,7 +8,6 @@ Jordan 2010): for any critic the two means are a lower bound, in expectation ove
 trained on, and at T = f'(p/q) it is the divergence. The value of a bound is in nats, and may be negative.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -129,9 +128,8 @@ def tangent(
     return mean_p(by_p) + mean_q(by_q)
 
 
-@functools.lru_cache(maxsize=256)
 def _check_sum(divergence):
-    """On two numbers: T(3p, 3q) = 3 T(p, q), and the terms of two nodes add."""
+    """On two numbers: T(3p, 3q) = 3 T(p, q), and the terms of two nodes add. With a traced parameter: not known."""
     with jax.ensure_compile_time_eval():
         p, q, three = jnp.array([-1.0, 0.5]), jnp.array([0.3, -0.7]), math.log(3.0)
         whole = divergence(p, q)
@@ -139,7 +137,7 @@ def _check_sum(divergence):
         good = jnp.allclose(parts, whole, rtol=1e-4) & jnp.allclose(
             divergence(p + three, q + three), 3.0 * whole, rtol=1e-4
         )
-        if not good:
+        if not isinstance(good, jax.core.Tracer) and not good:
             raise ValueError(
                 "Expected an f-divergence, a sum over nodes of 1-homogeneous terms such as dj.kl; got one that is not. "
                 "Take the logarithm or the root of a bound on alpha_divergence instead."

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from divjax.plots import look
+from divjax.plots import look, words
 from divjax.studies import adversarial, adversarial_plane, methods
 
 if TYPE_CHECKING:
@@ -25,35 +25,31 @@ def found_against_exact(fits: "xarray.Dataset", exact: dict[str, list[list[tuple
     """
     names = [str(name) for name in fits["game"].values]
     separations = fits["separation"].values
-    rows = -(-len(names) // COLUMNS)
-    figure = Figure(figsize=(9.6, 0.7 + 2.3 * rows), dpi=look.DPI, layout="constrained")
-    panels = np.atleast_2d(figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False))
-    width = 0.28 * float(np.min(np.diff(separations))) if separations.size > 1 else 1.0
-    for ax, name in zip(panels.flat, names, strict=False):
-        look.axes(ax)
+    figure, panels = _panels(len(names))
+    width = 0.28 * float(np.min(np.diff(np.sort(separations)))) if separations.size > 1 else 1.0
+    for ax, name in zip(panels, names, strict=True):
         _exact(ax, separations, exact[methods.lookup(name).criterion], width)
         _found(ax, fits.sel(game=name), width)
         ax.set_title(name, fontsize=look.BODY, color=look.INK, loc="left", weight="bold", pad=12)
         ax.annotate(f"towards {methods.lookup(name).criterion}", (0, 1), (0, 3), xycoords="axes fraction",
                     textcoords="offset points", fontsize=look.SMALL, color=look.MUTED)  # fmt: skip
-    for ax in panels.flat[len(names) :]:
-        ax.set_visible(False)
-    for ax in panels[:, 0]:
-        look.label(ax, y="mean ± standard deviation")
-    for ax in panels.flat[max(len(names) - COLUMNS, 0) : len(names)]:
-        look.label(ax, x="separation of the modes")
-        ax.tick_params(labelbottom=True)
+        ax.set_xticks(separations)
+        ax.set_xlim(separations.min() - 2.0 * width, separations.max() + 2.0 * width)
+    _outer_labels(panels, x="separation of the modes", y="mean ± standard deviation")
     cycled, diverged = (f"{100 * float(fits[name].mean()):.0f} %" for name in ("cycled", "diverged"))
     look.heading(figure, "What adversarial training finds, beside what it is meant to minimise",
-                 f"A Gaussian generator on ½ N(0, 1) + ½ N(d, 1), {fits.sizes['seed']} seeds each; {cycled} of all "
-                 f"games go to and fro, {diverged} diverge")  # fmt: skip
-    look.legend(figure, (
+                 f"A Gaussian generator on ½ N(0, 1) + ½ N(d, 1), {words.count(fits.sizes['seed'], 'seed')} each; "
+                 f"{cycled} of all games go to and fro, {diverged} diverge")  # fmt: skip
+    handles = [
         (Patch(color=look.DATA), "the two modes, ± 2 standard deviations"),
-        (Line2D([], [], color=look.INK, lw=0, marker="_", ms=12, mew=1.6), "exact optima, the best one bold"),
+        (Line2D([], [], color=look.INK, lw=0, marker="_", ms=12, mew=1.6), "exact optima, the best bold"),
         (Line2D([], [], color=SETTLED, lw=1.2, marker="o", ms=4), "game, at its end"),
-        (Line2D([], [], color=CYCLED, lw=1.2, marker="^", ms=4), "game, going to and fro"),
-        (Line2D([], [], color=look.VERMILLION, lw=0, marker="x", ms=5), "game, diverged"),
-    ), columns=3)  # fmt: skip
+    ]
+    if fits["cycled"].any():
+        handles.append((Line2D([], [], color=CYCLED, lw=1.2, marker="^", ms=4), "game, going to and fro"))
+    if fits["diverged"].any():
+        handles.append((Line2D([], [], color=look.VERMILLION, lw=0, marker="x", ms=5), "game, diverged"))
+    look.legend(figure, handles, columns=min(3, len(panels)))
     return figure
 
 
@@ -61,8 +57,9 @@ def _exact(ax, separations, optima, width):
     for at, found in zip(separations, optima, strict=True):
         for mode in (0.0, at):
             ax.add_patch(Rectangle((at - 1.2 * width, mode - 2.0), 2.4 * width, 4.0, color=look.DATA, lw=0))
-        for rank, (loc, _) in enumerate(found):
-            ax.plot([at - 1.2 * width, at + 1.2 * width], [loc, loc], color=look.INK, lw=2.2 if rank == 0 else 0.9)
+        for loc, scale in found:
+            best = abs(scale / found[0][1] - 1.0) < 1e-3  # the mirror image is as good
+            ax.plot([at - 1.2 * width, at + 1.2 * width], [loc, loc], color=look.INK, lw=2.2 if best else 0.9)
 
 
 def _found(ax, fits, width):
@@ -76,6 +73,72 @@ def _found(ax, fits, width):
                 continue
             color, marker = (CYCLED, "^") if cycled else (SETTLED, "o")
             ax.errorbar(x, loc, scale, color=color, marker=marker, ms=3.2, lw=0.7, alpha=0.9)
+
+
+FATES = (("serves both modes", look.GREEN), ("collapsed onto one mode", look.BLUE), ("to and fro", CYCLED),
+         ("diverged", look.VERMILLION))  # fmt: skip
+
+
+def fates(fits: "xarray.Dataset") -> Figure:
+    """What became of the games of each method, over the separation: shares of the seeds, and modes captured on average.
+
+    A mode is captured if the generator gives it a tenth of its share. fits: of ``adversarial_line.run_line``.
+    """
+    fits = fits.sortby("separation")
+    names, separations = [str(name) for name in fits["game"].values], fits["separation"].values
+    figure, panels = _panels(len(names))
+    for ax, name in zip(panels, names, strict=True):
+        here = fits.sel(game=name).transpose("separation", "seed", ...)
+        bottom = np.zeros(separations.size)
+        for flags, (_, color) in zip(_fates(here), FATES, strict=True):
+            share = 100.0 * flags.mean(axis=1)
+            ax.bar(np.arange(separations.size), share, bottom=bottom, color=color, alpha=0.85, width=0.8, lw=0)
+            bottom = bottom + share
+        for at, modes in enumerate(_captured(here).mean(axis=1)):
+            ax.annotate(f"{modes:.2g}", (at, 100), (0, 2), textcoords="offset points", ha="center",
+                        fontsize=look.SMALL, color=look.MUTED)  # fmt: skip
+        ax.set_xticks(np.arange(separations.size), [f"{d:g}" for d in separations])
+        ax.set_title(name, fontsize=look.BODY, color=look.INK, loc="left", weight="bold", pad=14)
+        look.percent_axis(ax)
+    _outer_labels(panels, x="separation of the modes", y="share of the seeds")
+    look.heading(figure, "What becomes of adversarial training as the modes part",
+                 f"A Gaussian generator on ½ N(0, 1) + ½ N(d, 1), {words.count(fits.sizes['seed'], 'seed')} each. "
+                 "Above a bar: modes captured on average")  # fmt: skip
+    look.legend(figure, [(Patch(color=color, alpha=0.85), text) for text, color in FATES],
+                columns=4 if len(panels) > 2 else 2)  # fmt: skip
+    return figure
+
+
+def _captured(fits):
+    """2, or 1 where the generator has collapsed, or 0 where it has diverged."""
+    return np.where(fits["diverged"].values, 0, np.where(fits["basin"].values >= 0, 1, 2))
+
+
+def _fates(fits):
+    """Flags [separation, seed] of each of ``FATES``; to and fro goes before what a game was at when it ended."""
+    diverged, cycled = fits["diverged"].values, fits["cycled"].values
+    settled, one = ~diverged & ~cycled, _captured(fits) == 1
+    return settled & ~one, settled & one, cycled & ~diverged, diverged
+
+
+def _panels(num):
+    """A figure of so many panels, ``COLUMNS`` to a row and as wide as they need."""
+    columns = min(COLUMNS, num)
+    rows = -(-num // columns)
+    figure = Figure(figsize=(max(2.4 * columns, 5.6), 1.2 + 2.2 * rows), dpi=look.DPI, layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for ax in panels[num:]:
+        ax.remove()
+    return figure, [look.axes(ax) for ax in panels[:num]]
+
+
+def _outer_labels(panels, *, x, y):
+    """On the left and on the lowest of each column."""
+    columns = min(COLUMNS, len(panels))
+    for i, ax in enumerate(panels):
+        lowest = i + columns >= len(panels)
+        look.label(ax, x=x if lowest else "", y="" if i % columns else y)
+        ax.tick_params(labelbottom=True)
 
 
 def samples_over_training(fits: "xarray.Dataset", target: str, *, seed: int = 0) -> Figure:

@@ -6,19 +6,23 @@ from jaxtyping import Array
 
 from divjax.iteration import Iteration
 from divjax.studies.methods import Method
-from divjax.training import adversarial_losses, game, unrolled
+from divjax.training import Players, adversarial_losses, game, unrolled
 
 ROUNDS = 20
 LAST = 0.02  # the share of Adam's rate that is left at the end of its cosine
 UNROLL_RATE = 0.1
 
 
-def trained(
-    method: Method, outputs, sample_p, sample_q, start, evaluate, *, steps: int, rate: float, b1: float
-) -> Iteration:
-    """The game of a method in ``ROUNDS`` rounds, with Adam at a falling rate for both and an averaged generator."""
+def losses_of(method: Method, outputs, sample_p, sample_q) -> Players:
+    """The losses of both players of a method."""
     losses = adversarial_losses(method.objective, outputs, sample_p, sample_q, penalty=method.penalty)
-    losses = unrolled(losses, method.unroll, UNROLL_RATE) if method.unroll else losses
+    return unrolled(losses, method.unroll, UNROLL_RATE) if method.unroll else losses
+
+
+def trained(
+    losses: Players, start, evaluate, *, steps: int, critic_steps: int = 1, rate: float, b1: float
+) -> Iteration:
+    """A game in ``ROUNDS`` rounds, with Adam at a falling rate for both and an averaged generator."""
     each = max(steps // ROUNDS, 1)
 
     def adam(num):
@@ -28,11 +32,11 @@ def trained(
     return game(
         *losses,
         start,
-        adam(each * ROUNDS * method.critic_steps),
+        adam(each * ROUNDS * critic_steps),
         adam(each * ROUNDS),
         rounds=ROUNDS,
         steps=each,
-        critic_steps=method.critic_steps,
+        critic_steps=critic_steps,
         ema=0.99,
         evaluate=evaluate,
     )

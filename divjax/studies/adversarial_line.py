@@ -1,48 +1,75 @@
 """A Gaussian generator against a critic on the line: the blog post's two modes, trained adversarially."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, PyTree
 
 from divjax import catalog, diagnostics, models, targets
 from divjax.divergences import critic
 from divjax.iteration import Iteration
 from divjax.studies import two_modes
-from divjax.studies.adversarial import ended, trained
+from divjax.studies.adversarial import ended, losses_of, trained
 from divjax.studies.methods import LINE, Method, lookup
 from divjax.sweeps import product, sweep
-from divjax.training import Start
+from divjax.training import Players, Start
 
 if TYPE_CHECKING:
     import xarray
 
-BATCH, HELD_OUT, STEPS = 256, 4096, 2000
+BATCH, WIDTH, HELD_OUT, STEPS = 256, 32, 4096, 2000
 SETTLED = 0.5  # standard deviations of a mode: a path that goes to and fro over more of them cycles
 PATHS = ("loc_path", "scale_path", "value_path", "bound_path", "bound_stderr_path")
 
 
-def line_game(method: Method, *, steps: int = STEPS, width: int = 32) -> Iteration:
-    """A game on ½ N(0, 1) + ½ N(separation, 1), for cases of a separation and a seed.
+class Starts(NamedTuple):
+    """Where generators start, in units of the data's deviation: a mean within ``reach``, a scale between the others."""
+
+    reach: float = 1.0
+    narrow: float = 0.5
+    wide: float = 1.5
+
+
+def line_game(method: Method, *, steps: int = STEPS) -> Iteration:
+    """The game of a method on ½ N(0, 1) + ½ N(separation, 1), for cases of a separation and a seed."""
+    losses = losses_of(method, outputs, sample_p, sample_q)
+    measure = catalog.lookup(method.criterion).measure
+    dual = critic.DUALS[method.dual] if method.dual else None
+    return gaussian_game(
+        losses, lambda p, q, _: measure(p, q), steps=steps, critic_steps=method.critic_steps, dual=dual
+    )
+
+
+def gaussian_game(
+    losses: Players,
+    measure: Callable[[Any, Any, PyTree], Array],
+    *,
+    steps: int = STEPS,
+    critic_steps: int = 1,
+    dual: critic.Dual | None = None,
+    starts: Starts | None = None,
+) -> Iteration:
+    """Any losses on ``outputs``, ``sample_p`` and ``sample_q`` of this module; measure: the exact criterion, of p, q
+    and the case.
 
     The generator is in units of the data's standard deviation, about the middle of the modes, and so is the critic's
-    input. It starts with a mean within one unit and a scale between a half and one and a half. The result are its path,
-    the exact criterion along it, the critic's bound on fresh samples where it has one, and ``diagnostics.stability``.
+    input. The result are its path, the exact criterion along it, the critic's bound on fresh samples where there is a
+    dual, and ``diagnostics.stability``.
     """
+
+    def evaluate(params, generator, key, case):
+        q = _normal(generator, case)
+        value = measure(targets.two_modes(case["separation"]), q, case)
+        row = {"loc_path": q.loc, "scale_path": q.scale, "value_path": value}
+        return row if dual is None else row | _bound(dual, params, generator, key, case)
+
     played = trained(
-        method,
-        _outputs,
-        _sample_p,
-        _sample_q,
-        partial(_start, width),
-        partial(_evaluate, method),
-        steps=steps,
-        rate=5e-3,
-        b1=0.5,
+        losses, partial(_start, starts or Starts()), evaluate, steps=steps, critic_steps=critic_steps, rate=5e-3, b1=0.5
     )
 
     def result(state, case):
@@ -67,39 +94,36 @@ def _normal(generator, case):
     )
 
 
-def _outputs(params, x):
+def outputs(params, x):
     return models.mlp(params, x)[..., 0]
 
 
-def _sample_p(key, case, num=BATCH):
+def sample_p(key, case, num=BATCH):
     which, noise = jax.random.split(key)
     spread, middle = _unit(case)
     mode = case["separation"] * jax.random.bernoulli(which, 0.5, (num,))
     return ((mode + jax.random.normal(noise, (num,)) - middle) / spread)[:, None]
 
 
-def _sample_q(generator, key, case, num=BATCH):
+def sample_q(generator, key, case, num=BATCH):
     del case
     return (generator["loc"] + jnp.exp(generator["log_scale"]) * jax.random.normal(key, (num,)))[:, None]
 
 
-def _start(width, case):
+def _start(starts, case):
     of_critic, of_start, of_game = jax.random.split(jax.random.key(case["seed"]), 3)
-    generator = models.random_normal(of_start, low=-1.0, high=1.0, narrow=0.5, wide=1.5)
-    return Start(models.init_mlp(of_critic, (1, width, width, 1)), generator, of_game)
+    generator = models.random_normal(
+        of_start, low=-starts.reach, high=starts.reach, narrow=starts.narrow, wide=starts.wide
+    )
+    return Start(models.init_mlp(of_critic, (1, WIDTH, WIDTH, 1)), generator, of_game)
 
 
-def _evaluate(method, params, generator, key, case):
-    q = _normal(generator, case)
-    value = catalog.lookup(method.criterion).measure(targets.two_modes(case["separation"]), q)
-    row = {"loc_path": q.loc, "scale_path": q.scale, "value_path": value}
-    if not method.dual:
-        return row
+def _bound(dual, params, generator, key, case):
     of_p, of_q = jax.random.split(key)
-    v_p = _outputs(params, _sample_p(of_p, case, HELD_OUT))
-    v_q = _outputs(params, _sample_q(generator, of_q, case, HELD_OUT))
-    bound = critic.held_out(v_p, v_q, dual=critic.DUALS[method.dual])
-    return row | {"bound_path": bound.value, "bound_stderr_path": bound.stderr}
+    v_p = outputs(params, sample_p(of_p, case, HELD_OUT))
+    v_q = outputs(params, sample_q(generator, of_q, case, HELD_OUT))
+    bound = critic.held_out(v_p, v_q, dual=dual)
+    return {"bound_path": bound.value, "bound_stderr_path": bound.stderr}
 
 
 def run_line(
@@ -126,10 +150,12 @@ def run_line(
     )
 
 
-def minimisers(separations: Sequence[float], methods: Sequence[str]) -> dict[str, list[list[tuple[float, float]]]]:
+def minimisers(
+    separations: Sequence[float], methods: Sequence[str], *, store: str | PathLike | None = None
+) -> dict[str, list[list[tuple[float, float]]]]:
     """What a perfect critic would lead to: for each criterion and separation the optima (loc, scale), best first."""
     criteria = list(dict.fromkeys(lookup(name).criterion for name in methods))
-    fits = two_modes.run_sweep(separations, 16, criteria)
+    fits = two_modes.run_sweep(separations, 16, criteria, store=store).load()
     return {
         name: [
             [(best.loc, best.scale) for best in two_modes.optima(fits.isel(separation=i).sel(divergence=name))]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from divjax import diagnostics, models
 from divjax.iteration import Iteration
-from divjax.studies.adversarial import ended, trained
+from divjax.studies.adversarial import ended, losses_of, trained
 from divjax.studies.methods import PLANE, Method, lookup
 from divjax.sweeps import product, sweep
 from divjax.training import Start
@@ -39,7 +39,7 @@ def grid(side: int = 5, spacing: float = 2.0) -> Modes:
 
 
 TARGETS = {"ring": ring, "grid": grid}
-STEPS = {"ring": 4000, "grid": 8000}  # as many as R1 needs for nine of ten samples near a mode
+STEPS = {"ring": 4000, "grid": 12000}  # as many as R1 needs for nine of ten samples near a mode
 
 
 def plane_game(method: Method, modes: Modes, *, steps: int) -> Iteration:
@@ -62,7 +62,8 @@ def plane_game(method: Method, modes: Modes, *, steps: int) -> Iteration:
         found = diagnostics.modes_captured(x, centres, scale)
         return {"modes_path": found.modes, "high_quality_path": found.high_quality, "samples_path": x[:KEPT]}
 
-    played = trained(method, _outputs, sample_p, _sample_q, _start, evaluate, steps=steps, rate=3e-3, b1=0.0)
+    losses = losses_of(method, _outputs, sample_p, _sample_q)
+    played = trained(losses, _start, evaluate, steps=steps, critic_steps=method.critic_steps, rate=3e-3, b1=0.0)
 
     def result(state, case):
         end = played.result(state, case)
@@ -106,7 +107,7 @@ def run_plane(
 ) -> "xarray.Dataset":
     """Every method × seed on the ring or the grid: dimensions ``game``, ``seed``, ``round``, ``sample``, ``xy``.
 
-    steps: of the generator; 4,000 on the ring and 8,000 on the grid by default.
+    steps: of the generator; 4,000 on the ring and 12,000 on the grid by default.
     """
     modes, steps = TARGETS[target](), steps or STEPS[target]
     return sweep(

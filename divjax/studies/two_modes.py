@@ -1,6 +1,6 @@
 """The blog post at scale: a Gaussian fitted to two modes under every divergence, over separations and seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -8,6 +8,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, PyTree
 
 from divjax import catalog, diagnostics, models, targets
 from divjax.iteration import Iteration
@@ -36,12 +37,26 @@ TOLERANCE = 3e-7
 
 
 def iteration(name: str, *, weights: Sequence[float] = (0.5, 0.5), scales: Sequence[float] = (1.0, 1.0)) -> Iteration:
-    """The fit of a Gaussian under one divergence of the catalogue, for cases with a ``separation`` and a ``seed``.
+    """The fit of a Gaussian under one divergence of the catalogue, for cases with a ``separation`` and a ``seed``."""
+    entry = catalog.lookup(name)
+    measure = (lambda p, q, _: entry.measure(p, q)) if entry.objective else None
+    return gaussian_fit(lambda p, q, _: entry.loss(p, q), measure, weights=weights, scales=scales)
+
+
+def gaussian_fit(
+    loss: Callable[[Any, Any, PyTree], Array],
+    measure: Callable[[Any, Any, PyTree], Array] | None = None,
+    *,
+    weights: Sequence[float] = (0.5, 0.5),
+    scales: Sequence[float] = (1.0, 1.0),
+) -> Iteration:
+    """The fit of a Gaussian q to two modes p by ``loss(p, q, case)``, a case having a separation, a seed, and what the
+    loss wants to know besides.
 
     It starts at a random place of the target's range and at a scale between half the narrower mode's and one and a
-    half times the whole target's. Its result are the variables of the sweep.
+    half times the whole target's. Its result are the variables of the sweep; measure: the value to tell, if it is not
+    the loss.
     """
-    entry = catalog.lookup(name)
     weights, scales = np.asarray(weights, float), np.asarray(scales, float)
 
     def target(case):
@@ -53,10 +68,10 @@ def iteration(name: str, *, weights: Sequence[float] = (0.5, 0.5), scales: Seque
         key = jax.random.key(case["seed"])
         return models.random_normal(key, low=low, high=high, narrow=0.5 * scales.min(), wide=1.5 * p.stddev())
 
-    def loss(params, case):
-        return entry.loss(target(case), models.normal(params))
+    def objective(params, case):
+        return loss(target(case), models.normal(params), case)
 
-    steps = fit(loss, init, newton(), max_steps=MAX_STEPS, tol=TOLERANCE)
+    steps = fit(objective, init, newton(), max_steps=MAX_STEPS, tol=TOLERANCE)
 
     def result(state, case):
         fitted = steps.result(state, case)
@@ -65,7 +80,7 @@ def iteration(name: str, *, weights: Sequence[float] = (0.5, 0.5), scales: Seque
             "loc": q.loc,
             "scale": q.scale,
             # Measured anew only where something else was minimised: one program less to compile.
-            "value": entry.measure(target(case), q) if entry.objective else fitted.value,
+            "value": fitted.value if measure is None else measure(target(case), q, case),
             "grad_norm": fitted.grad_norm,
             "steps": fitted.steps,
             "status": fitted.status,
