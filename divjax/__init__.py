@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from divjax import diagnostics as diagnostics
 from divjax import discretize as discretize
 from divjax import divergences as divergences
+from divjax import likelihood as likelihood
 from divjax import models as models
 from divjax import targets as targets
 from divjax import training as training

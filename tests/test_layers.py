@@ -15,7 +15,7 @@ LEAVES = CORE | {"divergences"}
 ARRAYS = LEAVES | {"discretize", "exact"}
 MODELS = ARRAYS | {"estimate", "models", "targets", "iteration"}
 TRAINING = MODELS | {"training"}
-LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample"}
+LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample", "likelihood"}
 MAY = {
     "measures": set(),
     "status": set(),
@@ -28,6 +28,7 @@ MAY = {
     "pareto": CORE,
     "estimate": ARRAYS | {"pareto"},
     "variational": ARRAYS,
+    "likelihood": LEAVES,
     "models": ARRAYS | {"estimate"},
     "targets": MODELS,
     "training": MODELS,

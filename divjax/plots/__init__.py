@@ -6,6 +6,7 @@ from divjax.plots.games import found_against_exact as found_against_exact
 from divjax.plots.games import samples_over_training as samples_over_training
 from divjax.plots.huszar import across_rates as across_rates
 from divjax.plots.huszar import across_weights as across_weights
+from divjax.plots.likelihood import likelihood_on_data as likelihood_on_data
 from divjax.plots.look import save as save
 from divjax.plots.samples import sample_fits as sample_fits
 from divjax.plots.sweeps import against_separation as against_separation
