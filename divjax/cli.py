@@ -268,6 +268,47 @@ def huszar_command(
     print(f"\n{time.perf_counter() - started:.0f} s. In {out}: exact.zarr, games.zarr, weights.png, sequences.png.")
 
 
+@app.command("phase")
+def phase_command(
+    *,
+    family: Annotated[str, typer.Option(help="alpha (Renyi, Tsallis) or jensen_shannon, by its order.")] = "alpha",
+    orders: Annotated[int, typer.Option(help="So many orders, over the family's range.")] = 128,
+    separations: Annotated[str, typer.Option(help="START:STOP:COUNT or a list: distances of the modes.")] = "0:10:128",
+    seeds: Annotated[int, typer.Option(help="Random starts per case.")] = 16,
+    lines: Annotated[int, typer.Option(help="Orders at which the lines are found.")] = 49,
+    out: Out = Path("runs/phase"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Draw the phase diagram of mode seeking: order of the divergence by separation of the modes.
+
+    Fits tell where the best Gaussian covers both modes, sits on one, or could do either; bisection and root finding
+    tell where that changes. Writes OUT/FAMILY.zarr and OUT/FAMILY.png; what is in OUT already is kept.
+    """
+    for name, number, low in (("orders", orders, 2), ("seeds", seeds, 1), ("lines", lines, 2)):
+        if not low <= number <= 10**4:
+            raise ValueError(f"Expected --{name} from {low} to 10000; got {number}.")
+    distances = inputs.grid(separations, "separations")
+    if len(distances) < 2:
+        raise ValueError(f"Expected two --separations or more; got {separations!r}.")
+    started = time.perf_counter()
+    from divjax import plots, report
+    from divjax.studies import phase, phase_lines
+
+    of_family = phase.lookup(family)
+    _folder(out, f"{family}.zarr", (f"{family}.png",))
+    fits = phase.run(
+        family, of_family.orders(orders), distances, seeds, store=out / f"{family}.zarr", progress=not quiet
+    )
+    swept = time.perf_counter() - started
+    at = of_family.orders(lines)
+    by_fits = phase_lines.by_fits(of_family, at)
+    by_roots = phase_lines.by_roots(of_family, at, by_fits)
+    print(report.phase(family, at, by_fits.lines, by_roots))
+    plots.save(plots.phase_diagram(fits, at, by_roots, family), out / f"{family}.png")
+    print(f"{swept:.0f} s for {fits['value'].size:,} fits, {time.perf_counter() - started:.0f} s in all. "
+          f"In {out}: {family}.zarr, {family}.png.")  # fmt: skip
+
+
 @app.command("compare")
 def compare_command(
     real: Annotated[

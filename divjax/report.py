@@ -1,7 +1,7 @@
 """Results in words: the tables that the command line prints."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -104,3 +104,21 @@ def sample(fits: dict[str, "SampleFit"], name: str, num: int) -> str:
         "kl is maximum likelihood; its value is the mean negative log-likelihood in nats. The others have the units of "
         "the data.", "data near μ: share of the rows within σ/4 of μ, where the fitted Gaussian itself has 19.7 %.",
     ])  # fmt: skip
+
+
+def phase(name: str, orders: Sequence[float], by_fits: Any, by_roots: Any) -> str:
+    """Where the best Gaussian changes its kind, at some orders: by root finding, and how far bisected fits are off."""
+    rows = []
+    for i in range(0, len(orders), max(len(orders) // 15, 1)):
+        found = [float(line[i]) for line in by_roots]
+        apart = np.abs(np.array(found) - [float(line[i]) for line in by_fits])
+        rows.append(
+            (
+                f"{float(orders[i]):.3f}",
+                *("–" if np.isnan(at) else f"{at:.4f}" for at in found),
+                "–" if np.isnan(apart).all() else f"{np.nanmax(apart):.0e}",
+            )
+        )
+    title = f"{name}: separations at which seeking appears, is the better, and covering is no optimum any more"
+    header = ("order", "seeking appears", "switch", "covering vanishes", "fits − roots")
+    return f"{title}\n\n{table(header, rows)}\n"

@@ -47,11 +47,12 @@ def gaussian_fit(
     loss: Callable[[Any, Any, PyTree], Array],
     measure: Callable[[Any, Any, PyTree], Array] | None = None,
     *,
+    model: Callable[[PyTree, PyTree], Any] = lambda params, _: models.normal(params),
     weights: Sequence[float] = (0.5, 0.5),
     scales: Sequence[float] = (1.0, 1.0),
 ) -> Iteration:
     """The fit of a Gaussian q to two modes p by ``loss(p, q, case)``, a case having a separation, a seed, and what the
-    loss wants to know besides.
+    loss wants to know besides. model: q of the parameters ``loc`` and ``log_scale`` and the case.
 
     It starts at a random place of the target's range and at a scale between half the narrower mode's and one and a
     half times the whole target's. Its result are the variables of the sweep; measure: the value to tell, if it is not
@@ -69,13 +70,13 @@ def gaussian_fit(
         return models.random_normal(key, low=low, high=high, narrow=0.5 * scales.min(), wide=1.5 * p.stddev())
 
     def objective(params, case):
-        return loss(target(case), models.normal(params), case)
+        return loss(target(case), model(params, case), case)
 
     steps = fit(objective, init, newton(), max_steps=MAX_STEPS, tol=TOLERANCE)
 
     def result(state, case):
         fitted = steps.result(state, case)
-        q = models.normal(fitted.params)
+        q = model(fitted.params, case)
         return {
             "loc": q.loc,
             "scale": q.scale,
