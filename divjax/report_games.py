@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from divjax.plots.words import count
 from divjax.report import table
 from divjax.studies import adversarial, adversarial_plane, methods, scheduled_sampling, two_modes
 
@@ -35,7 +36,7 @@ def line(fits: "xarray.Dataset", exact: dict[str, list[list[tuple[float, float]]
         )
     title = (
         f"A Gaussian generator against a critic, ½ N(0, 1) + ½ N({float(here['separation']):g}, 1), "
-        f"{here.sizes['seed']} seeds: how many ended at an exact optimum of what they are meant to minimise"
+        f"{count(here.sizes['seed'], 'seed')}: how many ended at an exact optimum of what they are meant to minimise"
     )
     header = (
         "game",
@@ -62,6 +63,13 @@ def _near(game: "xarray.Dataset", optima: list[tuple[float, float]]) -> np.ndarr
     return np.where(np.isin(near, twins), 0, near)  # the mirror image is as good
 
 
+# Srivastava et al. (2017), VEEGAN, table 1: modes captured, and percent of the samples within three deviations of one.
+PUBLISHED = {
+    "ring": {"GAN": (1.0, 99.3), "ALI": (2.8, 0.13), "unrolled GAN": (7.6, 35.6), "VEEGAN": (8.0, 52.9)},
+    "grid": {"GAN": (3.3, 0.5), "ALI": (15.8, 1.6), "unrolled GAN": (23.6, 16.0), "VEEGAN": (24.6, 40.0)},
+}
+
+
 def plane(fits: "xarray.Dataset", target: str) -> str:
     """Modes captured and samples of high quality, mean ± standard error over seeds, and what went wrong."""
     known = len(adversarial_plane.TARGETS[target]()[0])
@@ -77,7 +85,10 @@ def plane(fits: "xarray.Dataset", target: str) -> str:
         for name, game in ((str(name), fits.sel(game=name)) for name in fits["game"].values)
     ]
     header = ("game", "modes captured", "high quality", "all modes", "collapsed", "diverged")
-    return f"The {target} of {known} Gaussians, {fits.sizes['seed']} seeds\n\n{table(header, rows)}"
+    published = "; ".join(f"{name} {modes:g}, {quality:g} %" for name, (modes, quality) in PUBLISHED[target].items())
+    title = f"The {target} of {known} Gaussians, {count(fits.sizes['seed'], 'seed')}"
+    note = f"Published, with other networks and settings (Srivastava et al. 2017, table 1): {published}."
+    return f"{title}\n\n{table(header, rows)}\n{note}"
 
 
 def weights(exact: "xarray.Dataset", games: "xarray.Dataset") -> str:

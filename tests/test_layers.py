@@ -41,7 +41,7 @@ MAY = {
     "studies": LOOKING | {"catalog"},
     "plots": LOOKING | {"studies"},
     "report": LOOKING | {"plots", "studies"},
-    "report_games": LOOKING | {"report", "studies"},
+    "report_games": LOOKING | {"plots", "report", "studies"},
     "report_compare": LOOKING | {"plots", "studies", "report"},
 }
 EVERYTHING = {"__init__", "catalog", "cli", "compare_files", "__main__"}

@@ -149,7 +149,7 @@ def samples_over_training(fits: "xarray.Dataset", target: str, *, seed: int = 0)
     centres, scale = adversarial_plane.TARGETS[target]()
     names, rounds = [str(name) for name in fits["game"].values], fits.sizes["round"]
     shown = [max(int(np.ceil(share * rounds)), 1) - 1 for share in SHOWN]
-    figure = Figure(figsize=(8.4, 0.9 + 2.0 * len(names)), dpi=look.DPI, layout="constrained")
+    figure = Figure(figsize=(8.4, 1.0 + 1.85 * len(names)), dpi=look.DPI, layout="constrained")
     panels = figure.subplots(len(names), len(shown), squeeze=False)
     reach = 1.35 * np.abs(centres).max()
     for row, name in zip(panels, names, strict=True):
@@ -165,10 +165,10 @@ def samples_over_training(fits: "xarray.Dataset", target: str, *, seed: int = 0)
             ax.set_xlabel(text, fontsize=look.SMALL, color=look.INK, labelpad=2)
         error = adversarial.standard_error if modes.size > 1 else lambda _: np.nan
         remark = (f"modes {modes.mean():.1f} ± {error(modes):.1f}\n"
-                  f"high quality {100 * quality.mean():.0f} ± {100 * error(quality):.0f} %")  # fmt: skip
+                  f"high quality {100 * quality.mean():.1f} ± {100 * error(quality):.1f} %")  # fmt: skip
         look.row_label(row[0], name, remark)
     look.heading(figure, f"Modes found on the {target} of {len(centres)} Gaussians of width {scale:g}",
-                 f"One seed's samples over training; beside the name, mean ± standard error over {modes.size} seeds. "
+                 f"One seed's samples over training; beside the name, mean ± standard error over {words.count(modes.size, 'seed')}. "
                  "Below each picture: modes captured, share of samples within three widths of one")  # fmt: skip
     return figure
 
