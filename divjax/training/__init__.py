@@ -4,6 +4,9 @@ from divjax.training.adjustments import consensus as consensus
 from divjax.training.adjustments import symplectic as symplectic
 from divjax.training.adversarial import adversarial_losses as adversarial_losses
 from divjax.training.adversarial import unrolled as unrolled
+from divjax.training.em import EMResult as EMResult
+from divjax.training.em import EMState as EMState
+from divjax.training.em import em as em
 from divjax.training.fit import FitResult as FitResult
 from divjax.training.fit import FitState as FitState
 from divjax.training.fit import fit as fit
