@@ -167,9 +167,12 @@ def samples_over_training(fits: "xarray.Dataset", target: str, *, seed: int = 0)
         remark = (f"modes {modes.mean():.1f} ± {error(modes):.1f}\n"
                   f"high quality {100 * quality.mean():.1f} ± {100 * error(quality):.1f} %")  # fmt: skip
         look.row_label(row[0], name, remark)
-    look.heading(figure, f"Modes found on the {target} of {len(centres)} Gaussians of width {scale:g}",
-                 "One seed's samples over training; beside the name, mean ± standard error over "
-                 f"{words.count(fits.sizes['seed'], 'seed')}. Below each picture: modes captured, share of samples within three widths of one")  # fmt: skip
+    under = (
+        f"One seed's samples over training; beside the name, mean ± standard error over "
+        f"{words.count(fits.sizes['seed'], 'seed')}. Below each picture: modes captured, share of samples within three "
+        "widths of one"
+    )
+    look.heading(figure, f"Modes found on the {target} of {len(centres)} Gaussians of width {scale:g}", under)
     return figure
 
 
