@@ -40,23 +40,15 @@ def test_bounds_are_where_the_integral_begins_to_diverge(alpha, bound):
 
 
 @pytest.mark.slow
-def test_the_two_ways_agree_to_a_thousandth():
-    for name, orders in (("alpha", [-0.7, -0.2, 0.2, 0.6]), ("jensen_shannon", [0.1, 0.5, 0.9])):
-        family = phase.lookup(name)
-        by_fits = phase_lines.by_fits(family, orders)
-        by_roots = phase_lines.by_roots(family, orders, by_fits)
-        for ours, other in zip(by_roots, by_fits.lines, strict=True):
-            np.testing.assert_array_equal(np.isnan(ours), np.isnan(other))
-            np.testing.assert_allclose(ours, other, atol=1e-3)
-
-
-@pytest.mark.slow
-def test_at_order_minus_one_modes_are_sought_from_pi_on():
+def test_the_two_ways_agree_to_a_thousandth_and_at_order_minus_one_with_pi():
     """∫ q²/p, q = N(d/2 + x, s²), at the largest scale s² = 2, is ∝ ∫ e^(x u − x²/2) / cosh(d u / 2) du, whose second
     derivative in x at 0 vanishes where the mean square of u under sech(d u / 2), (π/d)², is 1."""
-    family = phase.lookup("alpha")
-    lines = phase_lines.by_roots(family, [-1.0], phase_lines.by_fits(family, [-1.0]))
-    np.testing.assert_allclose([line[0] for line in lines], np.pi, atol=1e-6)
+    by_fits = phase_lines.by_fits(ALPHA, [-1.0, -0.7, -0.2, 0.2, 0.6])
+    by_roots = phase_lines.by_roots(ALPHA, [-1.0, -0.7, -0.2, 0.2, 0.6], by_fits)
+    for ours, other in zip(by_roots, by_fits.lines, strict=True):
+        np.testing.assert_array_equal(np.isnan(ours), np.isnan(other))
+        np.testing.assert_allclose(ours, other, atol=1e-3)
+    np.testing.assert_allclose([line[0] for line in by_roots], np.pi, atol=1e-6)
 
 
 def test_the_mean_square_under_sech():
@@ -103,9 +95,12 @@ def test_kinds_are_those_of_the_reference_fits():
 @pytest.mark.slow
 def test_fits_change_kind_where_the_lines_are():
     family = phase.lookup("jensen_shannon")
-    lines = phase_lines.by_roots(family, [0.7], phase_lines.by_fits(family, [0.7]))
-    separations = [lines.seeking[0] - 0.05, lines.seeking[0] + 0.05, lines.switch[0] - 0.05, lines.switch[0] + 0.05]
-    kinds = phase.kinds(phase.run("jensen_shannon", [0.7], separations, 24)).kind[0]
+    by_fits = phase_lines.by_fits(family, [0.1, 0.5, 0.9])
+    lines = phase_lines.by_roots(family, [0.1, 0.5, 0.9], by_fits)
+    for ours, other in zip(lines, by_fits.lines, strict=True):
+        np.testing.assert_allclose(ours, other, atol=1e-3)
+    separations = [lines.seeking[2] - 0.05, lines.seeking[2] + 0.05, lines.switch[2] - 0.05, lines.switch[2] + 0.05]
+    kinds = phase.kinds(phase.run("jensen_shannon", [0.9], separations, 24)).kind[0]
     np.testing.assert_array_equal(kinds, [phase.COVERS, *[phase.COVERS_OR_SEEKS] * 2, phase.SEEKS_OR_COVERS])
 
 

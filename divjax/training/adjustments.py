@@ -22,6 +22,7 @@ def consensus(strength: ArrayLike = 1.0) -> "Callable[[Field], Field]":
 
     Every point with v = 0 attracts, if the strength is large enough, one that is no equilibrium of the game too.
     """
+    _check(strength, "consensus")
 
     def adjust(field):
         def adjusted(players):
@@ -39,6 +40,7 @@ def symplectic(strength: ArrayLike = 1.0, *, align: bool = True) -> "Callable[[F
     The correction is orthogonal to v, and 0 where the game has no rotation. ``align``: λ = ±strength, with the sign
     that attracts to stable points and repels from unstable ones; otherwise λ = strength.
     """
+    _check(strength, "symplectic")
 
     def adjust(field):
         def adjusted(players):
@@ -53,6 +55,12 @@ def symplectic(strength: ArrayLike = 1.0, *, align: bool = True) -> "Callable[[F
         return adjusted
 
     return adjust
+
+
+def _check(strength, name):
+    """``adjust=consensus`` would be given the field for a strength."""
+    if callable(strength):
+        raise TypeError(f"Expected a number for strength; got a function. Write adjust={name}(1.0).")
 
 
 def _plus(v: PyTree, weight: ArrayLike, other: PyTree) -> PyTree:

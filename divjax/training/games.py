@@ -112,7 +112,7 @@ def game(
       adjust: another field than the two gradients: ``consensus(1.0)`` or ``symplectic(1.0)``. Needs ``simultaneous``.
       extragradient: move from here by the gradients there, where a step would lead (Korpelevich 1976; with Adam as in
         Gidel et al. 2019, whose states see both). Needs ``simultaneous``.
-      project: critic -> critic, after each of its steps: clipping, power iterations.
+      project: critic -> critic, at the start and after each of its steps: clipping, power iterations.
       critic_optimizer, generator_optimizer: any of optax but those that evaluate the loss themselves (lbfgs).
       ema: the weight of the past in the generator's average, which has the parameters' dtype: uniform over the first
         1/(1 − ema) steps, exponential from then on. 0: no averaging.
@@ -162,6 +162,8 @@ def _begin(rules: Rules, start: Start, case: PyTree) -> GameState:
     if not isinstance(start, Start):
         raise TypeError(f"Expected Start(critic, generator, key) from init; got {type(start).__name__}.")
     players = jax.tree.map(_as_parameter, Players(start.critic, start.generator))
+    within = jax.tree.map(lambda new, old: _strong(new, old.dtype), rules.project(players.critic), players.critic)
+    players = players._replace(critic=within)
     for name, loss in zip(("critic_loss", "generator_loss"), rules.losses, strict=True):
         out = jax.eval_shape(loss, *players, start.key, case)
         if getattr(out, "shape", None) != ():

@@ -133,6 +133,17 @@ def test_the_average_is_uniform_at_first_and_exponential_then():
     assert average == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_starting_critic_is_projected_too():
+    begun = bilinear(project=lambda x: jnp.minimum(x, 0.25)).init({"x": jnp.float32(0.6), "y": jnp.float32(-0.8)})
+    assert float(begun.players.critic) == 0.25
+
+
+@pytest.mark.parametrize("name", ["consensus", "symplectic"])
+def test_an_adjustment_that_was_not_called_says_so(name):
+    with pytest.raises(TypeError, match=rf"Write adjust={name}\(1.0\)"):
+        growth(bilinear(simultaneous=True, adjust=getattr(dj.training, name)))
+
+
 def test_critic_steps_projection_and_evaluation():
     """The critic climbs by RATE at each of its steps and is held at 1.05; what is evaluated is kept round by round."""
     count = dj.game(lambda x, y, key, case: -x, lambda x, y, key, case: 0.0 * y, start, optax.sgd(RATE),
