@@ -1,0 +1,82 @@
+"""Gaussians of any covariance and Student's t, from unconstrained arrays; and the Cholesky factors that they share."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from tensorflow_probability.substrates import jax as tfp
+
+
+def cholesky(entries: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
+    """The lower triangular factor of any entries: exp of their diagonal, what is below it, and 0 above.
+
+    Every real matrix gives the factor L of one covariance L Lᵀ, and every covariance has one such L, whose entries are
+    unique but for those above the diagonal, which nothing depends on (Pinheiro, Bates 1996, the log-Cholesky form).
+    """
+    return jnp.tril(entries, -1) + jnp.eye(entries.shape[-1], dtype=entries.dtype) * jnp.exp(_diagonal(entries))
+
+
+def entries(factor: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
+    """The entries whose ``cholesky`` is this lower triangular factor of positive diagonal; 0 above it."""
+    return jnp.tril(factor, -1) + jnp.eye(factor.shape[-1], dtype=factor.dtype) * jnp.log(_diagonal(factor))
+
+
+def _diagonal(matrix):
+    return jnp.diagonal(matrix, axis1=-2, axis2=-1)[..., None, :]
+
+
+def multivariate_normal(params: dict[str, Array]) -> distrax.MultivariateNormalTri:
+    """N(loc, L Lᵀ) with L = ``cholesky(factor)``, from ``{"loc": [d], "factor": [d, d]}``: any entries are a Gaussian.
+
+    Raises ValueError for other shapes.
+    """
+    loc, factor = jnp.shape(params["loc"]), jnp.shape(params["factor"])
+    if len(loc) != 1 or factor != loc * 2:
+        raise ValueError(f"Expected loc [d] and factor [d, d]; got {loc} and {factor}. Use jax.vmap for many.")
+    return distrax.MultivariateNormalTri(jnp.asarray(params["loc"]), cholesky(jnp.asarray(params["factor"])))
+
+
+def random_multivariate_normal(
+    key: PRNGKeyArray, *, low: Float[ArrayLike, " d"], high: Float[ArrayLike, " d"], narrow: ArrayLike, wide: ArrayLike
+) -> dict[str, Array]:
+    """A random start: loc uniform on the box from low to high, [d] each, and one scale for all axes, whose logarithm
+    is uniform on [log narrow, log wide]. Raises ValueError where low and high are not of one shape [d]."""
+    if jnp.ndim(low) != 1 or jnp.shape(low) != jnp.shape(high):
+        shapes = f"{jnp.shape(low)} and {jnp.shape(high)}"
+        raise ValueError(f"Expected low and high of one shape [d]; got {shapes}. Use random_normal on the line.")
+    low, high = (jnp.asarray(end, jnp.result_type(float)) for end in (low, high))
+    of_loc, of_scale = jax.random.split(key)
+    log_scale = _log_uniform(jax.random.uniform(of_scale, (), low.dtype), narrow, wide)
+    loc = low + (high - low) * jax.random.uniform(of_loc, low.shape, low.dtype)
+    return {"loc": loc, "factor": jnp.eye(low.size, dtype=low.dtype) * log_scale}
+
+
+def student_t(params: dict[str, Array]) -> tfp.distributions.StudentT:
+    """Student's t on the line, loc + exp(log_scale) T with T of exp(log_df) degrees of freedom.
+
+    From ``{"loc": (), "log_scale": (), "log_df": ()}``. df = 1 is Cauchy, df → ∞ the Gaussian.
+    """
+    return tfp.distributions.StudentT(jnp.exp(params["log_df"]), params["loc"], jnp.exp(params["log_scale"]))
+
+
+def random_student_t(
+    key: PRNGKeyArray,
+    *,
+    low: ArrayLike,
+    high: ArrayLike,
+    narrow: ArrayLike,
+    wide: ArrayLike,
+    fewest: ArrayLike = 2.0,
+    most: ArrayLike = 30.0,
+) -> dict[str, Float[Array, ""]]:
+    """A random start: loc uniform on [low, high], log_scale on [log narrow, log wide], log_df between the other two."""
+    loc, scale, df = jax.random.uniform(key, (3,), jnp.result_type(float))
+    return {
+        "loc": low + (high - low) * loc,
+        "log_scale": _log_uniform(scale, narrow, wide),
+        "log_df": _log_uniform(df, fewest, most),
+    }
+
+
+def _log_uniform(share, low, high):
+    return jnp.log(low) + (jnp.log(high) - jnp.log(low)) * share
