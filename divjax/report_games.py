@@ -28,7 +28,7 @@ def line(fits: "xarray.Dataset", exact: dict[str, list[list[tuple[float, float]]
                 _normal(*best[0]) if best else "–",
                 _percent(near == 0),
                 _percent(near > 0),
-                _percent(near < 0),
+                _percent((near < 0) & ~game["diverged"].values),
                 _percent(game["cycled"].values),
                 _percent(game["diverged"].values),
                 f"{100 * float(game['unrealistic_rate'].median()):.1f} %",
@@ -71,13 +71,16 @@ PUBLISHED = {
 
 
 def plane(fits: "xarray.Dataset", target: str) -> str:
-    """Modes captured and samples of high quality, mean ± standard error over seeds, and what went wrong."""
+    """Modes captured and samples of high quality, mean ± standard error over seeds, and what went wrong.
+
+    A game that diverged has neither.
+    """
     known = len(adversarial_plane.TARGETS[target]()[0])
     rows = [
         (
             name,
-            f"{_mean(game['modes'])} of {known}",
-            f"{_mean(100 * game['high_quality'])} %",
+            f"{_mean(game['modes'].where(~game['diverged'], 0))} of {known}",
+            f"{_mean(100 * game['high_quality'].where(~game['diverged'], 0))} %",
             _percent(game["modes"].values == known),
             _percent(game["collapsed"].values),
             _percent(game["diverged"].values),
@@ -120,7 +123,7 @@ def weights(exact: "xarray.Dataset", games: "xarray.Dataset") -> str:
 def sequences(fits: "xarray.Dataset") -> str:
     """Scheduled sampling's rate, and what is left of the dependence of two steps."""
     rows = [
-        (f"{float(rate):.1f}", *(f"{float(held[name]):.4f}" for name in ("value", "kl", "mutual_information")))
+        (f"{float(rate):.3g}", *(f"{float(held[name]):.4f}" for name in ("value", "kl", "mutual_information")))
         for rate in fits["rate"].values
         for held in [fits.sel(draw=scheduled_sampling.HELD, rate=rate).mean("seed")]
     ]

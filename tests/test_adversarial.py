@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import xarray
 
 import divjax as dj
-from divjax import catalog
+from divjax import catalog, report_games
 from divjax.cli import main
 from divjax.divergences.critic import DUALS, f_gan, held_out
-from divjax.studies import adversarial, adversarial_plane, methods
+from divjax.studies import adversarial, adversarial_line, adversarial_plane, methods
 
 CLASSICS = json.loads((Path(__file__).parent / "reference" / "classics.json").read_text())["fgan_2016"]
 NAMES = ("kl", "reverse_kl", "jensen_shannon", "jeffreys", "pearson_chi2")
@@ -255,3 +256,22 @@ def test_targets_and_methods():
     for name, method in methods.METHODS.items():
         catalog.lookup(method.criterion)
         assert (method.dual in DUALS) == name.startswith("f_gan")
+
+
+@pytest.mark.slow
+def test_a_perfect_critic_leads_the_non_saturating_loss_elsewhere_than_jensen_shannon():
+    """Covering optima by scipy's root on E_q of −log D's own gradient, a trapezoid in double precision."""
+    exact = adversarial_line.minimisers([2.0, 4.0], ["non_saturating", "gan"])
+    for d, ours, theirs in ((2.0, 1.3846, 1.4066), (4.0, 1.998, 2.196)):
+        at = [2.0, 4.0].index(d)
+        for name, scale in ((methods.NON_SATURATING, ours), ("jensen_shannon", theirs)):
+            assert any(abs(loc - 0.5 * d) < 1e-3 and abs(found - scale) < 1e-3 for loc, found in exact[name][at])
+
+
+def test_a_game_that_diverged_captures_no_mode():
+    ended = {"modes": [8, -1], "high_quality": [0.9, np.nan], "diverged": [False, True], "collapsed": [False, False]}
+    fits = xarray.Dataset({name: (("game", "seed"), [values]) for name, values in ended.items()}, {"game": ["gan"]})
+    text = report_games.plane(fits, "ring")
+    assert "4.0 ± 4.0 of 8" in text
+    assert "45.0 ± 45.0 %" in text
+    assert "nan" not in text

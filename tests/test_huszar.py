@@ -66,6 +66,12 @@ def test_the_objective_is_the_sum_it_says(rate, x64):
     np.testing.assert_allclose(objective(jnp.log(q), PHRASES, rate), by_hand(q, PHRASES, rate), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("p", "value"), [(np.eye(2) / 2, 0.573115), (np.array([[0.5, 0.5], [0.0, 0.0]]), 1.029550)])
+def test_what_the_data_never_do_adds_nothing(p, value):
+    """By hand: the terms with p > 0 alone."""
+    np.testing.assert_allclose(objective(jnp.log(jnp.array([[0.1, 0.3], [0.4, 0.2]])), p, 0.4), value, rtol=1e-5)
+
+
 def test_scheduled_sampling_as_it_is_run_has_this_objective_for_its_mean():
     """−log q of the data's steps, the second one conditioned on the data's first or on the model's, drawn."""
     q, rate, num = np.array([[0.1, 0.3], [0.4, 0.2]]), 0.4, 200_000
@@ -109,6 +115,7 @@ def test_differentiating_through_the_draw_goes_lower_and_the_data_are_no_optimum
 @pytest.mark.parametrize(
     ("call", "message"),
     [(lambda: generalised_js.run((0.0,)), "weights in"),
+     (lambda: generalised_js.run(()), "at least one weight"),
      (lambda: scheduled_sampling.run(rates=(1.5,)), "rates between 0 and 1"),
      (lambda: scheduled_sampling.run(np.eye(2)), "positive probabilities"),
      (lambda: scheduled_sampling.run(np.ones((2, 2))), "sum to 1")],

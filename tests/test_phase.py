@@ -14,6 +14,7 @@ from divjax.studies import phase, phase_lines
 
 FITS = json.loads((Path(__file__).parent / "reference" / "gaussian_fits.json").read_text())
 ALPHA = phase.lookup("alpha")
+ORDERS = (-1.0, -0.8, -0.2, 0.2, 0.6)
 
 
 @pytest.mark.parametrize("alpha", [0.3, 0.7, 1.5])
@@ -43,12 +44,14 @@ def test_bounds_are_where_the_integral_begins_to_diverge(alpha, bound):
 def test_the_two_ways_agree_to_a_thousandth_and_at_order_minus_one_with_pi():
     """∫ q²/p, q = N(d/2 + x, s²), at the largest scale s² = 2, is ∝ ∫ e^(x u − x²/2) / cosh(d u / 2) du, whose second
     derivative in x at 0 vanishes where the mean square of u under sech(d u / 2), (π/d)², is 1."""
-    by_fits = phase_lines.by_fits(ALPHA, [-1.0, -0.7, -0.2, 0.2, 0.6])
-    by_roots = phase_lines.by_roots(ALPHA, [-1.0, -0.7, -0.2, 0.2, 0.6], by_fits)
+    by_fits = phase_lines.by_fits(ALPHA, ORDERS)
+    by_roots = phase_lines.by_roots(ALPHA, ORDERS, by_fits)
     for ours, other in zip(by_roots, by_fits.lines, strict=True):
         np.testing.assert_array_equal(np.isnan(ours), np.isnan(other))
         np.testing.assert_allclose(ours, other, atol=1e-3)
     np.testing.assert_allclose([line[0] for line in by_roots], np.pi, atol=1e-6)
+    # A continuous change, by a trapezoid rule and scipy alone.
+    np.testing.assert_allclose([line[1] for line in by_roots], 3.411829, atol=2e-6)
 
 
 def test_the_mean_square_under_sech():
@@ -58,7 +61,7 @@ def test_the_mean_square_under_sech():
 
 
 def test_default_orders_keep_away_from_the_kls():
-    for num in (4, 31, 64, 128):
+    for num in (4, 31, 64, 128, 202, 599):
         orders = ALPHA.orders(num)
         assert orders.size == num
         assert (np.diff(orders) > 0.0).all()
@@ -81,7 +84,10 @@ def test_kinds_are_those_of_the_reference_fits():
              and each["target"]["means"][1] <= 10]  # fmt: skip
     separations = [each["target"]["means"][1] for each in plain]
     assert len(separations) >= 3
-    named = {"alpha": {"squared_hellinger": 0.5}, "jensen_shannon": {"jensen_shannon": 0.5, "jensen_shannon_0.1": 0.1}}
+    named = {
+        "alpha": {"alpha_0.25": 0.25, "alpha_0.5": 0.5, "alpha_0.75": 0.75},
+        "jensen_shannon": {"jensen_shannon_0.1": 0.1, "jensen_shannon": 0.5, "jensen_shannon_0.9": 0.9},
+    }
     for family, orders in named.items():
         kinds = phase.kinds(phase.run(family, list(orders.values()), separations, 16)).kind
         for i, name in enumerate(orders):
@@ -108,6 +114,7 @@ def test_fits_change_kind_where_the_lines_are():
     ("call", "message"),
     [(lambda: phase.run("beta"), "family out of alpha, jensen_shannon; got 'beta'"),
      (lambda: phase.run("alpha", [1.0]), "orders of alpha in .* got 1"),
+     (lambda: phase.run("alpha", [0.5], [-1.0]), "separations >= 0; got -1"),
      (lambda: phase.run("jensen_shannon", [1.5]), "orders of jensen_shannon in .* got 1.5")],
 )  # fmt: skip
 def test_bad_input(call, message):

@@ -117,7 +117,7 @@ def tangent(
     number, so that χ² can square the ratio) count as that, and have no gradient.
 
     divergence: a leaf such as ``dj.kl`` or ``functools.partial(dj.alpha_divergence, alpha=3.0)``. Raises ValueError for
-    one that is no such sum (``renyi``, ``l2``).
+    one that is no such sum (``renyi``, ``l2``), unless its parameter is traced: then that is yours to know.
     """
     _check_sum(divergence)
     critic_p, critic_q, mean_p, mean_q = _sides(critic_p, critic_q, log_w_p, log_w_q)

@@ -69,7 +69,9 @@ def _found(ax, fits, width):
         places = at + np.linspace(-width, width, here.sizes["seed"] + 2)[1:-1]
         for x, (loc, scale, cycled, diverged) in zip(places, ends, strict=True):
             if diverged:
-                ax.plot(x, np.nan_to_num(loc), color=look.VERMILLION, marker="x", ms=5)
+                # Wherever it was: at the upper edge.
+                ax.plot(x, 1.0, color=look.VERMILLION, marker="x", ms=5, transform=ax.get_xaxis_transform(),
+                        clip_on=False)  # fmt: skip
                 continue
             color, marker = (CYCLED, "^") if cycled else (SETTLED, "o")
             ax.errorbar(x, loc, scale, color=color, marker=marker, ms=3.2, lw=0.7, alpha=0.9)
@@ -154,7 +156,7 @@ def samples_over_training(fits: "xarray.Dataset", target: str, *, seed: int = 0)
     reach = 1.35 * np.abs(centres).max()
     for row, name in zip(panels, names, strict=True):
         here = fits.sel(game=name)
-        modes, quality = here["modes"].values, here["high_quality"].values
+        modes, quality = (here[key].where(~here["diverged"], 0).values for key in ("modes", "high_quality"))
         for ax, at in zip(row, shown, strict=True):
             _scatter(ax, here.isel(seed=seed, round=at)["samples_path"].values, centres, reach)
             if name == names[0]:
@@ -162,7 +164,9 @@ def samples_over_training(fits: "xarray.Dataset", target: str, *, seed: int = 0)
                 ax.set_title(f"after {share:.0f} % of the steps", fontsize=look.SMALL + 0.5, color=look.MUTED)
             found = here.isel(seed=seed, round=at)
             text = f"{int(found['modes_path'])}/{len(centres)}, {100 * float(found['high_quality_path']):.0f} %"
-            ax.set_xlabel(text, fontsize=look.SMALL, color=look.INK, labelpad=2)
+            ax.set_xlabel(
+                "diverged" if int(found["modes_path"]) < 0 else text, fontsize=look.SMALL, color=look.INK, labelpad=2
+            )
         error = adversarial.standard_error if modes.size > 1 else lambda _: np.nan
         remark = (f"modes {modes.mean():.1f} ± {error(modes):.1f}\n"
                   f"high quality {100 * quality.mean():.1f} ± {100 * error(quality):.1f} %")  # fmt: skip

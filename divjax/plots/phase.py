@@ -31,7 +31,10 @@ def phase_diagram(fits: "xarray.Dataset", orders: np.ndarray, lines: "Lines", na
     best optimum's mean is from the middle of the modes: 0 covers both, 1 is on one of them. Between the broken lines
     both kinds are optima; at the full one the better changes.
     """
+    fits = fits.sortby(["order", "separation"])
     kinds = phase.kinds(fits)
+    if not (kinds.kind != phase.NEITHER).any():
+        raise ValueError("Expected a fit that converged; got none. Use more seeds or other separations.")
     figure = Figure(figsize=(9.6, 6.2), dpi=look.DPI, layout="constrained")
     plane, side = figure.subfigures(1, 2, width_ratios=(4.6, 1))
     ax = look.axes(plane.subplots())

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from divjax import catalog, diagnostics, models, targets
+from divjax import diagnostics, models, targets
 from divjax.divergences import critic
 from divjax.iteration import Iteration
 from divjax.studies import two_modes
 from divjax.studies.adversarial import ended, losses_of, trained
-from divjax.studies.methods import LINE, Method, lookup
+from divjax.studies.methods import LINE, NON_SATURATING, Method, lookup, measure
 from divjax.sweeps import product, sweep
 from divjax.training import Players, Start
 
@@ -38,24 +38,22 @@ class Starts(NamedTuple):
 def line_game(method: Method, *, steps: int = STEPS) -> Iteration:
     """The game of a method on ½ N(0, 1) + ½ N(separation, 1), for cases of a separation and a seed."""
     losses = losses_of(method, outputs, sample_p, sample_q)
-    measure = catalog.lookup(method.criterion).measure
+    exact = measure(method.criterion)
     dual = critic.DUALS[method.dual] if method.dual else None
-    return gaussian_game(
-        losses, lambda p, q, _: measure(p, q), steps=steps, critic_steps=method.critic_steps, dual=dual
-    )
+    return gaussian_game(losses, lambda p, q, _: exact(p, q), steps=steps, critic_steps=method.critic_steps, dual=dual)
 
 
 def gaussian_game(
     losses: Players,
-    measure: Callable[[Any, Any, PyTree], Array],
+    criterion: Callable[[Any, Any, PyTree], Array],
     *,
     steps: int = STEPS,
     critic_steps: int = 1,
     dual: critic.Dual | None = None,
     starts: Starts | None = None,
 ) -> Iteration:
-    """Any losses on ``outputs``, ``sample_p`` and ``sample_q`` of this module; measure: the exact criterion, of p, q
-    and the case.
+    """Any losses on ``outputs``, ``sample_p`` and ``sample_q`` of this module; criterion: its exact value, of
+    p, q and the case.
 
     The generator is in units of the data's standard deviation, about the middle of the modes, and so is the critic's
     input. The result are its path, the exact criterion along it, the critic's bound on fresh samples where there is a
@@ -64,7 +62,7 @@ def gaussian_game(
 
     def evaluate(params, generator, key, case):
         q = _normal(generator, case)
-        value = measure(targets.two_modes(case["separation"]), q, case)
+        value = criterion(targets.two_modes(case["separation"]), q, case)
         row = {"loc_path": q.loc, "scale_path": q.scale, "value_path": value}
         return row if dual is None else row | _bound(dual, params, generator, key, case)
 
@@ -76,7 +74,7 @@ def gaussian_game(
         end = played.result(state, case)
         q, trace = _normal(end.average, case), end.trace
         path = jnp.stack([trace["loc_path"], trace["scale_path"]], axis=1)
-        story = diagnostics.stability(path, tolerance=SETTLED, reach=10.0 * (1.0 + case["separation"]))
+        story = diagnostics.stability(path, tolerance=SETTLED, reach=10.0 * (1.0 + jnp.abs(case["separation"])))
         told = {name: value for name, value in ended(end, story).items() if not name.startswith("collapsed")}
         return trace | told | {"loc": q.loc, "scale": q.scale, "value": trace["value_path"][-1]}
 
@@ -155,7 +153,10 @@ def minimisers(
 ) -> dict[str, list[list[tuple[float, float]]]]:
     """What a perfect critic would lead to: for each criterion and separation the optima (loc, scale), best first."""
     criteria = list(dict.fromkeys(lookup(name).criterion for name in methods))
-    fits = two_modes.run_sweep(separations, 16, criteria, store=store).load()
+    of_difference = two_modes.gaussian_fit(lambda p, q, _: measure(NON_SATURATING)(p, q))
+    own = {NON_SATURATING: of_difference} if NON_SATURATING in criteria else {}
+    named = [name for name in criteria if name not in own]
+    fits = two_modes.run_sweep(separations, 16, named, further=own, store=store).load()
     return {
         name: [
             [(best.loc, best.scale) for best in two_modes.optima(fits.isel(separation=i).sel(divergence=name))]

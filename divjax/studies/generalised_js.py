@@ -60,6 +60,8 @@ def weighted_game(*, steps: int = STEPS) -> Iteration:
 
 def checked(weights: Sequence[float]) -> np.ndarray:
     """Ascending, each once. Raises ValueError for a weight nearer to 0 or 1 than a thousandth."""
+    if not len(weights):
+        raise ValueError("Expected at least one weight; got none.")
     for weight in weights:
         if not 1e-3 <= weight <= 1.0 - 1e-3:
             raise ValueError(f"Expected weights in [0.001, 0.999]; got {weight:g}. Beyond lie kl and reverse_kl.")

@@ -41,7 +41,7 @@ class Family(NamedTuple):
 
 
 def log_scale(free: Array, bounds: tuple[Array, Array]) -> Array:
-    """Any real number to a log scale within bounds, of which one at most is finite; ``free_scale`` is its inverse."""
+    """Any real number to a log scale within bounds, of which one at most is finite."""
     low, high = bounds
     of_low, of_high = (jnp.where(jnp.isfinite(bound), bound, 0.0) for bound in bounds)
     bounded = jnp.where(jnp.isfinite(high), of_high - jax.nn.softplus(-free), of_low + jax.nn.softplus(free))
@@ -49,6 +49,7 @@ def log_scale(free: Array, bounds: tuple[Array, Array]) -> Array:
 
 
 def free_scale(scale: Array, bounds: tuple[Array, Array]) -> Array:
+    """The inverse of ``log_scale``; what is beyond a bound, or a thousandth from it, counts as a thousandth off."""
     low, high = bounds
     gap = jnp.where(jnp.isfinite(high), high - scale, jnp.where(jnp.isfinite(low), scale - low, 1.0))
     free = jnp.log(jnp.expm1(jnp.maximum(gap, 1e-3)))
@@ -68,11 +69,10 @@ def _alpha_bounds(alpha):
 
 
 def _beside_the_kls(num):
-    """From −1 to 2, but not nearer to 0 and 1 than ``BESIDE``."""
-    orders = np.linspace(-1.0, 2.0, num)
+    """Evenly from −1 to 2, as if what is nearer to 0 and 1 than ``BESIDE`` were not there."""
+    orders = np.linspace(-1.0, 2.0 - 4.0 * BESIDE, num)
     for limit in (0.0, 1.0):
-        near = np.abs(orders - limit) < BESIDE
-        orders = np.where(near, limit + BESIDE * np.where(orders < limit, -1.0, 1.0), orders)
+        orders = np.where(orders > limit - BESIDE, orders + 2.0 * BESIDE, orders)
     return orders
 
 
@@ -124,12 +124,14 @@ def run(
 ) -> "xarray.Dataset":
     """Fits over order × separation × seed, a Dataset with these dimensions; 128 orders by default.
 
-    Raises ValueError for an unknown family and for orders outside its range.
+    Raises ValueError for an unknown family, orders outside its range and negative separations.
     """
     family = lookup(name)
     orders = family.orders(128) if orders is None else np.asarray(orders, float)
     if wrong := [float(order) for order in orders if not family.check(order)]:
         raise ValueError(f"Expected orders of {name} in {family.domain}; got {wrong[0]:g}.")
+    if not min(separations) >= 0.0:
+        raise ValueError(f"Expected separations >= 0; got {min(separations):g}. The mirror image is the same.")
     cases = product(
         order=orders.astype(np.float32),
         separation=np.asarray(separations, np.float32),
@@ -148,8 +150,8 @@ class Kinds(NamedTuple):
 
 
 def kinds(fits: "xarray.Dataset") -> Kinds:
-    """Reads fits of ``run``: [order, separation] each. Fits that did not converge are left out."""
-    fits = fits.transpose("order", "separation", "seed")
+    """Reads fits of ``run``: [order, separation] each, ascending. Fits that did not converge are left out."""
+    fits = fits.sortby(["order", "separation"]).transpose("order", "separation", "seed")
     d = fits["separation"].values[None, :, None]
     loc, scale, value = (fits[name].values.astype(float) for name in ("loc", "scale", "value"))
     good = (fits["status"].values == OK) & np.isfinite(value)

@@ -36,6 +36,7 @@ ASIDE = 0.02  # how far a covering fit is pushed, to fall if it can
 APART = 1e-3  # a mean further from the middle than this is no longer there
 AT_WALL = 1e-3  # of the largest log scale
 SOLVED = 1e-7  # of the equations
+CONTINUOUS = 1e-3  # lines that are no further apart are one
 
 
 class Lines(NamedTuple):
@@ -77,8 +78,8 @@ def look(family: Family, d: Array, order: Array) -> Look:
     def theta(free):
         return jnp.stack([free[0], log_scale(free[1], bounds)])
 
-    def settle(start, tol=1e-6):
-        return run(fit(lambda free, _: value(family, theta(free), d, order), start, newton(), max_steps=200, tol=tol))
+    def settle(start):  # so strictly that a slope of nearly nothing moves it on; it may stall at rounding instead
+        return run(fit(lambda free, _: value(family, theta(free), d, order), start, newton(), max_steps=200, tol=1e-10))
 
     def of_scale(free, _):
         return value(family, theta(jnp.stack([jnp.zeros_like(free), free])), d, order)
@@ -87,11 +88,11 @@ def look(family: Family, d: Array, order: Array) -> Look:
     pushed = jnp.stack([jnp.full_like(d, ASIDE), narrow.params])
     # At one mode's own scale, or the nearest the order has; inwards, for a wall is finite between the modes only.
     on_mode = jnp.stack([-0.45 * d, free_scale(jnp.zeros_like(d), bounds)])
-    # The first so strictly that a slope of nearly nothing pushes it on; it may stall in the middle or far away.
-    ends = jax.lax.map(lambda start: settle(*start), (jnp.stack([pushed, on_mode]), jnp.array([1e-10, 1e-6])))
+    ends = jax.lax.map(settle, jnp.stack([pushed, on_mode]))
     away = jnp.abs(ends.params[:, 0]) > APART
     middle = theta(jnp.stack([jnp.zeros_like(d), narrow.params]))
-    return Look(middle, (narrow.status == OK) & ~away[0], theta(ends.params[1]), (ends.status[1] == OK) & away[1])
+    ended = ends.grad_norm[1] < 1e-6
+    return Look(middle, (narrow.status == OK) & ~away[0], theta(ends.params[1]), ended & away[1])
 
 
 def by_fits(family: Family, orders: Float[np.ndarray, " n"]) -> Found:
@@ -182,10 +183,13 @@ def _roots(measure, order, near, wall):
         return [of_middle[1], *of_side, aside - at_middle]
 
     vanishes = _root(on_middle, [near.lines.covering, near.middle.covering[1]])
-    if abs(near.lines.switch - near.lines.covering) < 1e-3:
+    if abs(near.lines.seeking - near.lines.covering) < CONTINUOUS:
         return vanishes, vanishes, vanishes
     appears = _root(on_side, [near.lines.seeking, *near.side.seeking])
-    return appears, _root(on_both, [near.lines.switch, near.middle.switch[1], *near.side.switch]), vanishes
+    switch = _root(on_both, [near.lines.switch, near.middle.switch[1], *near.side.switch])
+    # The two optima being one solves the last equations at any d.
+    ordered = not (switch < appears - CONTINUOUS or switch > vanishes + CONTINUOUS)
+    return appears, switch if ordered else np.nan, vanishes
 
 
 def _root(equations, start):

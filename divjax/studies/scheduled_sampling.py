@@ -44,13 +44,14 @@ def objective(log_q: Float[Array, "A B"], p: Joint, rate: ArrayLike, *, through:
     log_second = log_q - log_first[:, None]
     first, second = jnp.sum(p, axis=1), jnp.sum(p, axis=0)
     own = jnp.exp(log_first if through else jax.lax.stop_gradient(log_first))
-    given = second * (nu.safe_log(second) - log_second)  # KL(p_b ‖ q_b|z) by z, its terms
-    taught = p * (nu.safe_log(p) - nu.safe_log(first)[:, None] - log_second)
-    return (
-        jnp.sum(first * (nu.safe_log(first) - log_first))
-        + rate * jnp.sum(taught)
-        + (1.0 - rate) * jnp.sum(own[:, None] * given)
-    )
+    taught = _relative(p, nu.safe_log(first)[:, None] + log_second)
+    given = jnp.sum(own[:, None] * _relative(second, log_second))  # KL(p_b ‖ q_b|z) by z
+    return jnp.sum(_relative(first, log_first)) + rate * jnp.sum(taught) + (1.0 - rate) * given
+
+
+def _relative(p, log_q):
+    """p log(p/q), 0 where p is."""
+    return jnp.where(p > 0.0, p * (nu.safe_log(p) - jnp.where(p > 0.0, log_q, 0.0)), 0.0)
 
 
 def optimum(p: Joint, rate: ArrayLike) -> Float[Array, "A B"]:
@@ -91,7 +92,7 @@ def sequence_fit(p: Joint, *, through: bool) -> Iteration:
         return {
             "q": jnp.exp(log_q),
             "value": end.value,
-            "kl": jnp.sum(p * (nu.safe_log(jnp.asarray(p)) - log_q)),
+            "kl": jnp.sum(_relative(jnp.asarray(p), log_q)),
             "mutual_information": mutual_information(log_q),
             "status": end.status,
         }

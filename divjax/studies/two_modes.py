@@ -1,6 +1,6 @@
 """The blog post at scale: a Gaussian fitted to two modes under every divergence, over separations and seeds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,11 +114,15 @@ def run_sweep(
     *,
     weights: Sequence[float] = (0.5, 0.5),
     scales: Sequence[float] = (1.0, 1.0),
+    further: Mapping[str, Iteration] | None = None,
     store: str | PathLike | None = None,
     progress: Any = False,
 ) -> "xarray.Dataset":
-    """Every divergence × separation × seed, as a Dataset with these dimensions, and ``mode`` for mode_mass."""
-    iterations = {name: iteration(name, weights=weights, scales=scales) for name in divergences}
+    """Every divergence × separation × seed, as a Dataset with these dimensions, and ``mode`` for mode_mass.
+
+    further: fits by criteria of one's own, made by ``gaussian_fit``.
+    """
+    iterations = {name: iteration(name, weights=weights, scales=scales) for name in divergences} | dict(further or {})
     cases = product(separation=np.asarray(separations, np.float32), seed=np.arange(num_seeds, dtype=np.int32))
     config = {"weights": list(map(float, weights)), "scales": list(map(float, scales)), "tolerance": TOLERANCE}
     return sweep(

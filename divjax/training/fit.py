@@ -12,6 +12,8 @@ from jaxtyping import Array, Float, Int, PyTree, Scalar
 from divjax import status
 from divjax.iteration import Iteration
 
+LARGEST = 2**31 - 1  # steps that are counted
+
 
 class FitState(NamedTuple):
     """Where a fit stands. ``value`` and ``grad`` are those at ``params``."""
@@ -117,17 +119,18 @@ def _check_arguments(loss, optimizer, max_steps, tol, patience):
     if not all(hasattr(optimizer, part) for part in ("init", "update")):
         got = getattr(optimizer, "__name__", type(optimizer).__name__)
         raise TypeError(f"Expected an optax optimiser; got {got}. Call it, as in optax.adam(1e-3).")
-    for name, value, kind, low in (
-        ("max_steps", max_steps, jnp.integer, 0),
-        ("tol", tol, jnp.number, 0),
-        ("patience", patience, jnp.integer, 1),
+    for name, value, whole, low in (
+        ("max_steps", max_steps, True, 0),
+        ("tol", tol, False, 0),
+        ("patience", patience, True, 1),
     ):
-        if not hasattr(value, "dtype"):
-            value = np.asarray(value)
-        if not jnp.issubdtype(value.dtype, kind) or value.ndim:
-            raise TypeError(f"Expected {name} to be {'a' if kind is jnp.number else 'a whole'} number; got {value!r}.")
-        if not isinstance(value, jax.core.Tracer) and not value >= low:
-            raise ValueError(f"Expected {name} >= {low}; got {value}.")
+        traced = isinstance(value, jax.core.Tracer)
+        value = value if traced else np.asarray(value)
+        kinds = (jnp.integer,) if whole else (jnp.integer, jnp.floating)
+        if not any(jnp.issubdtype(value.dtype, kind) for kind in kinds) or value.ndim:
+            raise TypeError(f"Expected {name} to be a {'whole ' * whole}number; got {value!r}.")
+        if not traced and not low <= value <= (LARGEST if whole else np.inf):
+            raise ValueError(f"Expected {name} >= {low}{f' and <= {LARGEST}' * whole}; got {value}.")
 
 
 def _begin(

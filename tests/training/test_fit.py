@@ -218,6 +218,7 @@ def test_errors_say_what_was_expected():
     ("arguments", "error"),
     [((None, optax.sgd(0.1), {}), TypeError), ((bowl, optax.adam, {}), TypeError), ((bowl, None, {}), TypeError),
      ((bowl, optax.sgd(0.1), {"max_steps": 2.5}), TypeError), ((bowl, optax.sgd(0.1), {"tol": "a"}), TypeError),
+     ((bowl, optax.sgd(0.1), {"tol": 1e-3j}), TypeError), ((bowl, optax.sgd(0.1), {"max_steps": 2**40}), ValueError),
      ((bowl, optax.sgd(0.1), {"max_steps": -1}), ValueError), ((bowl, optax.sgd(0.1), {"tol": np.nan}), ValueError),
      ((bowl, optax.sgd(0.1), {"patience": 0}), ValueError)],
 )  # fmt: skip
@@ -225,3 +226,11 @@ def test_arguments_that_mean_nothing_are_refused_at_once(arguments, error):
     loss, optimizer, options = arguments
     with pytest.raises(error, match="Expected"):
         fit(loss, jnp.zeros(2), optimizer, **options)
+
+
+def test_limits_may_be_arrays_inside_a_jitted_function():
+    def fitted(x):
+        limits = {"max_steps": jnp.array(5), "tol": jnp.float32(0.0), "patience": jnp.array(100)}
+        return run(fit(lambda x, _: x**2, x, optax.sgd(0.1), **limits)).steps
+
+    assert int(jax.jit(fitted)(1.0)) == 5
