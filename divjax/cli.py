@@ -176,7 +176,9 @@ def adversarial_command(
     games: Annotated[
         str, typer.Option(help="Out of gan, non_saturating, unrolled, r1, wgan_gp, wgan_lp, f_gan_DIVERGENCE.")
     ] = "",
-    separations: Annotated[str, typer.Option(help="On the line, START:STOP:COUNT or a list.")] = "2,4,8,16",
+    separations: Annotated[
+        str | None, typer.Option(help="On the line, START:STOP:COUNT or a list; 2,4,8,16 by default.")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Random starts per case.")] = 8,
     steps: Annotated[
         int, typer.Option(help="By default 2000 (line), 4000 (ring), 12000 (grid), of the generator.")
@@ -194,9 +196,11 @@ def adversarial_command(
     for name, number, low in (("seeds", seeds, 1), ("steps", steps, 0)):
         if number < low:
             raise ValueError(f"Expected --{name} >= {low}; got {number}.")
-    distances = inputs.grid(separations, "separations")
+    distances = inputs.grid("2,4,8,16" if separations is None else separations, "separations")
     if target not in ("line", "ring", "grid"):
         raise ValueError(f"Expected --target line, ring or grid; got {target!r}.")
+    if target != "line" and separations is not None:
+        raise ValueError(f"Expected --separations with --target line alone; got them with {target}.")
     chosen = inputs.names(games, "games") if games else None
     started = time.perf_counter()
     from divjax.studies import methods
@@ -233,7 +237,9 @@ def _play(target, chosen, distances, seeds, steps, where):
 @app.command("huszar")
 def huszar_command(
     *,
-    weights: Annotated[str, typer.Option(help="Weights of the generalised JS, START:STOP:COUNT or a list.")] = "",
+    weights: Annotated[
+        str, typer.Option(help="Weights of the generalised JS, START:STOP:COUNT or a list.")
+    ] = ".01,.05,.2,.5,.8,.9,.95,.98,.99",
     separation: Annotated[float, typer.Option(help="Distance of the two modes.")] = 6.0,
     seeds: Annotated[int, typer.Option(help="Games for each weight.")] = 8,
     steps: Annotated[int, typer.Option(help="Generator steps of a game.")] = 2000,
@@ -249,14 +255,14 @@ def huszar_command(
     for name, number in (("seeds", seeds), ("steps", steps)):
         if number < 1:
             raise ValueError(f"Expected --{name} >= 1; got {number}.")
-    if not abs(separation) < 1e3:
-        raise ValueError(f"Expected --separation below 1000; got {separation}.")
-    chosen = inputs.grid(weights, "weights") if weights else None
+    if not 0.0 < separation < 1e3:
+        raise ValueError(f"Expected --separation between 0 and 1000; got {separation}.")
+    chosen = inputs.grid(weights, "weights")
     started = time.perf_counter()
     from divjax import plots, report_games
     from divjax.studies import generalised_js, scheduled_sampling
 
-    chosen = generalised_js.checked(generalised_js.WEIGHTS if chosen is None else chosen)
+    chosen = generalised_js.checked(chosen)
     _folder(out, "games.zarr", ("weights.png", "sequences.png"))
     stores = (out / "exact.zarr", out / "games.zarr")
     options = {"separation": separation, "steps": steps, "stores": stores, "progress": not quiet}

@@ -11,6 +11,8 @@ from divjax.studies import adversarial, adversarial_plane, methods, scheduled_sa
 if TYPE_CHECKING:
     import xarray
 
+LONGER = "elsewhere: at no optimum within a fifth of its scale; a longer run (--steps) may still get there."
+
 
 def line(fits: "xarray.Dataset", exact: dict[str, list[list[tuple[float, float]]]]) -> str:
     """At the largest separation: the exact optimum, where the seeds ended, and how."""
@@ -49,8 +51,7 @@ def line(fits: "xarray.Dataset", exact: dict[str, list[list[tuple[float, float]]
         "diverged",
         "unrealistic",
     )
-    note = "elsewhere: at no optimum within a fifth of its scale; a longer run (--steps) may still get there."
-    return f"{title}\n\n{table(header, rows)}\n{note}"
+    return f"{title}\n\n{table(header, rows)}\n{LONGER}"
 
 
 def _near(game: "xarray.Dataset", optima: list[tuple[float, float]]) -> np.ndarray:
@@ -117,7 +118,7 @@ def weights(exact: "xarray.Dataset", games: "xarray.Dataset") -> str:
         f"{games.sizes['seed']} games each: where they ended"
     )
     header = ("weight", "best optimum", "JS_w / w(1-w)", "there", "at another", "elsewhere", "the best")
-    return f"{title}\n\n{table(header, rows)}"
+    return f"{title}\n\n{table(header, rows)}\n{LONGER}"
 
 
 def sequences(fits: "xarray.Dataset") -> str:

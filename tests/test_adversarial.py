@@ -275,3 +275,10 @@ def test_a_game_that_diverged_captures_no_mode():
     assert "4.0 ± 4.0 of 8" in text
     assert "45.0 ± 45.0 %" in text
     assert "nan" not in text
+
+
+@pytest.mark.slow
+def test_games_without_a_bound_are_swept_alone():
+    fits = adversarial_line.run_line([2.0], 1, ["gan"], steps=20)
+    assert fits["value_path"].dims == ("game", "separation", "seed", "round")
+    assert "bound_path" not in fits

@@ -199,3 +199,16 @@ def test_a_picture_of_someone_else_is_not_overwritten(tmp_path, command, picture
     (tmp_path / picture).write_bytes(b"mine")
     check_refused(here(command, "--out", tmp_path), picture, "Name another --out")
     assert content(tmp_path) == {tmp_path / picture: hashlib.sha256(b"mine").hexdigest()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("huszar", "--weights", ""), "weights"), (("huszar", "--weights", "1.5"), "weights in"),
+     (("huszar", "--separation", "-1"), "--separation"), (("huszar", "--separation", "nan"), "--separation"),
+     (("huszar", "--seeds", "0"), "--seeds"), (("phase", "--family", "beta"), "family out of"),
+     (("phase", "--orders", "1"), "--orders"), (("phase", "--separations", "3"), "two --separations"),
+     (("adversarial", "--target", "ring", "--separations", "2"), "--target line alone")],
+)  # fmt: skip
+def test_studies_refuse_what_means_nothing(tmp_path, arguments, words):
+    check_refused(here(*arguments, "--out", tmp_path / "out"), words)
+    assert not (tmp_path / "out").exists()

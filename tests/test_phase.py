@@ -6,6 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray
 from scipy.integrate import quad
 
 import divjax as dj
@@ -66,6 +67,12 @@ def test_default_orders_keep_away_from_the_kls():
         assert orders.size == num
         assert (np.diff(orders) > 0.0).all()
         assert all(map(ALPHA.check, orders))
+
+
+def test_what_rounding_stalls_at_an_optimum_is_one():
+    table = {"status": [0, 4, 4, 2], "grad_norm": [1e-8, 3e-5, 0.1, 1e-8], "value": [0.1, 0.0, 0.1, 0.1]}
+    fits = xarray.Dataset({name: ("seed", values) for name, values in table.items()})
+    np.testing.assert_array_equal(phase.settled(fits), [True, True, False, False])
 
 
 def by_reference(fits):

@@ -49,6 +49,7 @@ def across_weights(exact: "xarray.Dataset", games: "xarray.Dataset") -> Figure:
     look.heading(figure, "One dial from mode covering to mode seeking", under)
     look.legend(figure, (
         (Patch(color=look.DATA), "the two modes, ± their standard deviation"),
+        (Patch(color=look.VERMILLION, alpha=0.13), "the best, ± its standard deviation"),
         (Line2D([], [], color=look.VERMILLION, lw=2), "exact, covers"),
         (Line2D([], [], color=look.BLUE, lw=2), "exact, seeks"),
         (Line2D([], [], color=look.MUTED, lw=1, ls=look.DASHES[2]), "an optimum, not the best"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SHADES = LinearSegmentedColormap.from_list("covers to seeks", ("#f6c7a0", "#f4e9df", "#9fc8e6", "#2f7fb8"))
 KNOWN = {"alpha": ((-1.0, "Neyman χ²"), (0.0, "KL(q‖p)"), (0.5, "Hellinger"), (1.0, "KL(p‖q)"), (2.0, "Pearson χ²")),
          "jensen_shannon": ((0.01, "≈ KL(p‖q)"), (0.5, "Jensen-Shannon"), (0.99, "≈ KL(q‖p)"))}  # fmt: skip
+FEW = 20  # orders of the lines, below which they are marked
 AXIS = {"alpha": "order α of ∫ pᵅ q¹⁻ᵅ", "jensen_shannon": "weight w of the data in m = w p + (1 − w) q"}
 
 
@@ -42,9 +43,11 @@ def phase_diagram(fits: "xarray.Dataset", orders: np.ndarray, lines: "Lines", na
     ax.pcolormesh(d, order, kinds.offset, cmap=SHADES, vmin=0.0, vmax=1.0, shading="nearest", rasterized=True)
     both = np.isin(kinds.kind, (phase.COVERS_OR_SEEKS, phase.SEEKS_OR_COVERS)).astype(float)
     if both.any() and not both.all():
-        hatched = ax.contourf(d, order, both, levels=(0.5, 1.5), colors="none", hatches=("////",))
+        corners, cells = (_corners(d), _corners(order)), np.repeat(np.repeat(both, 2, axis=0), 2, axis=1)
+        hatched = ax.contourf(*corners, cells, levels=(0.5, 1.5), colors="none", hatches=("////",))
         hatched.set(edgecolor=(0.13, 0.13, 0.13, 0.28), linewidth=0)
-    _draw_lines(ax, orders, lines)
+    for at, style, _ in _lines(lines):
+        ax.plot(at, orders, marker="o" if len(orders) < FEW else "", ms=3.5, **style)
     ax.set(xlim=(d.min(), d.max()), ylim=(order.min(), order.max()))
     if name == "jensen_shannon":
         ax.set_yscale("logit")
@@ -58,20 +61,23 @@ def phase_diagram(fits: "xarray.Dataset", orders: np.ndarray, lines: "Lines", na
     look.heading(figure, "The phase diagram of mode seeking",
                  "The best Gaussian for ½ N(0, 1) + ½ N(d, 1): one that covers both modes, or one of two that sit on "
                  f"a mode. {fits['value'].size:,} fits; hatched where both kinds are optima")  # fmt: skip
-    look.legend(figure, (
-        (Patch(color=SHADES(0.0)), "covering is best"), (Patch(color=SHADES(1.0)), "seeking is best"),
-        (Line2D([], [], color=look.INK, lw=2), "the best changes"),
-        (Line2D([], [], color=look.BLUE, lw=1.4, ls=look.DASHES[1]), "seeking appears"),
-        (Line2D([], [], color=look.VERMILLION, lw=1.4, ls=look.DASHES[1]), "covering vanishes"),
-    ), columns=5)  # fmt: skip
+    handles = [(Patch(color=SHADES(0.0)), "covering is best"), (Patch(color=SHADES(1.0)), "seeking is best")]
+    handles += [(Line2D([], [], **style), text) for at, style, text in _lines(lines) if not np.isnan(at).all()]
+    look.legend(figure, handles, columns=5)
     return figure
 
 
-def _draw_lines(ax, orders, lines):
-    for at, style in ((lines.seeking, {"color": look.BLUE, "ls": look.DASHES[1], "lw": 1.4}),
-                      (lines.covering, {"color": look.VERMILLION, "ls": look.DASHES[1], "lw": 1.4}),
-                      (lines.switch, {"color": look.INK, "lw": 2})):  # fmt: skip
-        ax.plot(at, orders, **style)
+def _corners(middles):
+    """Both ends of every cell about ``middles``."""
+    between = 0.5 * (middles[1:] + middles[:-1])
+    return np.concatenate([middles[:1], np.repeat(between, 2), middles[-1:]])
+
+
+def _lines(lines):
+    """Separations, look and meaning of each."""
+    return ((lines.seeking, {"color": look.BLUE, "ls": look.DASHES[1], "lw": 1.4}, "seeking appears"),
+            (lines.covering, {"color": look.VERMILLION, "ls": look.DASHES[1], "lw": 1.4}, "covering vanishes"),
+            (lines.switch, {"color": look.INK, "lw": 2}, "the best changes"))  # fmt: skip
 
 
 def _regions(ax, kinds, d, order, fits, side):
@@ -112,7 +118,7 @@ def _densities(ax, fits):
 
 def _distinct(fits):
     """(mean, deviation, whether as good as the best) of the kinds of optimum of one cell; mirror images too."""
-    good = (fits["status"].values == 0) & np.isfinite(fits["value"].values)
+    good = phase.settled(fits)
     table = np.stack([fits[name].values[good] for name in ("value", "loc", "scale")], axis=1).astype(float)
     found = []
     for value, loc, scale in table[np.argsort(table[:, 0])]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BATCH, WIDTH, HELD_OUT, STEPS = 256, 32, 4096, 2000
 SETTLED = 0.5  # standard deviations of a mode: a path that goes to and fro over more of them cycles
-PATHS = ("loc_path", "scale_path", "value_path", "bound_path", "bound_stderr_path")
+PATHS, BOUNDS = ("loc_path", "scale_path", "value_path"), ("bound_path", "bound_stderr_path")
 
 
 class Starts(NamedTuple):
@@ -135,6 +135,7 @@ def run_line(
 ) -> "xarray.Dataset":
     """Every method × separation × seed on the two modes: a Dataset with these dimensions (``game``) and ``round``."""
     steps = steps or STEPS
+    paths = PATHS + BOUNDS * any(lookup(name).dual for name in methods)
     return sweep(
         {name: line_game(lookup(name), steps=steps) for name in methods},
         product(separation=np.asarray(separations, np.float32), seed=np.arange(num_seeds, dtype=np.int32)),
@@ -142,7 +143,7 @@ def run_line(
         progress=progress,
         dim="game",
         chunk_size=64,
-        dims={"mode_mass": ("mode",)} | dict.fromkeys(PATHS, ("round",)),
+        dims={"mode_mass": ("mode",)} | dict.fromkeys(paths, ("round",)),
         config={"steps": steps},
         derive=two_modes.diagnose(np.full(2, 0.5), np.ones(2)),
     )

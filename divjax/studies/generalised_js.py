@@ -96,7 +96,7 @@ def run(
         return fits.load().isel(divergence=0, separation=0)
 
     of_exact, of_game = stores or (None, None)
-    dims = dict.fromkeys(PATHS[:3], ("round",)) | {"mode_mass": ("mode",)}
+    dims = dict.fromkeys(PATHS, ("round",)) | {"mode_mass": ("mode",)}
     ends = np.log(at[[0, -1]] / (1.0 - at[[0, -1]]))
     dense = 1.0 / (1.0 + np.exp(-np.linspace(*ends, BETWEEN)))
     dense = np.union1d(dense[1:-1].astype(np.float32), at)

@@ -18,7 +18,7 @@ from divjax.discretize import quadrature
 from divjax.divergences import jensen_shannon, log_affinity
 from divjax.iteration import Iteration
 from divjax.models import normal
-from divjax.status import OK
+from divjax.status import OK, STALLED
 from divjax.studies import two_modes
 from divjax.sweeps import product, sweep
 
@@ -149,12 +149,19 @@ class Kinds(NamedTuple):
     scale: np.ndarray  # of the best optimum
 
 
+def settled(fits: "xarray.Dataset") -> np.ndarray:
+    """Fits at an optimum: converged, or stalled by float32's rounding where a gradient of 1e-4 is left or less."""
+    status = fits["status"].values
+    at_rounding = (status == STALLED) & (fits["grad_norm"].values < 1e-4)
+    return ((status == OK) | at_rounding) & np.isfinite(fits["value"].values)
+
+
 def kinds(fits: "xarray.Dataset") -> Kinds:
-    """Reads fits of ``run``: [order, separation] each, ascending. Fits that did not converge are left out."""
+    """Reads fits of ``run``: [order, separation] each, ascending. Fits that have not ``settled`` are left out."""
     fits = fits.sortby(["order", "separation"]).transpose("order", "separation", "seed")
     d = fits["separation"].values[None, :, None]
     loc, scale, value = (fits[name].values.astype(float) for name in ("loc", "scale", "value"))
-    good = (fits["status"].values == OK) & np.isfinite(value)
+    good = settled(fits)
     aside = np.abs(loc - 0.5 * d) > APART * scale
     least = [np.min(np.where(good & of_kind, value, np.inf), axis=-1) for of_kind in (~aside, aside)]
     covers, seeks = np.isfinite(least)

@@ -118,17 +118,17 @@ def _check_arguments(loss, optimizer, max_steps, tol, patience):
         raise TypeError(f"Expected loss(params, case); got {type(loss).__name__}. Pass a function.")
     if not all(hasattr(optimizer, part) for part in ("init", "update")):
         got = getattr(optimizer, "__name__", type(optimizer).__name__)
-        raise TypeError(f"Expected an optax optimiser; got {got}. Call it, as in optax.adam(1e-3).")
+        raise TypeError(f"Expected an optax optimiser; got {got}. Call it, as in optax.adam(1e-3) or newton().")
     for name, value, whole, low in (
         ("max_steps", max_steps, True, 0),
         ("tol", tol, False, 0),
         ("patience", patience, True, 1),
     ):
         traced = isinstance(value, jax.core.Tracer)
-        value = value if traced else np.asarray(value)
+        given, value = value, value if traced else np.asarray(value)
         kinds = (jnp.integer,) if whole else (jnp.integer, jnp.floating)
         if not any(jnp.issubdtype(value.dtype, kind) for kind in kinds) or value.ndim:
-            raise TypeError(f"Expected {name} to be a {'whole ' * whole}number; got {value!r}.")
+            raise TypeError(f"Expected {name} to be a {'whole ' * whole}number; got {given!r}.")
         if not traced and not low <= value <= (LARGEST if whole else np.inf):
             raise ValueError(f"Expected {name} >= {low}{f' and <= {LARGEST}' * whole}; got {value}.")
 
