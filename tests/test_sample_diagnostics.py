@@ -291,3 +291,9 @@ def test_nan_is_not_hidden():
         for pair in ((broken, y), (y, broken)):
             assert np.isnan(jax.tree.leaves(function(*pair))).all()
     assert np.isnan(diagnostics.modes_captured(broken, y, 1.0).high_quality)
+
+
+def test_one_array_may_be_both_samples():
+    x = jax.random.normal(jax.random.key(0), (20, 2))
+    same = diagnostics.density_coverage(x, x, num=3)
+    np.testing.assert_array_equal(same, diagnostics.density_coverage(x, jnp.array(x), num=3))
