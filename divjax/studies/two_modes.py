@@ -155,18 +155,20 @@ def optima(fits: "xarray.Dataset", *, tolerance: float = 0.02) -> list[Optimum]:
     """
     table = {name: np.asarray(fits[name].values) for name in fits.data_vars}
     ok = (table["status"] == OK) & np.isfinite(table["value"])
-    left, found = list(np.flatnonzero(ok)), []
-    while left:
-        best = min(left, key=lambda i: table["value"][i])
+    left, found = ok, []
+    while left.any():
+        best = np.flatnonzero(left)[np.argmin(table["value"][left])]
         radius = tolerance * table["scale"][best]
-        near = [i for i in left if abs(table["loc"][i] - table["loc"][best]) < radius
-                and abs(table["scale"][i] - table["scale"][best]) < radius]  # fmt: skip
-        left = [i for i in left if i not in near]
+        near = left.copy()
+        for name in ("loc", "scale"):
+            near &= np.abs(table[name] - table[name][best]) < radius
+        near[best] = True
+        left = left & ~near
         middle = {name: np.median(column[near], axis=0) for name, column in table.items()}
         found.append(
             Optimum(
                 *(float(middle[name]) for name in ("loc", "scale", "value")),
-                len(near) / ok.size,
+                np.count_nonzero(near) / ok.size,
                 float(middle["unrealistic_rate"]),
                 tuple(map(float, middle["mode_mass"])),
                 int(table["basin"][best]),
