@@ -310,7 +310,8 @@ def phase_command(
     by_fits = phase_lines.by_fits(of_family, at)
     by_roots = phase_lines.by_roots(of_family, at, by_fits)
     print(report.phase(family, at, by_fits.lines, by_roots))
-    plots.save(plots.phase_diagram(fits, at, by_roots, family), out / f"{family}.png")
+    known = phase_lines.best_known(by_roots, by_fits.lines)
+    plots.save(plots.phase_diagram(fits, at, known, family), out / f"{family}.png")
     print(f"{swept:.0f} s for {fits['value'].size:,} fits, {time.perf_counter() - started:.0f} s in all. "
           f"In {out}: {family}.zarr, {family}.png.")  # fmt: skip
 

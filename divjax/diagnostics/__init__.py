@@ -2,6 +2,8 @@
 
 from divjax.diagnostics.errors import rate_stderr as rate_stderr
 from divjax.diagnostics.errors import split_stderr as split_stderr
+from divjax.diagnostics.levels import RateBelow as RateBelow
+from divjax.diagnostics.levels import rate_below as rate_below
 from divjax.diagnostics.modes import AVERAGES as AVERAGES
 from divjax.diagnostics.modes import COVERS as COVERS
 from divjax.diagnostics.modes import basin as basin

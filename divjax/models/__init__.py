@@ -1,5 +1,9 @@
 """Models: parameter arrays to distributions, and random parameters to start from."""
 
+from divjax.models.factorisation import draw_ratings as draw_ratings
+from divjax.models.factorisation import generate_new_users as generate_new_users
+from divjax.models.factorisation import generate_ratings as generate_ratings
+from divjax.models.factorisation import random_factors as random_factors
 from divjax.models.flows import SplineFlow as SplineFlow
 from divjax.models.flows import coupling_flow as coupling_flow
 from divjax.models.flows import init_coupling_flow as init_coupling_flow
@@ -18,3 +22,8 @@ from divjax.models.networks import from_module as from_module
 from divjax.models.networks import init_mlp as init_mlp
 from divjax.models.networks import mlp as mlp
 from divjax.models.networks import residual_mlp as residual_mlp
+from divjax.models.topics import document_log_likelihood as document_log_likelihood
+from divjax.models.topics import draw_corpus as draw_corpus
+from divjax.models.topics import draw_proportions as draw_proportions
+from divjax.models.topics import exact_log_likelihood as exact_log_likelihood
+from divjax.models.topics import random_topics as random_topics

@@ -9,6 +9,7 @@ from divjax.plots.huszar import across_weights as across_weights
 from divjax.plots.likelihood import likelihood_on_data as likelihood_on_data
 from divjax.plots.look import save as save
 from divjax.plots.phase import phase_diagram as phase_diagram
+from divjax.plots.post_models import unrealistic as unrealistic
 from divjax.plots.samples import sample_fits as sample_fits
 from divjax.plots.sweeps import against_separation as against_separation
 from divjax.plots.sweeps import figure_1 as figure_1

@@ -1,4 +1,4 @@
-"""Figure of the post's other models: unrealistic documents over the number of topics, unrealistic ratings over the rank."""
+"""Figure of the post's other models: unrealistic documents over the number of topics, and ratings over the rank."""
 
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ from divjax.studies import post_models as study
 if TYPE_CHECKING:
     import xarray
 
-_PARTS = (*study.SUBJECTS, "")  # of the vocabulary, the common words last
+# Of the subjects, in the order of the vocabulary; words common to all come last.
 _COLORS = (look.ORANGE, look.BLUE, look.GREEN, look.PURPLE, look.FAINT)
-_SHOWN = 4  # documents, and users, for each size below
+_SHOWN = 4  # documents for each size below
 
 
 def unrealistic(table: "xarray.Dataset") -> Figure:
@@ -28,11 +28,11 @@ def unrealistic(table: "xarray.Dataset") -> Figure:
     left, right = figure.subfigures(1, 2, wspace=0.04)
     _documents(left, best.sel(model=study.DOCUMENTS))
     _ratings(right, best.sel(model=study.RATINGS))
-    seeds = table.sizes["seed"]
+    seeds, starts = table.sizes["seed"], table.sizes["start"]
     look.heading(figure, "Too few topics, too few factors: maximum likelihood generates what nobody wrote or rated",
-                 f"Share of generated draws whose true density is below that of {study.MASS:.0%} of real ones; {seeds} data "
-                 f"sets (dots, ± standard error) and their mean (line); {table.sizes['start']} starts each, the likeliest "
-                 "kept")  # fmt: skip
+                 f"Share of generated draws whose true density is below that of {study.MASS:.0%} of real ones: "
+                 f"{seeds} data sets (dots, ± standard error), their mean (lines); the likeliest of {starts} "
+                 "starts")  # fmt: skip
     look.legend(figure, (
         (Line2D([], [], color=look.BLUE, lw=2, marker="o", ms=4), "documents; ratings by the users at hand"),
         (Line2D([], [], color=look.VERMILLION, lw=2, ls=look.DASHES[1], marker="s", ms=4), "new users, Gaussian prior"),
@@ -50,7 +50,10 @@ def _documents(part, fits):
         counts = fits["example_documents"].sel(size=size).isel(seed=0).values[:_SHOWN].astype(int)
         _stacked(ax, counts)
         ax.set_title(f"{size} topic" + "s" * (size > 1), fontsize=look.BODY, color=look.INK, loc="left")
-    below.supxlabel("words of " + ", ".join(study.SUBJECTS), fontsize=look.SMALL, color=look.MUTED)
+    below.supxlabel(" ", fontsize=look.BODY)  # leaves room for the names
+    for index, (name, color) in enumerate(zip((*study.SUBJECTS, "of all"), _COLORS, strict=True)):
+        below.text((index + 0.5) / len(_COLORS), 0.05, name, fontsize=look.SMALL, weight="bold", ha="center",
+                   color=look.MUTED if color == look.FAINT else color)  # fmt: skip
 
 
 def _stacked(ax, counts):
@@ -72,9 +75,12 @@ def _ratings(part, fits):
     _rates(ax, fits, "", look.BLUE, look.DASHES[0], "o", -0.06)
     _rates(ax, fits, "_of_new_users", look.VERMILLION, look.DASHES[1], "s", 0.06)
     sizes = _few(fits)
-    for ax, size in zip(below.subplots(1, len(sizes)), sizes, strict=True):
-        rows = fits["example_rows"].sel(size=size).isel(seed=0).values[: 2 * _SHOWN]
-        ax.imshow(rows, cmap="RdBu_r", vmin=0.8, vmax=5.8, aspect="auto", interpolation="nearest")
+    shown = fits["example_rows"].sel(size=sizes).isel(seed=0).transpose("size", "row", "item").values
+    # The same users at every rank; those of a kind together, by the genre that they love at the last one shown.
+    favourite = shown[-1].reshape(len(shown[-1]), study.GENRES, -1).mean(2).argmax(1)
+    order = np.argsort(favourite, kind="stable")
+    for ax, size, rows in zip(below.subplots(1, len(sizes)), sizes, shown, strict=True):
+        ax.imshow(rows[order], cmap="RdBu_r", vmin=0.8, vmax=5.8, aspect="auto", interpolation="nearest")
         ax.set_title(f"rank {size}", fontsize=look.BODY, color=look.INK, loc="left")
         _bare(ax)
     below.supxlabel("users × items, from dislike (blue) to love (red)", fontsize=look.SMALL, color=look.MUTED)

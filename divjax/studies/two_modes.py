@@ -48,11 +48,13 @@ def gaussian_fit(
     measure: Callable[[Any, Any, PyTree], Array] | None = None,
     *,
     model: Callable[[PyTree, PyTree], Any] = lambda params, _: models.normal(params),
+    start: Callable[[PyTree, PyTree], PyTree] = lambda params, _: params,
     weights: Sequence[float] = (0.5, 0.5),
     scales: Sequence[float] = (1.0, 1.0),
 ) -> Iteration:
     """The fit of a Gaussian q to two modes p by ``loss(p, q, case)``, a case having a separation, a seed, and what the
-    loss wants to know besides. model: q of the parameters ``loc`` and ``log_scale`` and the case.
+    loss wants to know besides. model: q of the parameters ``loc`` and ``log_scale`` and the case; start: what to
+    begin with in place of a random start, of that and the case.
 
     It starts at a random place of the target's range and at a scale between half the narrower mode's and one and a
     half times the whole target's. Its result are the variables of the sweep; measure: the value to tell, if it is not
@@ -67,7 +69,8 @@ def gaussian_fit(
         p, reach = target(case), 2.0 * scales.max()
         low, high = jnp.minimum(case["separation"], 0.0) - reach, jnp.maximum(case["separation"], 0.0) + reach
         key = jax.random.key(case["seed"])
-        return models.random_normal(key, low=low, high=high, narrow=0.5 * scales.min(), wide=1.5 * p.stddev())
+        drawn = models.random_normal(key, low=low, high=high, narrow=0.5 * scales.min(), wide=1.5 * p.stddev())
+        return start(drawn, case)
 
     def objective(params, case):
         return loss(target(case), model(params, case), case)

@@ -4,6 +4,9 @@ from divjax.training.adjustments import consensus as consensus
 from divjax.training.adjustments import symplectic as symplectic
 from divjax.training.adversarial import adversarial_losses as adversarial_losses
 from divjax.training.adversarial import unrolled as unrolled
+from divjax.training.alternating import AlternatingResult as AlternatingResult
+from divjax.training.alternating import AlternatingState as AlternatingState
+from divjax.training.alternating import alternating as alternating
 from divjax.training.em import EMResult as EMResult
 from divjax.training.em import EMState as EMState
 from divjax.training.em import em as em
@@ -17,3 +20,6 @@ from divjax.training.games import Start as Start
 from divjax.training.games import game as game
 from divjax.training.newton import NewtonState as NewtonState
 from divjax.training.newton import newton as newton
+from divjax.training.topic_em import TopicResult as TopicResult
+from divjax.training.topic_em import TopicState as TopicState
+from divjax.training.topic_em import topic_em as topic_em

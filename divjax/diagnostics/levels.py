@@ -1,0 +1,67 @@
+"""Is what a model generates realistic, where the data's density is known and its regions are not: by levels of samples.
+
+``unrealistic_rate`` finds the smallest region that holds 99 % of p on the line. In many dimensions, of documents say,
+there is no boundary to integrate along, but the region is known by its level: x is outside where log p(x) lies below
+that of 99 % of real draws. Two samples of log p are then enough, one of real draws and one of generated ones.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from divjax import operands as op
+from divjax.diagnostics.errors import rate_stderr
+
+
+class RateBelow(NamedTuple):
+    """A share of generated draws, and its standard error from both samples."""
+
+    rate: Float[Array, ""]
+    stderr: Float[Array, ""]
+
+
+def rate_below(
+    log_p_generated: Float[Array, " m"], log_p_real: Float[Array, " n"], *, mass: ArrayLike = 0.99
+) -> RateBelow:
+    """The share of the generated with log p below the level that holds ``mass`` of the real: ``unrealistic_rate``.
+
+    log_p_generated, log_p_real: log p, the log-density of the data in nats, at m draws from the model and at n draws
+    from p itself; −inf is where p is 0. Any increasing function of p gives the same rate, so that a constant left out
+    of log p does not matter; one that depends on x does, such as the number of orders in which the same words may come.
+    The level is the order statistic of rank ⌊(1 − mass)(n + 1)⌋, at least 1, so that the rate of fresh real draws is in
+    expectation that rank over n + 1, at most 1 − mass; for a discrete p less, by the ties.
+
+    The error has two independent parts, √(e² + s²): e is ``rate_stderr``, of the m draws, and s that of the level: half
+    the difference of the rates at the levels of rank higher and lower by √(n mass (1 − mass)), one standard deviation
+    of how many real draws lie below the true level (Woodruff 1952). A NaN in either sample makes both NaN.
+
+    Raises TypeError for what is no array of real numbers; ValueError for a mass outside (0, 1), for a sample that is
+    not [n] or is empty, and for fewer than 1 / (1 − mass) real draws, where mass is not traced.
+    """
+    op.parameter(mass, "mass", 0.0, 1.0, above=True)
+    generated, real = (_sample(x, name) for x, name in ((log_p_generated, "generated"), (log_p_real, "real")))
+    n = real.size
+    if not isinstance(mass, jax.core.Tracer) and n * (1.0 - mass) < 1.0 - 1e-6:
+        raise ValueError(
+            f"Expected at least 1 / (1 − mass) real draws, for one to lie outside; got {n} for mass {mass}. Draw more."
+        )
+    order, outside = jnp.sort(real), jnp.asarray(1.0 - mass, real.dtype)
+    middle = jnp.floor(outside * (n + 1))
+    spread = jnp.sqrt(n * outside * (1.0 - outside))
+
+    def rate(rank):
+        level = order[jnp.clip(jnp.round(rank), 1, n).astype(jnp.int32) - 1]
+        return jnp.mean(generated < level, dtype=real.dtype)
+
+    broken = jnp.where(jnp.any(jnp.isnan(generated)) | jnp.any(jnp.isnan(real)), jnp.nan, 0.0).astype(real.dtype)
+    found, of_level = rate(middle), 0.5 * (rate(middle + spread) - rate(middle - spread))
+    return RateBelow(found + broken, jnp.sqrt(rate_stderr(found, generated.size) ** 2 + of_level**2) + broken)
+
+
+def _sample(x, name):
+    (x,) = op.floating(x)
+    if x.ndim != 1 or not x.size:
+        raise ValueError(f"Expected log p of {name} draws as [n], n >= 1; got shape {x.shape}. Use jax.vmap for many.")
+    return x
