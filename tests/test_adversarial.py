@@ -11,7 +11,7 @@ import pytest
 import xarray
 
 import divjax as dj
-from divjax import catalog, report_games
+from divjax import report_games
 from divjax.cli import main
 from divjax.divergences.critic import DUALS, f_gan, held_out
 from divjax.studies import adversarial, adversarial_line, adversarial_plane, methods
@@ -254,7 +254,7 @@ def test_targets_and_methods():
     centres, _ = adversarial_plane.ring()
     np.testing.assert_allclose(np.hypot(*centres.T), 2.0)
     for name, method in methods.METHODS.items():
-        catalog.lookup(method.criterion)
+        methods.measure(method.criterion)
         assert (method.dual in DUALS) == name.startswith("f_gan")
 
 
