@@ -15,11 +15,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from divjax.discretize import quadrature
-from divjax.divergences import jensen_shannon, log_affinity
+from divjax.divergences import log_affinity
 from divjax.iteration import Iteration
 from divjax.models import normal
 from divjax.status import OK, STALLED
 from divjax.studies import two_modes
+from divjax.studies.generalised_js import normalised
 from divjax.sweeps import product, sweep
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ def _beside_the_kls(num):
 
 
 def _jensen_shannon(p, q, case):
-    weight = case["order"]
-    return jensen_shannon(*quadrature(p, q, crossings=0), weight=weight) / (weight * (1.0 - weight))
+    return normalised(*quadrature(p, q, crossings=0), weight=case["order"])
 
 
 def _logit_spaced(num):
@@ -91,7 +91,7 @@ FAMILIES = {
     "alpha": Family(_alpha, _alpha_bounds, _beside_the_kls,
                     lambda a: -1.0 <= a <= 2.0 and min(abs(a), abs(a - 1.0)) >= BESIDE - 1e-6,
                     "[-1, 2], 0.015 from 0 and 1 (the KLs)"),
-    # JS_w / (w (1−w)), as in ``generalised_js``.
+    # JS_w / (w (1−w)).
     "jensen_shannon": Family(_jensen_shannon, lambda _: (-jnp.inf, jnp.inf), _logit_spaced,
                              lambda w: 1e-3 <= w <= 1 - 1e-3, "[0.001, 0.999]"),
 }  # fmt: skip

@@ -12,9 +12,8 @@ from divjax import operands as op
 from divjax import status
 from divjax.iteration import Iteration
 from divjax.models.factorisation import check_ratings, ratings_log_likelihood, squared_errors
+from divjax.training.settling import judged
 
-# Rounding of a mean over the ratings, in units of eps·value: no gain below it can be told from none.
-ROUNDING = 4.0
 FLOOR = 32.0  # of the normal equations, in units of eps times their mean diagonal
 
 
@@ -93,8 +92,8 @@ def alternating(
         offset = nu.safe_ratio(jnp.sum(jnp.where(rated, ratings, 0.0)), jnp.sum(rated).astype(ratings.dtype))
         ratings = ratings - offset
         value = _objective(users, items, ratings, ridge)
-        judged = jnp.where(jnp.isfinite(value), status.NOT_CONVERGED, status.NON_FINITE).astype(jnp.int32)
-        return AlternatingState(users, items, value, ratings, offset, jnp.zeros((), jnp.int32), judged)
+        first = jnp.where(jnp.isfinite(value), status.NOT_CONVERGED, status.NON_FINITE).astype(jnp.int32)
+        return AlternatingState(users, items, value, ratings, offset, jnp.zeros((), jnp.int32), first)
 
     def step(state: AlternatingState, case: PyTree) -> AlternatingState:
         moved, stay = _step(state, ridge, tol), done(state)
@@ -130,15 +129,12 @@ def _step(state: AlternatingState, ridge: Any, tol: Any) -> AlternatingState:
     items = _solved(users, state.ratings.T, ridge)
     value = _objective(users, items, state.ratings, ridge)
     finite = jnp.isfinite(value)
-    rounding = ROUNDING * jnp.finfo(value.dtype).eps * value
-    settled = jnp.abs(value - state.value) < jnp.maximum(tol, rounding)
-    judged = jnp.where(finite, jnp.where(settled, status.OK, status.NOT_CONVERGED), status.NON_FINITE)
     return state._replace(
         users=jnp.where(finite, users, state.users),
         items=jnp.where(finite, items, state.items),
         value=jnp.where(finite, value, state.value),
         steps=state.steps + 1,
-        status=judged.astype(jnp.int32),
+        status=judged(value, state.value, finite, tol),
     )
 
 

@@ -15,9 +15,7 @@ from divjax.iteration import Iteration
 from divjax.measures import Points
 from divjax.models.mixtures import check_mixture
 from divjax.models.multivariate import cholesky, entries
-
-# Rounding of a mean over the data, in units of eps·|value|: no gain below it can be told from none.
-ROUNDING = 4.0
+from divjax.training.settling import judged
 
 
 class Components(NamedTuple):
@@ -108,8 +106,8 @@ def em(
         params, points = problem(case)
         parts = _components(params, points)
         value, proposal = _evaluate(parts, points, floor)
-        judged = jnp.where(_finite((parts, value)), status.NOT_CONVERGED, status.NON_FINITE)
-        return EMState(parts, value, proposal, jnp.zeros((), jnp.int32), judged.astype(jnp.int32))
+        first = jnp.where(_finite((parts, value)), status.NOT_CONVERGED, status.NON_FINITE)
+        return EMState(parts, value, proposal, jnp.zeros((), jnp.int32), first.astype(jnp.int32))
 
     def step(state: EMState, case: PyTree) -> EMState:
         moved = _step(state, problem(case)[1], floor, tol)
@@ -195,12 +193,9 @@ def _params(parts: Components, points: _Data, like: dict[str, Array]) -> dict[st
 def _step(state: EMState, points: _Data, floor: Any, tol: Any) -> EMState:
     value, proposal = _evaluate(state.proposal, points, floor)
     finite = _finite((state.proposal, value))
-    rounding = ROUNDING * jnp.finfo(value.dtype).eps * jnp.abs(value)
-    settled = jnp.abs(value - state.value) < jnp.maximum(tol, rounding)
-    judged = jnp.where(finite, jnp.where(settled, status.OK, status.NOT_CONVERGED), status.NON_FINITE)
     moved = EMState(state.proposal, value, proposal, state.steps, state.status)
     kept = jax.tree.map(lambda old, new: jnp.where(finite, new, old), state, moved)
-    return kept._replace(steps=state.steps + 1, status=judged.astype(jnp.int32))
+    return kept._replace(steps=state.steps + 1, status=judged(value, state.value, finite, tol))
 
 
 def _evaluate(parts: Components, points: _Data, floor: Any) -> tuple[Float[Array, ""], Components]:

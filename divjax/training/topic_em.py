@@ -13,9 +13,7 @@ from divjax import operands as op
 from divjax import status
 from divjax.iteration import Iteration
 from divjax.models.topics import check_corpus, node_log_likelihoods, total_one
-
-# Rounding of a mean over the corpus, in units of eps·|value|: no gain below it can be told from none.
-ROUNDING = 4.0
+from divjax.training.settling import judged
 
 
 class TopicState(NamedTuple):
@@ -93,8 +91,8 @@ def topic_em(
         counts, topics, nodes = op.floating(counts, topics, nodes)
         _check_shapes(counts.shape, topics.shape, nodes.shape)
         value, proposal = _evaluate(topics, counts, nodes, smoothing)
-        judged = jnp.where(jnp.isfinite(value), status.NOT_CONVERGED, status.NON_FINITE).astype(jnp.int32)
-        return TopicState(topics, value, proposal, counts, nodes, jnp.zeros((), jnp.int32), judged)
+        first = jnp.where(jnp.isfinite(value), status.NOT_CONVERGED, status.NON_FINITE).astype(jnp.int32)
+        return TopicState(topics, value, proposal, counts, nodes, jnp.zeros((), jnp.int32), first)
 
     def step(state: TopicState, case: PyTree) -> TopicState:
         moved, stay = _step(state, smoothing, tol), done(state)
@@ -119,15 +117,12 @@ def _check_shapes(counts, topics, nodes):
 def _step(state: TopicState, smoothing: Any, tol: Any) -> TopicState:
     value, proposal = _evaluate(state.proposal, state.counts, state.proportions, smoothing)
     finite = jnp.isfinite(value)
-    rounding = ROUNDING * jnp.finfo(value.dtype).eps * jnp.abs(value)
-    settled = jnp.abs(value - state.value) < jnp.maximum(tol, rounding)
-    judged = jnp.where(finite, jnp.where(settled, status.OK, status.NOT_CONVERGED), status.NON_FINITE)
     return state._replace(
         topics=jnp.where(finite, state.proposal, state.topics),
         value=jnp.where(finite, value, state.value),
         proposal=jnp.where(finite, proposal, state.proposal),
         steps=state.steps + 1,
-        status=judged.astype(jnp.int32),
+        status=judged(value, state.value, finite, tol),
     )
 
 
