@@ -5,24 +5,44 @@ from pathlib import Path
 import jax
 import pytest
 
-SLOW = Path(__file__).with_name("slow_tests.txt")
+HERE = Path(__file__).parent
 MAPS, MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
-# Most of the tests' time goes into compiling. The slow ones run as a user's program does; the others, which compile
-# much and compute little, without LLVM's optimisations.
-QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+# Most of the tests' time goes into compiling, which LLVM's optimisations double.
+QUICK = "--xla_cpu_use_fusion_emitters=false"
+# Files whose slow tests compute more than they compile: for them a program is optimised as a user's is.
+COMPUTING = {
+    "test_adversarial", "test_compare", "test_digits", "test_em", "test_honesty", "test_huszar", "test_kernel",
+    "test_lanes", "test_phase", "test_post_models", "test_remedy", "test_twosample",
+}  # fmt: skip
 
 
 def pytest_configure(config):
-    if config.option.markexpr == "not slow":
+    if "not slow" in config.option.markexpr or "not exhaustive" in config.option.markexpr:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # of the processes that tests start
+        jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
 
 
 def pytest_collection_modifyitems(items):
-    """Marks as slow what slow_tests.txt lists, a node id a line: mostly single cases of a parametrised test."""
-    slow = set(SLOW.read_text().splitlines())
+    """Marks what the lists name, a node id a line: mostly single cases of a parametrised test."""
+    slow, exhaustive = (
+        set((HERE / name).read_text().splitlines()) for name in ("slow_tests.txt", "exhaustive_tests.txt")
+    )
     for item in items:
-        if item.nodeid in slow:
+        if item.nodeid in slow | exhaustive:
             item.add_marker(pytest.mark.slow)
+        if item.nodeid in exhaustive:
+            item.add_marker(pytest.mark.exhaustive)
+
+
+@pytest.fixture(autouse=True)
+def _optimised(request):
+    """What computes for long is optimised; for the rest, as ``pytest_configure`` has it."""
+    quick = jax.config.read("jax_disable_most_optimizations")
+    if request.path.stem in COMPUTING and request.node.get_closest_marker("slow") is not None:
+        jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
+    yield
+    jax.config.update("jax_disable_most_optimizations", quick)
 
 
 @pytest.fixture

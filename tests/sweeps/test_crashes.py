@@ -89,13 +89,14 @@ def test_killed_while_it_writes(tmp_path, memory):
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments(tmp_path, memory):
+@pytest.mark.parametrize("times", [5, 20])
+def test_killed_at_random_moments(tmp_path, memory, times):
     draw, known = random.Random(0), []
-    for k in range(20):
+    for k in range(times):
         (tmp_path / str(k)).mkdir()
         count = draw.choice([0, 0, 1, 5, 20, 40, 55])
         known.append(kill_and_resume(tmp_path / str(k) / "toy.zarr", memory, count, draw.uniform(0.0, 0.05)))
-    assert len(set(known)) > 5
+    assert len(set(known)) > times // 4
 
 
 @pytest.mark.slow
