@@ -20,6 +20,8 @@ from divjax.training.games import Start as Start
 from divjax.training.games import game as game
 from divjax.training.newton import NewtonState as NewtonState
 from divjax.training.newton import newton as newton
+from divjax.training.stochastic import StochasticResult as StochasticResult
+from divjax.training.stochastic import stochastic_fit as stochastic_fit
 from divjax.training.topic_em import TopicResult as TopicResult
 from divjax.training.topic_em import TopicState as TopicState
 from divjax.training.topic_em import topic_em as topic_em

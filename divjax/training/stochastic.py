@@ -1,0 +1,85 @@
+"""A loss that draws, and an optimiser, make an iteration: stochastic gradients, as a game of one player."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
+
+from divjax.iteration import Iteration
+from divjax.training.games import Start, game
+
+
+class StochasticResult(NamedTuple):
+    """What a stochastic fit ends with."""
+
+    params: PyTree  # after the last step that was finite
+    average: PyTree  # of the parameters; the last ones without averaging
+    losses: Array  # [rounds]: the mean over each round
+    trace: PyTree  # [rounds, ...]: what ``evaluate`` gave after each
+    steps: Int[Array, ""]
+    status: Int[Array, ""]  # bits of divjax.status
+
+
+def stochastic_fit(
+    loss: Callable[[PyTree, PRNGKeyArray, PyTree], Scalar],
+    init: Callable[[PyTree], tuple[PyTree, PRNGKeyArray]],
+    optimizer: optax.GradientTransformation,
+    *,
+    rounds: int,
+    steps: int = 100,
+    ema: float = 0.0,
+    evaluate: Callable[[PyTree, PRNGKeyArray, PyTree], Any] | None = None,
+) -> Iteration:
+    """Parameters that follow the gradients of a loss which is random: of a batch, of latent draws, of both.
+
+    Returns an ``Iteration``: ``run(stochastic_fit(...), case)`` is one fit, ``jax.vmap`` over cases or ``sweep`` are
+    many. One step of it is a round: ``steps`` updates, then an evaluation. The result is a ``StochasticResult``, whose
+    status is OK after ``rounds`` rounds (nothing here tests for convergence: look at its trace), or NON_FINITE where
+    the loss, a gradient or a parameter became NaN or infinite: the parameters are then those before that step,
+    ``steps`` says which it was, and the rest of the trace is NaN. For a loss without noise use ``fit``, which knows
+    when it is done.
+
+    Args:
+      loss: ``loss(params, key, case)`` -> scalar, whose mean over keys is what is minimised.
+      init: case -> (params, key): floating-point arrays, and a key that nothing else is drawn from.
+      optimizer: any of optax but those that evaluate the loss themselves (lbfgs).
+      rounds, steps: how many rounds, of how many updates each.
+      ema: the weight of the past in the average of the parameters, as in ``game``. 0: no averaging.
+      evaluate: ``(params, key, case) -> pytree of arrays`` after each round, with the average and a key of its own.
+
+    Raises:
+      TypeError: parameters are no floating-point arrays, or the loss is no scalar.
+      ValueError: counts below 1, or ``ema`` outside [0, 1).
+    """
+
+    def start(case):
+        params, key = init(case)
+        return Start((), params, key)
+
+    def scalar(_, params, key, case):
+        value = loss(params, key, case)
+        if jnp.shape(value) != ():
+            raise TypeError(f"Expected a scalar from loss; got shape {jnp.shape(value)}. Average over the batch, say.")
+        return value
+
+    alone = game(
+        lambda critic, params, key, case: jnp.zeros(()),
+        scalar,
+        start,
+        optax.identity(),
+        optimizer,
+        rounds=rounds,
+        steps=steps,
+        simultaneous=True,
+        ema=ema,
+        evaluate=evaluate and (lambda _, params, key, case: evaluate(params, key, case)),
+    )
+
+    def result(state, case):
+        end = alone.result(state, case)
+        return StochasticResult(end.players.generator, end.average, end.losses.generator, end.trace, end.steps,
+                                end.status)  # fmt: skip
+
+    return alone._replace(result=result)
