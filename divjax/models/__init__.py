@@ -1,5 +1,12 @@
 """Models: parameter arrays to distributions, and random parameters to start from."""
 
+from divjax.models.autoencoder import Autoencoder as Autoencoder
+from divjax.models.autoencoder import Joint as Joint
+from divjax.models.autoencoder import decode as decode
+from divjax.models.autoencoder import elbo as elbo
+from divjax.models.autoencoder import encode as encode
+from divjax.models.autoencoder import init_autoencoder as init_autoencoder
+from divjax.models.autoencoder import latent_prior as latent_prior
 from divjax.models.factorisation import draw_ratings as draw_ratings
 from divjax.models.factorisation import generate_new_users as generate_new_users
 from divjax.models.factorisation import generate_ratings as generate_ratings
