@@ -179,3 +179,24 @@ def member(text: str, processes: int) -> tuple[str, int, int] | tuple[()] | None
     if index >= count:
         raise ValueError(f"Expected --distributed with INDEX from 0 to COUNT − 1; got {text!r}.")
     return address, count, index
+
+
+def folder(path: Path, store: str = "", drawn: tuple[str, ...] = ()) -> None:
+    """Made if it is not there. Figures that lie in it without the store they are drawn from, if any, are not ours."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"Expected --out to be a folder; got {str(path)!r}, which is a file. Name another.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"Expected --out to be a folder that can be made; got {str(path)!r}: {error.strerror}. Name another."
+        ) from None
+    ours = store and (path / store).exists()
+    if not ours and (taken := [name for name in drawn if (path / name).exists()]):
+        without = f", which has no {store}" if store else ""
+        raise ValueError(f"Expected no {', '.join(taken)} in {path}{without}; got some. Name another --out.")
+
+
+def file_name(text: str) -> str:
+    """Letters, digits, - and _ stay; the rest becomes _."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)

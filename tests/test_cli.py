@@ -194,7 +194,10 @@ def test_an_error_in_a_real_process_leaves_no_traceback():
     check_refused(divjax("sweep", "--divergences", "klx"), "'kl'")
 
 
-@pytest.mark.parametrize(("command", "picture"), [("sweep", "figure_1.png"), ("adversarial", "line.png")])
+@pytest.mark.parametrize(
+    ("command", "picture"),
+    [("sweep", "figure_1.png"), ("adversarial", "line.png"), ("digits", "digits.png"), ("topics", "topics.png")],
+)
 def test_a_picture_of_someone_else_is_not_overwritten(tmp_path, command, picture):
     (tmp_path / picture).write_bytes(b"mine")
     check_refused(here(command, "--out", tmp_path), picture, "Name another --out")
@@ -207,7 +210,11 @@ def test_a_picture_of_someone_else_is_not_overwritten(tmp_path, command, picture
      (("huszar", "--separation", "-1"), "--separation"), (("huszar", "--separation", "nan"), "--separation"),
      (("huszar", "--seeds", "0"), "--seeds"), (("phase", "--family", "beta"), "family out of"),
      (("phase", "--orders", "1"), "--orders"), (("phase", "--separations", "3"), "two --separations"),
-     (("adversarial", "--target", "ring", "--separations", "2"), "--target line alone")],
+     (("adversarial", "--target", "ring", "--separations", "2"), "--target line alone"),
+     (("remedy", "--seeds", "0"), "--seeds >= 1"), (("likelihood", "--seeds", "1"), "--seeds >= 2"),
+     (("likelihood", "--separation", "nan"), "--separation"), (("topics", "--sizes", "1,x"), "sizes as numbers"),
+     (("topics", "--sizes", "0"), "whole numbers >= 1"), (("digits", "--models", "diffusion"), "models out of fresh"),
+     (("digits", "--steps", "-1"), "--steps >= 0")],
 )  # fmt: skip
 def test_studies_refuse_what_means_nothing(tmp_path, arguments, words):
     check_refused(here(*arguments, "--out", tmp_path / "out"), words)

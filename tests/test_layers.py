@@ -15,7 +15,7 @@ LEAVES = CORE | {"divergences"}
 ARRAYS = LEAVES | {"discretize", "exact"}
 MODELS = ARRAYS | {"estimate", "models", "targets", "iteration"}
 TRAINING = MODELS | {"training"}
-LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample", "likelihood"}
+LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample", "likelihood", "variational"}
 MAY = {
     "measures": set(),
     "status": set(),
@@ -42,9 +42,10 @@ MAY = {
     "plots": LOOKING | {"studies"},
     "report": LOOKING | {"plots", "studies"},
     "report_games": LOOKING | {"plots", "report", "studies"},
+    "report_models": LOOKING | {"plots", "report", "studies"},
     "report_compare": LOOKING | {"plots", "studies", "report"},
 }
-EVERYTHING = {"__init__", "catalog", "cli", "compare_files", "__main__"}
+EVERYTHING = {"__init__", "catalog", "cli", "cli_studies", "compare_files", "__main__"}
 HEAVY = ("matplotlib", "xarray", "zarr", "typer", "tqdm", "pandas", "sklearn", "ott", "mpmath", "scipy.stats")
 
 

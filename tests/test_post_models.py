@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.special import gammaln
 
 import divjax as dj
+from divjax import report_models
 from divjax.diagnostics.levels import rate_below
 from divjax.iteration import run
 from divjax.models import factorisation, topics
@@ -299,6 +300,9 @@ def test_rates_fall_with_the_number_of_topics_and_with_the_rank(tmp_path):
     assert study.words(best["example_documents"].sel(model=study.DOCUMENTS).values[0, 0, 0])
     look.save(figures.unrealistic(found), tmp_path / "post_models.png")
     assert (tmp_path / "post_models.png").stat().st_size > 10_000
+    rows = [line.split() for line in report_models.post_models(found).splitlines()]
+    mean = 100.0 * best["unrealistic"].sel(model=study.DOCUMENTS, size=1).mean()
+    assert rows[4][:2] == ["1", f"{float(mean):.1f}"]
 
 
 @pytest.mark.parametrize("make", [study.documents, study.ratings])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from divjax import status
+from divjax import plots, report_models, status
 from divjax.iteration import run
 from divjax.studies import remedy
 from divjax.training import em, fit, newton
@@ -64,6 +64,11 @@ def test_one_component_never_and_two_nearly_always():
     exact = table.sel(optimizer="newton", components=2)
     assert float(exact["value"].where(exact["label"] == remedy.RECOVERED).max()) < 1e-6
     assert np.isnan(table["locs"].sel(components=1)[..., 1:]).all()
+    said = report_models.remedy(table)
+    assert [line.split()[:4] for line in said.splitlines()[4:8:2]] == [["em", "1", "0", "%"], ["newton", "1", "0", "%"]]
+    assert said.splitlines()[4].endswith("merged")
+    heights = [bar.get_height() for bar in plots.recovered(table).axes[0].patches]
+    assert [height for height in heights if height] == [100.0, 100.0]  # one component: merged at both separations
 
 
 @pytest.mark.parametrize("arguments", [("sgd", 2), ("em", 0), ("em", 4)])

@@ -199,6 +199,13 @@ def _judged(truth, drawn, which):
     return {f"unrealistic{which}": rate.rate, f"stderr{which}": rate.stderr}
 
 
+def checked(sizes: Sequence[float]) -> list[int]:
+    """The same sizes as integers; ValueError for one that is not whole or below 1, and for none."""
+    if not len(sizes) or not all(size == int(size) >= 1 for size in sizes):
+        raise ValueError(f"Expected sizes of whole numbers >= 1, topics or factors; got {list(sizes)}.")
+    return [int(size) for size in sizes]
+
+
 def run(
     sizes: Sequence[int] = SIZES,
     num_seeds: int = 4,
@@ -215,8 +222,7 @@ def run(
     """
     import xarray
 
-    if not len(sizes) or not all(size == int(size) >= 1 for size in sizes):
-        raise ValueError(f"Expected sizes of whole numbers >= 1, topics or factors; got {list(sizes)}.")
+    sizes = checked(sizes)
     if not models or set(models) - {DOCUMENTS, RATINGS}:
         raise ValueError(f"Expected models of {(DOCUMENTS, RATINGS)}; got {list(models)}.")
     cases = product(seed=np.arange(num_seeds, dtype=np.int32), start=np.arange(num_starts, dtype=np.int32))
@@ -225,9 +231,9 @@ def run(
     for model in models:
         make, fit, judge = parts[model]
         truth = make()
-        fits = {str(int(size)): fit(int(size), truth, most=int(max(sizes))) for size in sizes}
+        fits = {str(size): fit(size, truth, most=max(sizes)) for size in sizes}
         table = sweep(fits, cases, progress=progress, dims=_DIMS[model], dim="size", derive=judge(truth, num=generated))
-        tables.append(table.load().assign_coords(size=[int(size) for size in sizes]))
+        tables.append(table.load().assign_coords(size=sizes))
     labels = xarray.DataArray(list(models), dims="model", name="model")
     joined = xarray.concat(tables, dim=labels, join="outer", data_vars="all", coords="minimal", compat="override")
     return joined.transpose("model", "size", "seed", "start", ...)
