@@ -270,6 +270,7 @@ def test_units(name, unit):
 
 def test_numbers():
     assert [words.fixed(v) for v in (8.062, -1e-9, 0.0123, 12345.6)] == ["8.06", "0.00", "0.0123", "1.23e+04"]
+    assert [words.place(*v) for v in ((0.00158, 1.0), (0.0168, 2.0), (0.0168, 0.05))] == ["0.00", "0.02", "0.0168"]
     assert [words.short(v) for v in (9.8, 0.6931, 1e-12, 2e-6, 104.2)] == ["9.80", "0.693", "0", "2e-06", "104"]
     assert words.percent(0.6889) == "68.9 %"
     assert words.percent(0.99) == "99 %"

@@ -172,7 +172,7 @@ def _optima_panel(ax, x, name, found, rows):
         above = ScaledTranslation(0, (look.height(rows - i) + 0.45 * look.SMALL) / 72, ax.figure.dpi_scale_trans)
         ax.add_line(Line2D([0.0, 0.12], [1, 1], transform=ax.transAxes + above, clip_on=False, **style))
         shares = (words.percent(share, 0) for share in (o.share, o.unrealistic_rate))
-        texts = (words.fixed(o.loc), words.fixed(o.scale), words.short(o.value), *shares)
+        texts = (words.place(o.loc, o.scale), words.fixed(o.scale), words.short(o.value), *shares)
         look.row(ax, rows - i, [(at, text, "right", plain) for at, text in zip(cells, texts, strict=True)])
     if len(found) > MOST:
         look.row(ax, rows - MOST - 1, [(1.0, f"and {len(found) - MOST} more", "right", muted)])

@@ -76,6 +76,11 @@ def fixed(value):
     return "0.00" if text == "-0.00" else text
 
 
+def place(loc, scale):
+    """A mean, no finer than the deviation about it asks for."""
+    return fixed(round(loc, 2) if scale >= 0.1 else loc)
+
+
 def short(value):
     """Three digits."""
     return f"{value:#.3g}".removesuffix(".") if abs(value) >= 1e-4 else "0" if abs(value) < 1e-9 else f"{value:.0e}"
