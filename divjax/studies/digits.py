@@ -29,6 +29,7 @@ FRESH = "fresh"  # real images in a generator's place
 TRAIN, COMPARED = 997, 400
 CLASSES, SIDE = 10, 8
 ALL = (FRESH, *MODELS)
+_SPLIT, _DRAWN = 1000, 1001  # far from the counts of a split, whose i-th key is that of fold_in(key, i)
 
 
 class Split(NamedTuple):
@@ -50,10 +51,14 @@ def _bundled() -> tuple[np.ndarray, np.ndarray]:
     return data.data.astype(np.float32), data.target.astype(np.int32)
 
 
+def _key(seed, use):
+    return jax.random.fold_in(jax.random.key(seed), use)
+
+
 def split(seed: Int[Array, ""]) -> Split:
     """997 images to train on, 400 real ones and 400 fresh ones, in an order that the seed draws."""
     images, labels = (jax.lax.optimization_barrier(jnp.asarray(part)) for part in _bundled())
-    order = jax.random.permutation(jax.random.fold_in(jax.random.key(seed), 1), len(images))
+    order = jax.random.permutation(_key(seed, _SPLIT), len(images))
     images, labels = images[order], labels[order]
     return Split(images[:TRAIN], labels[:TRAIN], images[TRAIN:-COMPARED], images[-COMPARED:])
 
@@ -82,8 +87,7 @@ def trained(name: str, *, steps: int | None = None) -> Iteration:
 
     def result(state, case):
         end = model.iteration.result(state, case)
-        key = jax.random.fold_in(jax.random.key(case["seed"]), 2)
-        drawn = quantised(model.sample(key, end.average, COMPARED))
+        drawn = quantised(model.sample(_key(case["seed"], _DRAWN), end.average, COMPARED))
         return {"images": drawn, "log_likelihood": end.trace, "steps": end.steps, "status": end.status}
 
     return model.iteration._replace(result=result)

@@ -83,7 +83,7 @@ def flow(train: Data, held_out: Data, *, steps: int) -> Generator:
 
     def init(key, images):
         params = models.init_coupling_flow(key, dim=DIM, layers=4, hidden=HIDDEN, num=4)
-        x = dequantised(key, images)
+        x = dequantised(jax.random.fold_in(key, 1000), images)
         return params | {"loc": jnp.mean(x, 0), "log_scale": jnp.log(jnp.std(x, 0))}
 
     def log_prob(key, params, x):
