@@ -41,18 +41,21 @@ class Sandwich(NamedTuple):
 
 
 def log_likelihood(log_q: Float[ArrayLike, " n"], log_w: ArrayLike = 0.0) -> Mean:
-    """Σ w_i log q(x_i) / Σ w_i, nats per point, and its standard error √(Σ w_i² (log q(x_i) − mean)² / (1 − Σ w_i²)).
+    """Σ w_i log q(x_i) / Σ w_i, nats per point, and its standard error √(Σ w_i² (log q(x_i) − mean)² / c).
 
     log_q: [n], the model's log-densities at independent points; log_w: log-weights, [n] or scalar, up to a constant;
-    −inf leaves a point out. The error, with weights that sum to one in it, is s/√n where they are equal. It is inf for
-    a single point, for none at all, whose mean is 0, and where the mean is not finite. Raises ValueError for what is
+    −inf leaves a point out. In the error the weights sum to one, and c = 1 − 2 S₃/S₂ + S₂ with S_k = Σ w_i^k makes its
+    square unbiased for weights that do not depend on the points; it is s/√n where they are equal. It is inf for a
+    single point, for none at all, whose mean is 0, and where the mean is not finite. Raises ValueError for what is
     not [n] with n >= 1, TypeError for what is no array of real numbers.
     """
     log_q, share = _sample(log_q, log_w, "log_q")
     value = _expectation(share, log_q)
-    squares = jnp.sum(share**2)
-    variance = _expectation(share**2, (log_q - value) ** 2) / jnp.where(squares < 1.0, 1.0 - squares, 1.0)
-    known = jnp.isfinite(value) & (squares < 1.0) & (squares > 0.0)
+    squares, cubes = jnp.sum(share**2), jnp.sum(share**3)
+    unbiased = 1.0 - 2.0 * nu.safe_ratio(cubes, squares) + squares
+    known = jnp.isfinite(value) & (squares > 0.0) & (unbiased > 0.0)
+    away = jnp.where(known & (share > 0.0), log_q - jnp.where(known, value, 0.0), 0.0)
+    variance = jnp.sum(share**2 * away**2) / jnp.where(known, unbiased, 1.0)
     return Mean(value, jnp.where(known, nu.safe_sqrt(jnp.where(known, variance, 0.0)), jnp.inf))
 
 
@@ -106,8 +109,9 @@ def sandwich(
     all, with a smooth optimum inside their domain; x: [n, ...]. Memory: a few n × k. jit, vmap as usual.
 
     A is scaled to unit diagonal and factored, not inverted; B is never formed. Where it is not positive definite
-    beyond rounding (parameters that the data do not tell apart, a saddle, a point with q = 0) there is no covariance:
-    everything but tic is NaN, and the status NON_FINITE. NOT_CONVERGED: a Newton step would move a parameter by more
+    beyond rounding (parameters that the data do not tell apart, a saddle, a point with q = 0), or where one point has
+    all weight, there is no covariance:
+    everything is NaN, and the status NON_FINITE. NOT_CONVERGED: a Newton step would move a parameter by more
     than a tenth of its standard error, so that params are not the estimate from this sample. Raises ValueError for an
     empty x and a log_prob that is not a scalar, TypeError for parameters that are not floating-point.
     """
@@ -123,6 +127,7 @@ def sandwich(
     score, squares = share @ scores, jnp.sum(share**2)
     rows = share[:, None] * (scores - score)
     factor, scale = _factored(jax.hessian(loss)(flat))
+    factor = jnp.where(squares < 1.0, factor, jnp.nan)  # of a single point there is no covariance
     columns = jnp.concatenate([jnp.eye(flat.size, dtype=flat.dtype), score[:, None], rows.T], axis=1)
     white = solve_triangular(factor, scale[:, None] * columns, lower=True)  # L⁻¹ columns, A = L Lᵀ
     solved = scale[:, None] * solve_triangular(factor, white, lower=True, trans="T")  # A⁻¹ columns

@@ -114,9 +114,23 @@ def test_the_standard_error_of_the_log_likelihood():
     padded = LOG_LIKELIHOOD(np.append(x, [np.inf, 3.0]), np.append(np.zeros(400), [-np.inf, -np.inf]))
     np.testing.assert_allclose(padded, found, rtol=1e-5, atol=1e-7)
     draws = jax.random.normal(jax.random.key(0), (2000, 30))
-    many = jax.vmap(li.log_likelihood, (0, None))(draws, jnp.linspace(0.0, 2.0, 30))
-    squares = np.asarray(many.value) ** 2 - np.asarray(many.stderr) ** 2  # the mean is 0
-    assert abs(squares.mean()) < 4.0 * squares.std() / 2000**0.5
+    for log_w in (np.linspace(0.0, 6.0, 30), np.array([0.0] + [-3.0] * 29)):  # in the second one point has two fifths
+        many = jax.vmap(LOG_LIKELIHOOD, (0, None))(draws, log_w)
+        squares = np.asarray(many.value) ** 2 - np.asarray(many.stderr) ** 2  # the mean is 0
+        assert abs(squares.mean()) < 4.0 * squares.std() / 2000**0.5
+
+
+def test_the_error_has_a_gradient_where_a_point_is_left_out():
+    stderr = jax.jit(jax.grad(lambda log_q, log_w: li.log_likelihood(log_q, log_w).stderr))
+    for left_out in (-np.inf, np.nan):
+        slope = stderr(np.array([-1.0, -2.0, left_out], np.float32), np.array([0.0, 0.0, -np.inf], np.float32))
+        np.testing.assert_allclose(slope, [0.5, -0.5, 0.0], rtol=1e-6)  # of |a − b| / 2
+
+
+def test_a_single_point_has_no_covariance():
+    found = li.sandwich(lambda m, x: -0.5 * (x - m) ** 2, jnp.float32(2.0), jnp.array([2.0]))
+    assert int(found.status) == status.NON_FINITE
+    assert np.isnan(found.stderr)
 
 
 # The limit and its rate

@@ -19,7 +19,7 @@ from divjax.models import factorisation, topics
 from divjax.plots import look
 from divjax.plots import post_models as figures
 from divjax.studies import post_models as study
-from divjax.training.alternating import alternating
+from divjax.training.alternating import _solved, alternating
 from divjax.training.topic_em import topic_em
 
 TOPICS = np.array([[0.5, 0.3, 0.1, 0.05, 0.05], [0.05, 0.05, 0.1, 0.3, 0.5]])
@@ -72,6 +72,8 @@ def test_the_error_of_a_rate_is_that_of_both_samples():
 def test_ranks_and_edges_of_levels():
     real = jnp.arange(1.0, 1000.0)  # 999 draws: the level is the tenth
     np.testing.assert_allclose(rate_below(jnp.array([9.0, 10.0, -jnp.inf, 11.0]), real).rate, 0.5)
+    traced = jax.jit(lambda mass: rate_below(jnp.arange(1.0, 1000.0), jnp.arange(1.0, 1000.0), mass=mass).rate)
+    np.testing.assert_allclose(999.0 * traced(0.99), 9.0, rtol=1e-6)  # rank 10, though 1 − 0.99 rounds below 0.01
     assert np.isnan(rate_below(jnp.array([jnp.nan, 1.0]), real)).all()
     assert rate_below(jnp.zeros(5), jnp.zeros(200)).rate == 0.0  # ties are inside
     for call, message in (
@@ -372,3 +374,30 @@ def test_data_must_be_a_function():
     for call in (lambda: topic_em(TWO, TWO, data=EMPTY), lambda: alternating({}, data=EMPTY)):
         with pytest.raises(TypeError, match="Pass a function"):
             call()
+
+
+def test_what_is_fitted_exactly_has_an_infinite_likelihood():
+    found = run(alternating(factorisation.random_factors(jax.random.key(0), 3, 3, rank=1)), jnp.full((3, 3), 4.0))
+    assert (float(found.value), float(found.log_likelihood), int(found.status)) == (0.0, np.inf, 0)
+
+
+def test_undetermined_users_get_the_shortest_factors():
+    """Two ratings and 32 factors: of all that fit, numpy's of minimum norm."""
+    rng = np.random.default_rng(0)
+    items, ratings = rng.normal(size=(40, 32)), np.full((20, 40), np.nan)
+    for row in ratings:
+        row[rng.choice(40, 2, replace=False)] = rng.normal(size=2)
+    found = _solved(jnp.asarray(items, jnp.float32), jnp.asarray(ratings, jnp.float32), 0.0)
+    for row, factors in zip(ratings, np.asarray(found), strict=True):
+        rated = ~np.isnan(row)
+        shortest = np.linalg.lstsq(items[rated], row[rated])[0]
+        assert np.linalg.norm(factors - shortest) < 0.02 * np.linalg.norm(shortest)
+
+
+def test_single_precision_data_stay_so_where_double_is_enabled(x64):
+    table = np.array([[1.0, np.nan, 2.0], [np.nan, 3.0, 1.0]], np.float32)
+    fit = alternating({"users": np.ones((2, 1), np.float32), "items": np.ones((3, 1), np.float32)})
+    assert run(fit, table).value.dtype == jnp.float32
+    nodes = np.array([[0.3, 0.7], [0.6, 0.4]], np.float32)
+    found = run(topic_em(np.full((2, 3), 1 / 3, np.float32), nodes), np.array([[1, 2, 0], [0, 1, 4]], np.float32))
+    assert found.log_likelihood.dtype == jnp.float32

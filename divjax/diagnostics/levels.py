@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from divjax import numerics as nu
 from divjax import operands as op
 from divjax.diagnostics.errors import rate_stderr
 
@@ -33,9 +34,10 @@ def rate_below(
     The level is the order statistic of rank ⌊(1 − mass)(n + 1)⌋, at least 1, so that the rate of fresh real draws is in
     expectation that rank over n + 1, at most 1 − mass; for a discrete p less, by the ties.
 
-    The error has two independent parts, √(e² + s²): e is ``rate_stderr``, of the m draws, and s that of the level: half
-    the difference of the rates at the levels of rank higher and lower by √(n mass (1 − mass)), one standard deviation
-    of how many real draws lie below the true level (Woodruff 1952). A NaN in either sample makes both NaN.
+    The error has two independent parts, √(e² + s²): e is ``rate_stderr``, of the m draws, and s that of the level:
+    √(n mass (1 − mass)), the standard deviation of how many real draws lie below the true level, times the slope of the
+    rate over the rank between the ranks lower and higher by as much, as far as there are such (Woodruff 1952). A NaN in
+    either sample makes both NaN.
 
     Raises TypeError for what is no array of real numbers; ValueError for a mass outside (0, 1), for a sample that is
     not [n] or is empty, and for fewer than 1 / (1 − mass) real draws, where mass is not traced.
@@ -48,15 +50,14 @@ def rate_below(
             f"Expected at least 1 / (1 − mass) real draws, for one to lie outside; got {n} for mass {mass}. Draw more."
         )
     order, outside = jnp.sort(real), jnp.asarray(1.0 - mass, real.dtype)
-    middle = jnp.floor(outside * (n + 1))
+    # A whole number that rounding has put just below itself is meant to be itself.
+    middle = jnp.floor((outside + 8.0 * jnp.finfo(real.dtype).eps) * (n + 1))
     spread = jnp.sqrt(n * outside * (1.0 - outside))
-
-    def rate(rank):
-        level = order[jnp.clip(jnp.round(rank), 1, n).astype(jnp.int32) - 1]
-        return jnp.mean(generated < level, dtype=real.dtype)
+    ranks = jnp.clip(jnp.round(jnp.stack([middle - spread, middle, middle + spread])), 1, n)
+    rates = jnp.mean(generated < order[ranks.astype(jnp.int32) - 1][:, None], axis=1, dtype=real.dtype)
 
     broken = jnp.where(jnp.any(jnp.isnan(generated)) | jnp.any(jnp.isnan(real)), jnp.nan, 0.0).astype(real.dtype)
-    found, of_level = rate(middle), 0.5 * (rate(middle + spread) - rate(middle - spread))
+    found, of_level = rates[1], spread * nu.safe_ratio(rates[2] - rates[0], ranks[2] - ranks[0])
     return RateBelow(found + broken, jnp.sqrt(rate_stderr(found, generated.size) ** 2 + of_level**2) + broken)
 
 

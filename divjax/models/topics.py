@@ -7,6 +7,7 @@ multinomial coefficient of the counts.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -79,7 +80,7 @@ def document_log_likelihood(
     The nodes are those of ``draw_proportions``; a single node is the mixture with known proportions of probabilistic
     latent semantic analysis (Hofmann 1999). 0 for an empty document.
     """
-    return nu.logsumexp(node_log_likelihoods(counts[None], topics, proportions)[0]) - np.log(proportions.shape[0])
+    return nu.logsumexp(node_log_likelihoods(counts[None], topics, proportions)[0]) - math.log(proportions.shape[0])
 
 
 def node_log_likelihoods(

@@ -1,5 +1,6 @@
 """Alternating least squares: matrix factorisation of a table of ratings with gaps."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,10 +12,10 @@ from divjax import numerics as nu
 from divjax import operands as op
 from divjax import status
 from divjax.iteration import Iteration
-from divjax.models.factorisation import check_ratings, ratings_log_likelihood, squared_errors
+from divjax.models.factorisation import check_ratings, squared_errors
 from divjax.training.settling import judged
 
-FLOOR = 32.0  # of the normal equations, in units of eps times their mean diagonal
+FLOOR = 32.0  # of the normal equations, in units of eps times their trace
 
 
 class AlternatingState(NamedTuple):
@@ -57,7 +58,7 @@ def alternating(
     likelihood estimate.
 
     Without a ridge a user or item with fewer ratings than factors is not determined. The normal equations have a floor
-    for that, 32 eps times their mean diagonal: the factors are then close to the shortest that fit. Without any rating
+    for that, 32 eps times their trace: the factors are then close to the shortest that fit. Without any rating
     they are 0, so that all is predicted by the offset.
 
     The result is an ``AlternatingResult``, whose status is
@@ -119,7 +120,7 @@ def _result(state: AlternatingState) -> AlternatingResult:
     model = {"offset": jnp.zeros_like(state.offset), "users": state.users, "items": state.items}
     num = jnp.sum(~jnp.isnan(state.ratings)).astype(state.value.dtype)
     log_scale = 0.5 * nu.safe_log(squared_errors(model, state.ratings) / num)
-    log_likelihood = ratings_log_likelihood(model | {"log_scale": log_scale}, state.ratings) / num
+    log_likelihood = -0.5 - log_scale - 0.5 * math.log(2.0 * math.pi)  # at this scale; +inf where all is fitted
     params = model | {"offset": state.offset, "log_scale": log_scale}
     return AlternatingResult(params, state.value, log_likelihood, state.steps, state.status)
 
@@ -147,11 +148,12 @@ def _solved(held: Float[Array, "m k"], ratings: Float[Array, "n m"], ridge: Any)
     )
     squares = squares.reshape(-1, k, k)
     sides = jnp.matmul(jnp.where(rated, ratings, 0.0), held, precision=high)
-    mean = jnp.trace(squares, axis1=1, axis2=2) / k
-    floor = ridge + FLOOR * jnp.finfo(held.dtype).eps * mean
+    # The whole trace: of few ratings and many factors nearly all of the diagonal is 0, and a part of its mean would be
+    # no more than the rounding of what is not.
+    floor = ridge + FLOOR * jnp.finfo(held.dtype).eps * jnp.trace(squares, axis1=1, axis2=2)
     # Nothing rated and no ridge: 0 = 0, and the factors are 0.
     floor = jnp.where(floor > 0.0, floor, 1.0)
-    return jnp.linalg.solve(squares + floor[:, None, None] * jnp.eye(k), sides[..., None])[..., 0]
+    return jnp.linalg.solve(squares + floor[:, None, None] * jnp.eye(k, dtype=held.dtype), sides[..., None])[..., 0]
 
 
 def _objective(users, items, ratings, ridge):

@@ -1,11 +1,11 @@
 """Expectation-maximisation for topic models: maximum likelihood with every document's proportions integrated out."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from divjax import numerics as nu
@@ -130,7 +130,7 @@ def _evaluate(topics, counts, nodes, smoothing) -> tuple[Float[Array, ""], Float
     """The objective per word at these topics, and the topics that an E- and an M-step make of them."""
     product = lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)  # noqa: E731
     log_joint = node_log_likelihoods(counts, topics, nodes)  # [d, s]
-    log_p = jax.vmap(nu.logsumexp)(log_joint) - np.log(nodes.shape[0])
+    log_p = jax.vmap(nu.logsumexp)(log_joint) - math.log(nodes.shape[0])
     smoothing = jnp.asarray(smoothing, log_p.dtype)
     prior = jnp.where(smoothing > 0.0, smoothing * jnp.sum(nu.held(nu.safe_log(topics))), 0.0)
     value = (jnp.sum(log_p) + prior) / jnp.sum(counts)
