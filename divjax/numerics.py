@@ -27,8 +27,12 @@ def finite(x: Array) -> Array:
 
 def held(x: Array) -> Array:
     """x, short of infinity by so much that exponentials of it are 0 and products with it are finite."""
-    far = math.sqrt(jnp.finfo(x.dtype).max)
-    return jnp.clip(x, -far, far)
+    return jnp.clip(x, -far(x.dtype), far(x.dtype))
+
+
+def far(dtype: jnp.dtype) -> float:
+    """The number whose square is the largest of its dtype."""
+    return math.sqrt(jnp.finfo(dtype).max)
 
 
 def bounded_exp(x: Array) -> Array:
@@ -84,6 +88,21 @@ def log1p_slope(z: Array) -> Array:
     for k in range(2 - math.ceil(math.log10(jnp.finfo(z.dtype).eps)), 0, -1):
         series = 1.0 / k + x * series
     return jnp.where(small, series, -jnp.log1p(-safe) / safe)
+
+
+# (2^(1−n) − 2) B_n / (n (n − 1)) for n = 2, 4, ..., 14: of the difference of two series of Stirling's.
+_HALF_STEP = (-1 / 8, 1 / 192, -1 / 640, 17 / 14336, -31 / 18432, 691 / 180224, -5461 / 425984)
+
+
+def gamma_half_step(x: Array) -> Array:
+    """log Γ(x + ½) − log Γ(x) − ½ log x for x > 0, about −1/(8x), with derivatives to its own relative precision.
+
+    By its asymptotic series for x ≥ 8, where the three terms cancel; they do by a few digits at most below.
+    """
+    large = x >= 8.0
+    inverse, small = 1.0 / jnp.where(large, x, 8.0), jnp.where(large, 1.0, x)
+    series = inverse * polynomial(inverse * inverse, _HALF_STEP)
+    return jnp.where(large, series, jax.lax.lgamma(small + 0.5) - jax.lax.lgamma(small) - 0.5 * jnp.log(small))
 
 
 @functools.cache

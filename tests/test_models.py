@@ -3,6 +3,7 @@
 import distrax
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
@@ -11,6 +12,7 @@ from scipy import stats
 from divjax import kl, models, quadrature, status, targets
 from divjax.iteration import run
 from divjax.models.multivariate import cholesky, entries
+from divjax.models.splines import MonotoneSpline
 from divjax.training import fit, newton
 
 KEY = jax.random.key(0)
@@ -218,7 +220,77 @@ def test_a_rich_model_needs_no_choice_of_a_mode():
     assert float(flow.value) < 0.01 * float(gaussian.value)
 
 
+# Where a derivative is more than that of the formula.
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_a_flow_has_its_derivative_on_the_knots_too(dtype, x64):
+    """The identity has no kink on them."""
+    start = jax.tree.map(lambda leaf: leaf.astype(dtype), models.init_spline_flow())
+    x = jnp.arange(-5.0, 6.0, dtype=dtype)
+    flow = models.spline_flow(start)
+    np.testing.assert_allclose(jax.vmap(jax.grad(flow.log_prob))(x), -x, atol=1e-5)
+    for of in (flow.bijector.forward, flow.bijector.inverse):
+        np.testing.assert_allclose(jax.vmap(jax.grad(of))(x), 1.0, atol=1e-5)
+    coupling = jax.tree.map(lambda leaf: leaf.astype(dtype), models.init_coupling_flow(KEY, dim=2))
+    grad = jax.jit(jax.grad(models.coupling_flow(coupling).log_prob))(jnp.asarray([1.0, -2.0], dtype))
+    np.testing.assert_allclose(grad, [-1.0, 2.0], atol=1e-5)
+    far = jax.jit(jax.grad(lambda params: models.spline_flow(params).log_prob(jnp.asarray(1e20, dtype))))(start)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(far))
+
+
+def test_a_spline_is_distraxs(x64):
+    params, x = jax.random.normal(KEY, (25,)), jnp.linspace(-6.0, 6.0, 201)
+    ours, theirs = (build(params, -4.0, 4.0) for build in (MonotoneSpline, distrax.RationalQuadraticSpline))
+    for way in ("forward_and_log_det", "inverse_and_log_det"):
+        np.testing.assert_allclose(getattr(ours, way)(x), getattr(theirs, way)(x), atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(jnp.float32, 1e-4), (jnp.float64, 1e-11)])
+def test_students_t_has_its_derivative_in_df_near_the_gaussian(dtype, rtol, x64):
+    def log_prob(log_df):
+        zero = jnp.zeros((), dtype)
+        return models.student_t({"loc": zero, "log_scale": zero, "log_df": log_df}).log_prob(jnp.asarray(1.5, dtype))
+
+    def exact(log_df):
+        df = mpmath.exp(log_df)
+        gammas = mpmath.loggamma((df + 1) / 2) - mpmath.loggamma(df / 2)
+        return gammas - mpmath.log(df * mpmath.pi) / 2 - (df + 1) / 2 * mpmath.log1p(mpmath.mpf(1.5) ** 2 / df)
+
+    log_df = np.asarray([-2.0, 0.0, 2.5, 3.0, 5.0, 8.0, 10.0, 12.0])
+    with mpmath.workdps(40):
+        expected = [float(mpmath.diff(exact, mpmath.mpf(each))) for each in log_df]
+    grad = jax.jit(jax.vmap(jax.grad(log_prob)))(jnp.asarray(log_df, dtype))
+    np.testing.assert_allclose(grad, expected, rtol=rtol)
+
+
+@pytest.mark.parametrize(("dtype", "narrow"), [(jnp.float32, -60.0), (jnp.float64, -400.0)])
+def test_a_component_that_overflows_leaves_a_mixture_its_gradient(dtype, narrow, x64):
+    params = {"logits": jnp.zeros(2, dtype), "locs": jnp.zeros(2, dtype), "log_scales": jnp.asarray([0, narrow], dtype)}
+    of = jax.jit(jax.value_and_grad(lambda params, x: models.mixture(params).log_prob(x)))
+    value, grad = of(params, jnp.ones((), dtype))
+    np.testing.assert_allclose(value, stats.norm.logpdf(1.0) - np.log(2.0), rtol=1e-6)
+    np.testing.assert_allclose(grad["log_scales"], 0.0, atol=1e-6)
+    np.testing.assert_allclose(grad["locs"], [1.0, 0.0], rtol=1e-6)
+    value, grad = of(params, jnp.asarray(jnp.finfo(dtype).max, dtype) / 4)
+    assert value == -jnp.inf
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grad))
+
+
+def test_a_factor_that_overflows_leaves_the_other_entries():
+    np.testing.assert_array_equal(cholesky(jnp.asarray([[89.0, 0.0], [1.0, 0.0]])), [[np.inf, 0.0], [1.0, 1.0]])
+
+
 # Starts.
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [(jnp.full(1000, 16777.3), 0.0), (1e20 * jnp.arange(-3.0, 4.0), np.log(2e20)),
+     (1e-25 * jnp.arange(-3.0, 4.0), np.log(2e-25))],
+)  # fmt: skip
+def test_a_mixture_starts_as_wide_as_data_of_any_scale(x, expected):
+    np.testing.assert_allclose(models.init_mixture(KEY, x, num=2)["log_scales"], expected, rtol=1e-6, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(50,), (50, 2)])

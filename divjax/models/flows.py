@@ -14,7 +14,9 @@ from jax.tree_util import Partial
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from divjax.discretize.families import Profile, profile
+from divjax.models.multivariate import HeldNormal
 from divjax.models.networks import Layers, init_mlp, mlp
+from divjax.models.splines import MonotoneSpline
 
 # Ends of panels beside a spline's own: where a standard normal has its mass, in units of its scale ...
 _REACH = np.array([-8.0, -5.8, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 5.8, 8.0])
@@ -55,7 +57,7 @@ def spline_flow(params: dict[str, Array], *, bound: float = 4.0) -> SplineFlow:
         raise ValueError(
             f"Expected scalars loc and log_scale and a spline [3 bins + 1]; got {shapes}. See init_spline_flow."
         )
-    base = distrax.Normal(jnp.zeros_like(params["loc"]), jnp.ones_like(params["loc"]))
+    base = HeldNormal(jnp.zeros_like(params["loc"]), jnp.ones_like(params["loc"]))
     affine = distrax.ScalarAffine(params["loc"], log_scale=params["log_scale"])
     return SplineFlow(base, distrax.Chain([affine, _spline(params["spline"], bound)]))
 
@@ -107,7 +109,7 @@ def coupling_flow(params: dict[str, PyTree], *, bound: float = 4.0) -> distrax.T
             f"{params['loc'].shape}, {params['log_scale'].shape} and {outputs}. See init_coupling_flow."
         )
     zero = jnp.zeros_like(params["loc"])
-    base = distrax.Independent(distrax.Normal(zero, jnp.ones_like(zero)), 1)
+    base = distrax.Independent(HeldNormal(zero, jnp.ones_like(zero)), 1)
     affine = distrax.Block(distrax.ScalarAffine(params["loc"], log_scale=params["log_scale"]), 1)
     couplings = [
         distrax.MaskedCoupling(
@@ -123,8 +125,8 @@ def _conditioned(network: Layers, x: Float[Array, "*batch d"]) -> Float[Array, "
     return mlp(network, x).reshape(*x.shape, -1)
 
 
-def _spline(params: Float[Array, "*batch m"], bound: float) -> distrax.RationalQuadraticSpline:
-    return distrax.RationalQuadraticSpline(params, range_min=-bound, range_max=bound)
+def _spline(params: Float[Array, "*batch m"], bound: float) -> MonotoneSpline:
+    return MonotoneSpline(params, range_min=-bound, range_max=bound)
 
 
 def _check_bins(num):

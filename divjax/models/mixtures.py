@@ -6,12 +6,27 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from divjax import numerics as nu
-from divjax.models.multivariate import cholesky
+from divjax.models.multivariate import HeldNormal, cholesky
 
 _LINE, _SPACE = "log_scales", "factors"
 
 
-def mixture(params: dict[str, Array]) -> distrax.MixtureSameFamily:
+class Mixture(distrax.MixtureSameFamily):
+    """distrax's mixture, whose gradient is finite where z = (x − m)/s overflows in some components or in all of them.
+
+    They are −inf there and constant: of all of them so is log p, with derivative 0.
+    """
+
+    def log_prob(self, value: Array) -> Array:
+        parts, x = self.components_distribution, jnp.expand_dims(value, -1 - len(self.event_shape))
+        if isinstance(parts, distrax.Normal):
+            log_parts = HeldNormal(parts.loc, parts.scale).log_prob(x)
+        else:
+            log_parts = parts.log_prob(x)
+        return jnp.vectorize(nu.logsumexp, signature="(k)->()")(log_parts + self._mixture_log_probs)
+
+
+def mixture(params: dict[str, Array]) -> Mixture:
     """Σ_j w_j N(m_j, S_j) with w = softmax(logits): every array of real numbers is a mixture.
 
     On the line from ``{"logits": [k], "locs": [k], "log_scales": [k]}``, S_j = exp(log_scales_j)²; in d dimensions from
@@ -25,7 +40,7 @@ def mixture(params: dict[str, Array]) -> distrax.MixtureSameFamily:
         parts = distrax.Normal(locs, jnp.exp(params[_LINE]))
     else:
         parts = distrax.MultivariateNormalTri(locs, cholesky(jnp.asarray(params[_SPACE])))
-    return distrax.MixtureSameFamily(distrax.Categorical(logits=logits), parts)
+    return Mixture(distrax.Categorical(logits=logits), parts)
 
 
 def check_mixture(params: dict[str, Array]) -> None:
@@ -59,7 +74,11 @@ def init_mixture(
     if not 1 <= num <= x.shape[0]:
         raise ValueError(f"Expected 1 to {x.shape[0]} components, at most one for a point; got {num}.")
     locs = jax.random.choice(key, x, (num,), replace=False)
-    log_scale = nu.finite(nu.safe_log(jnp.std(x, axis=0))) + jnp.log(jnp.asarray(scale, x.dtype))
+    # Of what is left of the first point, in units of the largest: no square rounds away, overflows or underflows.
+    away = x - x[0]
+    reach = jnp.max(jnp.abs(away), axis=0)
+    spread = jnp.std(nu.safe_ratio(away, jnp.broadcast_to(reach, away.shape)), axis=0)
+    log_scale = nu.finite(nu.safe_log(spread)) + nu.finite(nu.safe_log(reach)) + jnp.log(jnp.asarray(scale, x.dtype))
     logits = jnp.zeros(num, x.dtype)
     if x.ndim == 1:
         return {"logits": logits, "locs": locs, _LINE: jnp.full(num, log_scale)}

@@ -1,10 +1,24 @@
 """Gaussians of any covariance and Student's t, from unconstrained arrays; and the Cholesky factors that they share."""
 
+import math
+
 import distrax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from tensorflow_probability.substrates import jax as tfp
+
+from divjax import numerics as nu
+
+
+class HeldNormal(distrax.Normal):
+    """N(loc, scale²) whose log-density is −inf, and constant, where the square of (x − loc)/scale overflows."""
+
+    def log_prob(self, value: Array) -> Array:
+        # A derivative of it has 1/scale², which may overflow though its factor is 0.
+        far = jnp.abs(value - self.loc) >= nu.far(self.scale.dtype) * self.scale
+        x, loc, scale = (jnp.where(far, at, of) for at, of in ((0.0, value), (0.0, self.loc), (1.0, self.scale)))
+        return jnp.where(far, -jnp.inf, distrax.Normal(loc, scale).log_prob(x))
 
 
 def cholesky(entries: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
@@ -13,16 +27,15 @@ def cholesky(entries: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
     Every real matrix gives the factor L of one covariance L Lᵀ, and every covariance has one such L, whose entries are
     unique but for those above the diagonal, which nothing depends on (Pinheiro, Bates 1996, the log-Cholesky form).
     """
-    return jnp.tril(entries, -1) + jnp.eye(entries.shape[-1], dtype=entries.dtype) * jnp.exp(_diagonal(entries))
+    # A choice, no product: exp may overflow, and 0 · inf is NaN.
+    on = jnp.eye(entries.shape[-1], dtype=bool)
+    return jnp.where(on, jnp.exp(jnp.where(on, entries, 0.0)), jnp.tril(entries, -1))
 
 
 def entries(factor: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
     """The entries whose ``cholesky`` is this lower triangular factor of positive diagonal; 0 above it."""
-    return jnp.tril(factor, -1) + jnp.eye(factor.shape[-1], dtype=factor.dtype) * jnp.log(_diagonal(factor))
-
-
-def _diagonal(matrix):
-    return jnp.diagonal(matrix, axis1=-2, axis2=-1)[..., None, :]
+    on = jnp.eye(factor.shape[-1], dtype=bool)
+    return jnp.where(on, jnp.log(jnp.where(on, factor, 1.0)), jnp.tril(factor, -1))
 
 
 def multivariate_normal(params: dict[str, Array]) -> distrax.MultivariateNormalTri:
@@ -51,12 +64,29 @@ def random_multivariate_normal(
     return {"loc": loc, "factor": jnp.eye(low.size, dtype=low.dtype) * log_scale}
 
 
-def student_t(params: dict[str, Array]) -> tfp.distributions.StudentT:
+class StudentT(tfp.distributions.StudentT):
+    """TFP's Student's t, whose density has a derivative in df that does not cancel: it is of the order of t⁴/df²."""
+
+    def _log_prob(self, value):
+        df, loc, scale = (jnp.asarray(of, self.dtype) for of in (self.df, self.loc, self.scale))
+        t = (value - loc) / scale
+        near = t * t < df
+        # −½ (df + 1) log(1 + u) with u = t²/df: what is −½ t² at df = ∞ must not be the difference of larger ones.
+        square = jnp.where(near, t, 0.0) ** 2
+        u = square / df
+        body = -0.5 * square * nu.log1p_slope(-u) - 0.5 * jnp.log1p(u)
+        apart = jnp.where(near, 1.0, jnp.abs(t))  # far off t² may overflow
+        tail = -0.5 * (df + 1.0) * (2.0 * jnp.log(apart) - jnp.log(df) + jnp.log1p(df / apart / apart))
+        constant = nu.gamma_half_step(0.5 * df) - 0.5 * math.log(2.0 * math.pi) - jnp.log(jnp.abs(scale))
+        return jnp.where(near, body, tail) + constant
+
+
+def student_t(params: dict[str, Array]) -> StudentT:
     """Student's t on the line, loc + exp(log_scale) T with T of exp(log_df) degrees of freedom.
 
     From ``{"loc": (), "log_scale": (), "log_df": ()}``. df = 1 is Cauchy, df → ∞ the Gaussian.
     """
-    return tfp.distributions.StudentT(jnp.exp(params["log_df"]), params["loc"], jnp.exp(params["log_scale"]))
+    return StudentT(jnp.exp(params["log_df"]), params["loc"], jnp.exp(params["log_scale"]))
 
 
 def random_student_t(

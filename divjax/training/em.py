@@ -62,8 +62,9 @@ def em(
         covariance_j = Σ_i w_i r_ij (x_i − mean_j)(x_i − mean_j)ᵀ / weight_j + floor I.
 
     All sums over r are softmaxes of logarithms, so that a component far from all data moves to the nearest instead of
-    dividing 0 by 0; means and covariances are sums of differences from the old mean, and everything is relative to the
-    centre of the data, so that float32 loses nothing to data far from 0 but what their own rounding has taken.
+    dividing 0 by 0 (to the mean of those whose distance, squared in units of its scale, overflows: of all of them).
+    Means and covariances are sums of differences from the old mean, and everything is relative to the centre of the
+    data, so that float32 loses nothing to data far from 0 but what their own rounding has taken.
 
     The likelihood of a mixture is unbounded: a component on a single point gains without end as it narrows. ``floor``,
     a variance, is what keeps it finite: choose it below the variances that matter (scikit-learn's ``reg_covar``, there
@@ -221,7 +222,8 @@ def _log_normal(factors: Float[Array, "k d d"], away: Float[Array, "k d n"]) -> 
     d = away.shape[1]
     z = away / factors if d == 1 else jax.scipy.linalg.solve_triangular(factors, away, lower=True)
     log_det = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=-2, axis2=-1)), axis=-1)
-    return -0.5 * jnp.sum(z * z, axis=1) - log_det[:, None] - 0.5 * d * math.log(2.0 * math.pi)
+    square = jnp.minimum(jnp.sum(z * z, axis=1), 0.01 * jnp.finfo(z.dtype).max)  # short of what overflows
+    return -0.5 * square - log_det[:, None] - 0.5 * d * math.log(2.0 * math.pi)
 
 
 def _moments(weighted: Float[Array, "k d n"], away: Float[Array, "k d n"]) -> Float[Array, "k d d"]:

@@ -163,6 +163,13 @@ def test_a_component_far_from_all_data_comes_back():
     assert np.all((result.params["locs"] > LINE.min()) & (result.params["locs"] < LINE.max()))
 
 
+def test_a_component_whose_distance_overflows_comes_back():
+    start = {"logits": jnp.zeros(2), "locs": jnp.asarray([0.0, 1e5]), "log_scales": jnp.asarray([0.0, -40.0])}
+    result = fitted(jnp.asarray(LINE, jnp.float32), start)
+    assert int(result.status) == status.OK
+    assert np.all((result.params["locs"] > LINE.min()) & (result.params["locs"] < LINE.max()))
+
+
 def test_many_starts_in_one_program_and_each_as_alone():
     x = jnp.asarray(LINE, jnp.float32)
     starts = jax.vmap(lambda key: init_mixture(key, x, num=2))(jax.random.split(jax.random.key(2), 6))
