@@ -23,11 +23,11 @@ NAMES = {
 }
 # measure, heading, what it says, and the colour of its kind: is it real, is all there, is it sharp
 MEASURES = (
-    ("unrealistic", "unrealistic", "share outside", look.VERMILLION),
+    ("unrealistic", "unrealistic", "outside", look.VERMILLION),
     ("precision", "precision", "real-looking", look.VERMILLION),
     ("density", "density", "among real", look.VERMILLION),
-    ("recall", "recall", "real ones reached", look.BLUE),
-    ("coverage", "coverage", "real ones met", look.BLUE),
+    ("recall", "recall", "real reached", look.BLUE),
+    ("coverage", "coverage", "real met", look.BLUE),
     ("sharpness", "sharpness", "real = 1", look.GREEN),
 )
 
@@ -38,7 +38,7 @@ def digits(table: "xarray.Dataset") -> Figure:
     The dashed line is where fresh real images are. table: of ``studies.digits.run``.
     """
     names = [str(name) for name in table["model"].values]
-    figure = Figure(figsize=(11.0, 1.75 + 0.56 * len(names)), dpi=look.DPI, layout="constrained")
+    figure = Figure(figsize=(11.4, 1.55 + 0.56 * len(names)), dpi=look.DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.01, wspace=0.02, hspace=0.02)
     ratios = (7.0, *[1.15] * len(MEASURES))
     grid = figure.add_gridspec(len(names), len(ratios), width_ratios=ratios)
@@ -54,9 +54,8 @@ def digits(table: "xarray.Dataset") -> Figure:
         figure.axes[-1].set_title(f"{title}\n{remark}", fontsize=look.SMALL, color=color, pad=4)
     seeds = table.sizes["seed"]
     look.heading(figure, "Digits by maximum likelihood and by games: who is blurred, who forgets, who is unrealistic",
-                 f"8 × 8 images; {words.count(seeds, 'seed')}, each another split into {study.TRAIN} to train on and "
-                 f"{study.COMPARED} to compare with. Means ± 2 standard errors; dashed: fresh real images in a "
-                 "generator's place")  # fmt: skip
+                 f"{words.count(seeds, 'split')} of 8 × 8 images: {study.TRAIN} to train on, {study.COMPARED} to compare with. "
+                 "Means ± 2 standard errors; dashed: fresh real images")  # fmt: skip
     return figure
 
 
@@ -86,4 +85,4 @@ def _measured(ax, table, names, measure, color):
     ax.grid(axis="x", color=look.FAINT, lw=0.4)
     ax.set_axisbelow(True)
     ax.margins(x=0.15)
-    ax.xaxis.set_major_locator(MaxNLocator(2))
+    ax.xaxis.set_major_locator(MaxNLocator(2, prune="upper"))
