@@ -261,7 +261,7 @@ def digits(
     inputs.folder(out, "digits.zarr", ("digits.png",))
     table = study.run(seeds, chosen, steps=steps or None, store=out / "digits.zarr", progress=not quiet).load()
     print(report_models.digits(table))
-    plots.save(plots.digits(table), out / "digits.png")
+    plots.save(plots.generated_digits(table), out / "digits.png")
     _say(started, out, "digits.zarr", "digits.png")
 
 

@@ -71,5 +71,5 @@ def test_what_each_is_known_for(tmp_path):
     expected = 1.0 - np.prod([(399 - k) / (799 - k) for k in range(5)])  # of equal distributions
     assert abs(float(fresh["coverage"].mean()) - expected) < 0.02
     assert "nats/image" in report_models.digits(table)
-    plots.save(plots.digits(table), tmp_path / "digits.png")
+    plots.save(plots.generated_digits(table), tmp_path / "digits.png")
     assert (tmp_path / "digits.png").stat().st_size > 20_000

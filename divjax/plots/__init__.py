@@ -1,7 +1,7 @@
 """Figures of sweeps and fits. Datasets and arrays in, ``matplotlib.figure.Figure`` out: no pyplot, no global state."""
 
 from divjax.plots.compare import comparison as comparison
-from divjax.plots.digits import digits as digits
+from divjax.plots.digits import generated_digits as generated_digits
 from divjax.plots.games import fates as fates
 from divjax.plots.games import found_against_exact as found_against_exact
 from divjax.plots.games import samples_over_training as samples_over_training

@@ -32,7 +32,7 @@ MEASURES = (
 )
 
 
-def digits(table: "xarray.Dataset") -> Figure:
+def generated_digits(table: "xarray.Dataset") -> Figure:
     """A row for each model: images of the first seed; each measure's mean over seeds, two standard errors to each side.
 
     The dashed line is where fresh real images are. table: of ``studies.digits.run``.
@@ -54,8 +54,8 @@ def digits(table: "xarray.Dataset") -> Figure:
         figure.axes[-1].set_title(f"{title}\n{remark}", fontsize=look.SMALL, color=color, pad=4)
     seeds = table.sizes["seed"]
     look.heading(figure, "Digits by maximum likelihood and by games: who is blurred, who forgets, who is unrealistic",
-                 f"{words.count(seeds, 'split')} of 8 × 8 images: {study.TRAIN} to train on, {study.COMPARED} to compare with. "
-                 "Means ± 2 standard errors; dashed: fresh real images")  # fmt: skip
+                 f"{words.count(seeds, 'split')} of 8 × 8 images: {study.TRAIN} to train on, {study.COMPARED} to compare "
+                 "with. Means ± 2 standard errors; dashed: fresh real images")  # fmt: skip
     return figure
 
 
