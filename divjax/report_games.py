@@ -133,8 +133,8 @@ def sequences(fits: "xarray.Dataset") -> str:
 
 
 def _mean(values) -> str:
-    error = adversarial.standard_error(values) if values.size > 1 else np.nan
-    return f"{float(values.mean()):.1f} ± {float(error):.1f}"
+    mean = f"{float(values.mean()):.1f}"
+    return f"{mean} ± {float(adversarial.standard_error(values)):.1f}" if values.size > 1 else mean
 
 
 def _percent(flags: np.ndarray) -> str:
@@ -142,4 +142,5 @@ def _percent(flags: np.ndarray) -> str:
 
 
 def _normal(loc: float, scale: float) -> str:
+    loc = loc if abs(loc) > 1e-4 * scale else 0.0  # of the size of a fit's error
     return f"N({loc:.4g}, {scale:.4g}²)"

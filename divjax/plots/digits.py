@@ -52,10 +52,10 @@ def generated_digits(table: "xarray.Dataset") -> Figure:
     for column, (measure, title, remark, color) in enumerate(MEASURES, start=1):
         _measured(figure.add_subplot(grid[:, column]), table, names, measure, color)
         figure.axes[-1].set_title(f"{title}\n{remark}", fontsize=look.SMALL, color=color, pad=4)
-    seeds = table.sizes["seed"]
+    splits = words.count(table.sizes["seed"], "split")
     look.heading(figure, "Digits by maximum likelihood and by games: who is blurred, who forgets, who is unrealistic",
-                 f"{words.count(seeds, 'split')} of 8 × 8 images: {study.TRAIN} to train on, {study.COMPARED} to compare "
-                 "with. Means ± 2 standard errors; dashed: fresh real images")  # fmt: skip
+                 f"{splits} of 8 × 8 images: {study.TRAIN} to train on, {study.COMPARED} to compare with. "
+                 "Means ± 2 standard errors; dashed: fresh real images")  # fmt: skip
     return figure
 
 
