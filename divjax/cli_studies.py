@@ -228,7 +228,6 @@ def topics(
     from divjax import plots, report_models
     from divjax.studies import post_models
 
-    inputs.folder(out, "", ("topics.png",))
     chosen = post_models.checked(chosen)
     inputs.folder(out, "", ("topics.png",))
     table = post_models.run(chosen, seeds, starts, progress=not quiet)
