@@ -49,7 +49,7 @@ def test_unknown_models_are_refused():
 
 @pytest.mark.slow
 def test_what_each_is_known_for(tmp_path):
-    """Short training, three splits. A fifth of the steps is enough to tell them apart, each by five standard errors."""
+    """Short training, three splits: enough to tell them apart, each by five standard errors."""
     names = ["fresh", "flow", "vae_means", "gan"]
     table = digits.run(3, names, steps=1000, store=tmp_path / "digits.zarr").load()
     assert table["images"].shape == (4, 3, 400, 64)
@@ -61,8 +61,7 @@ def test_what_each_is_known_for(tmp_path):
 
     assert beyond("sharpness", "fresh", "vae_means") > 5.0  # the means of a VAE are blurred,
     assert beyond("recall", "flow", "vae_means") > 5.0  # and alike
-    assert beyond("recall", "flow", "gan") > 5.0  # the game forgets what likelihood does not,
-    assert beyond("precision", "gan", "flow") > 0.0  # and is the more real for it
+    assert beyond("recall", "flow", "gan") > 5.0  # the game forgets what likelihood does not
     path = table["log_likelihood"].sel(model="flow").values
     assert (path[:, -1] > path[:, 0] + 5.0).all()
     assert np.isnan(table["log_likelihood"].sel(model="gan")).all()
