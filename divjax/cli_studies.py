@@ -56,7 +56,8 @@ def adversarial(
 
     for name, figure in figures.items():
         plots.save(figure, out / name)
-    print(f"{text}\n\n{time.perf_counter() - started:.0f} s. In {out}: {', '.join([f'{target}.zarr', *figures])}.")
+    print(text)
+    _say(started, out, f"{target}.zarr", *figures)
 
 
 def _play(target, chosen, distances, seeds, steps, where):
@@ -110,7 +111,7 @@ def huszar(
     plots.save(plots.across_weights(exact, games), out / "weights.png")
     plots.save(plots.across_rates(sequences, scheduled_sampling.PHRASES), out / "sequences.png")
     print(report_games.weights(exact, games), report_games.sequences(sequences), sep="\n\n")
-    print(f"\n{time.perf_counter() - started:.0f} s. In {out}: exact.zarr, games.zarr, weights.png, sequences.png.")
+    _say(started, out, "exact.zarr", "games.zarr", "weights.png", "sequences.png")
 
 
 def phase(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divjax import inputs_samples
+from divjax import inputs, inputs_samples
 from divjax.inputs_samples import SampleFile
 
 REPORT = "report.html"
@@ -112,8 +112,7 @@ def _digest(files, settings):
 
 def _check_free(out, digest, json_file):
     """Refuse what would overwrite other results, before anything is computed."""
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"Expected --out to be a folder; got {str(out)!r}, which is a file. Name another.")
+    inputs.check_no_file(out)
     report = out / REPORT
     if report.exists() and MARK.format(digest) not in report.read_text(encoding="utf-8", errors="replace")[:4000]:
         raise ValueError(
@@ -124,12 +123,7 @@ def _check_free(out, digest, json_file):
     if json_file and json_file.is_file():
         raise ValueError(f"Expected --json to be a new file; got {str(json_file)!r}, which exists. Name another.")
     for folder in (out, json_file.parent) if json_file else (out,):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(
-                f"Expected a folder that can be made; got {str(folder)!r}: {error.strerror}. Name another."
-            ) from None
+        inputs.make(folder, "a folder")
 
 
 def _write(path, content):

@@ -181,16 +181,26 @@ def member(text: str, processes: int) -> tuple[str, int, int] | tuple[()] | None
     return address, count, index
 
 
-def folder(path: Path, store: str = "", drawn: tuple[str, ...] = ()) -> None:
-    """Made if it is not there. Figures that lie in it without the store they are drawn from, if any, are not ours."""
+def check_no_file(path: Path) -> None:
+    """ValueError where --out is a file."""
     if path.exists() and not path.is_dir():
         raise ValueError(f"Expected --out to be a folder; got {str(path)!r}, which is a file. Name another.")
+
+
+def make(path: Path, expected: str) -> None:
+    """The folder with all above it, unless it is there; ValueError where it cannot be made."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(
-            f"Expected --out to be a folder that can be made; got {str(path)!r}: {error.strerror}. Name another."
+            f"Expected {expected} that can be made; got {str(path)!r}: {error.strerror}. Name another."
         ) from None
+
+
+def folder(path: Path, store: str = "", drawn: tuple[str, ...] = ()) -> None:
+    """Made if it is not there. Figures that lie in it without the store they are drawn from, if any, are not ours."""
+    check_no_file(path)
+    make(path, "--out to be a folder")
     ours = store and (path / store).exists()
     if not ours and (taken := [name for name in drawn if (path / name).exists()]):
         without = f", which has no {store}" if store else ""

@@ -7,6 +7,7 @@ import numpy as np
 
 from divjax.diagnostics import basin_name
 from divjax.status import NON_FINITE, NOT_CONVERGED, OK, STALLED
+from divjax.studies.adversarial import standard_error
 from divjax.studies.two_modes import optima
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in cells
     ]  # fmt: skip
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def plus_minus(values: Any, digits: int = 1) -> str:
+    """Mean ± standard error over seeds; of a single one the value alone."""
+    mean = f"{float(np.mean(values)):.{digits}f}"
+    return f"{mean} ± {float(standard_error(values)):.{digits}f}" if np.size(values) > 1 else mean
 
 
 def two_modes(fits: "xarray.Dataset", weights: Sequence[float], scales: Sequence[float]) -> str:

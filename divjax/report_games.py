@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from divjax.plots.words import count
-from divjax.report import table
-from divjax.studies import adversarial, adversarial_plane, methods, scheduled_sampling, two_modes
+from divjax.report import plus_minus, table
+from divjax.studies import adversarial_plane, methods, scheduled_sampling, two_modes
 
 if TYPE_CHECKING:
     import xarray
@@ -80,8 +80,8 @@ def plane(fits: "xarray.Dataset", target: str) -> str:
     rows = [
         (
             name,
-            f"{_mean(game['modes'].where(~game['diverged'], 0))} of {known}",
-            f"{_mean(100 * game['high_quality'].where(~game['diverged'], 0))} %",
+            f"{plus_minus(game['modes'].where(~game['diverged'], 0))} of {known}",
+            f"{plus_minus(100 * game['high_quality'].where(~game['diverged'], 0))} %",
             _percent(game["modes"].values == known),
             _percent(game["collapsed"].values),
             _percent(game["diverged"].values),
@@ -130,11 +130,6 @@ def sequences(fits: "xarray.Dataset") -> str:
     ]
     header = ("rate", "objective", "KL(data‖model)", "mutual information")
     return f"Scheduled sampling on two steps, nats\n\n{table(header, rows)}"
-
-
-def _mean(values) -> str:
-    mean = f"{float(values.mean()):.1f}"
-    return f"{mean} ± {float(adversarial.standard_error(values)):.1f}" if values.size > 1 else mean
 
 
 def _percent(flags: np.ndarray) -> str:

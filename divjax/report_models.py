@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from divjax.report import plus_minus
 from divjax.report import table as text_table
 from divjax.studies import digits as of_digits
 from divjax.studies import likelihood as of_likelihood
 from divjax.studies import post_models as of_post_models
 from divjax.studies import remedy as of_remedy
-from divjax.studies.adversarial import standard_error
 
 if TYPE_CHECKING:
     import xarray
@@ -73,13 +73,7 @@ def post_models(table: "xarray.Dataset") -> str:
 
 def _rates(values):
     values = values.transpose("size", "seed").values
-    return [_pm(100.0 * row, 1) + " %" for row in values]
-
-
-def _pm(values, digits):
-    """Mean ± standard error; the mean alone of a single seed."""
-    mean = f"{np.mean(values):.{digits}f}"
-    return f"{mean} ± {standard_error(values):.{digits}f}" if len(values) > 1 else mean
+    return [plus_minus(100.0 * row, 1) + " %" for row in values]
 
 
 def digits(table: "xarray.Dataset") -> str:
@@ -88,11 +82,13 @@ def digits(table: "xarray.Dataset") -> str:
     rows = []
     for name in table["model"].values:
         here = table.sel(model=name)
-        cells = [_pm(100.0 * here[measure].values, 1) for measure in percent]
-        plain = [_pm(here[measure].values, 2) for measure in ("density", "sharpness")]
+        cells = [plus_minus(100.0 * here[measure].values, 1) for measure in percent]
+        plain = [plus_minus(here[measure].values, 2) for measure in ("density", "sharpness")]
         classes = np.exp(-np.sum(_entropy_terms(here["classes"].transpose("seed", "digit").values), axis=1))
         last = here["log_likelihood"].isel(round=-1).values
-        rows.append((str(name), *cells, *plain, _pm(classes, 2), _pm(last, 1) if np.isfinite(last).all() else "–"))
+        rows.append(
+            (str(name), *cells, *plain, plus_minus(classes, 2), plus_minus(last, 1) if np.isfinite(last).all() else "–")
+        )
     header = ("model", *(f"{measure}, %" for measure in percent), "density", "sharpness", "classes", "nats/image")
     return (
         f"8 × 8 digits, {table.sizes['seed']} splits of {of_digits.TRAIN} images to train on and "

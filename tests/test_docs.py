@@ -32,7 +32,7 @@ SLOW = {
     "adversarial", "batches", "error-bars", "gradient-estimators", "home", "many-fits", "mixture-gradients",
     "mixtures", "mode-dropping", "orders", "sinkhorn",
 }  # fmt: skip
-QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"  # as conftest.py
+QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"  # as conftest.py has it, for any run
 PACKAGES = (
     "divergences", "discretize", "exact", "logits", "models", "training", "sweeps", "diagnostics", "twosample", "plots",
 )  # fmt: skip

@@ -60,13 +60,6 @@ def squared_errors(model: Model, ratings: Ratings) -> Float[Array, ""]:
     return jnp.sum(jnp.where(rated, jnp.where(rated, ratings, 0.0) - predictions(model), 0.0) ** 2)
 
 
-def ratings_log_likelihood(model: Model, ratings: Ratings) -> Float[Array, ""]:
-    """Σ log N(rating; offset + u_i · v_j, scale²) in nats, over the ratings that are there."""
-    num = jnp.sum(~jnp.isnan(ratings))
-    precision = jnp.exp(-2.0 * model["log_scale"])
-    return -0.5 * squared_errors(model, ratings) * precision - num * (model["log_scale"] + 0.5 * math.log(2 * math.pi))
-
-
 def generate_ratings(key: PRNGKeyArray, model: Model, *, num: int) -> Float[Array, "num m"]:
     """Whole rows of ratings by ``num`` users, drawn from those of the model with replacement: means and fresh noise."""
     for_user, for_noise = jax.random.split(key)

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from divjax.plots import look, words
 from divjax.studies import digits as study
+from divjax.studies.adversarial import standard_error
 
 if TYPE_CHECKING:
     import xarray
@@ -73,7 +74,7 @@ def _likelihood(rows, remark):
 def _measured(ax, table, names, measure, color):
     values = table[measure].transpose("model", "seed").values
     mean = values.mean(1)
-    stderr = values.std(1, ddof=1) / values.shape[1] ** 0.5 if values.shape[1] > 1 else np.zeros(len(names))
+    stderr = standard_error(values) if values.shape[1] > 1 else np.zeros(len(names))
     rows = np.arange(len(names))
     if study.FRESH in names:
         ax.axvline(mean[names.index(study.FRESH)], color=look.MUTED, lw=0.9, ls=look.DASHES[1], zorder=0)

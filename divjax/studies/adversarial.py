@@ -19,21 +19,23 @@ def losses_of(method: Method, outputs, sample_p, sample_q) -> Players:
     return unrolled(losses, method.unroll, UNROLL_RATE) if method.unroll else losses
 
 
+def descent(rate: float, steps: int, **moments: float) -> optax.GradientTransformation:
+    """Adam on clipped gradients, at a rate that falls by a cosine over so many steps."""
+    falling = optax.cosine_decay_schedule(rate, steps, LAST)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(falling, **moments))
+
+
 def trained(
     losses: Players, start, evaluate, *, steps: int, critic_steps: int = 1, rate: float, b1: float
 ) -> Iteration:
     """A game in ``ROUNDS`` rounds, with Adam at a falling rate for both and an averaged generator."""
     each = max(steps // ROUNDS, 1)
 
-    def adam(num):
-        falling = optax.cosine_decay_schedule(rate, num, LAST)
-        return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(falling, b1=b1, b2=0.99))
-
     return game(
         *losses,
         start,
-        adam(each * ROUNDS * critic_steps),
-        adam(each * ROUNDS),
+        descent(rate, each * ROUNDS * critic_steps, b1=b1, b2=0.99),
+        descent(rate, each * ROUNDS, b1=b1, b2=0.99),
         rounds=ROUNDS,
         steps=each,
         critic_steps=critic_steps,

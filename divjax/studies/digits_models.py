@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from divjax import models, variational
 from divjax.iteration import Iteration
-from divjax.studies.adversarial import LAST, ROUNDS, losses_of, trained
+from divjax.studies.adversarial import ROUNDS, descent, losses_of, trained
 from divjax.studies.methods import lookup
 from divjax.training import Start, stochastic_fit
 
@@ -112,9 +111,9 @@ def _likely(train: Data, held_out: Data, init: Any, log_q: Any, best: Any, *, st
         of_noise, of_latents = jax.random.split(key)
         return jnp.mean(best(of_latents, params, dequantised(of_noise, held_out(case)))) - DIM * jnp.log(LEVELS)
 
-    falling = optax.cosine_decay_schedule(rate, each * ROUNDS, LAST)
-    descent = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(falling))
-    return stochastic_fit(loss, start, descent, rounds=ROUNDS, steps=each, ema=0.99, evaluate=evaluate)
+    return stochastic_fit(
+        loss, start, descent(rate, each * ROUNDS), rounds=ROUNDS, steps=each, ema=0.99, evaluate=evaluate
+    )
 
 
 _network = partial(models.mlp, activation=jax.nn.leaky_relu)
