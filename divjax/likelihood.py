@@ -124,7 +124,7 @@ def sandwich(
         return -jnp.sum(share * jax.vmap(one, (None, 0))(flat, x))
 
     scores = jax.vmap(jax.grad(one), (None, 0))(flat, x)
-    score, squares = share @ scores, jnp.sum(share**2)
+    score, squares = nu.matmul(share, scores), jnp.sum(share**2)
     rows = share[:, None] * (scores - score)
     factor, scale = _factored(jax.hessian(loss)(flat))
     factor = jnp.where(squares < 1.0, factor, jnp.nan)  # of a single point there is no covariance
@@ -132,7 +132,7 @@ def sandwich(
     white = solve_triangular(factor, scale[:, None] * columns, lower=True)  # L⁻¹ columns, A = L Lᵀ
     solved = scale[:, None] * solve_triangular(factor, white, lower=True, trans="T")  # A⁻¹ columns
     half, root = white[:, : flat.size], solved[:, flat.size + 1 :]
-    covariance, inverse_fisher = root @ root.T, squares * half.T @ half
+    covariance, inverse_fisher = nu.matmul(root, root.T), squares * nu.matmul(half.T, half)
     penalty = jnp.sum(white[:, flat.size + 1 :] ** 2) / squares
     widest = nu.safe_sqrt(jnp.maximum(jnp.diagonal(covariance), jnp.diagonal(inverse_fisher)))
     bits = jnp.where(jnp.any(jnp.abs(solved[:, flat.size]) > _AWAY * widest), status.NOT_CONVERGED, status.OK)

@@ -149,3 +149,28 @@ def test_the_list_of_slow_tests_is_current():
     for node in listed:
         file, name = node.split("::")
         assert f"def {name.split('[')[0]}(" in (PACKAGE.parent / file).read_text(), node
+
+
+def rounded(node: ast.AST) -> bool:
+    """Whether it is a product of arrays in the device's own precision: ``@`` or a function of jax.numpy."""
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.MatMult)
+    called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    names = {f"jnp.{name}" for name in ("matmul", "dot", "vdot", "inner", "tensordot", "einsum")}
+    return called in names and "precision" not in {each.arg for each in node.keywords}
+
+
+# On the host, by numpy; and networks, where speed or digits is the user's to choose.
+OTHERS = {"plots/compare.py", "plots/likelihood.py", "plots/sweeps.py", "studies/checks.py", "models/networks.py"}
+OURS = [path for path in FILES if str(path.relative_to(PACKAGE)) not in OTHERS]
+
+
+@pytest.mark.parametrize("path", OURS, ids=[str(path.relative_to(PACKAGE)) for path in OURS])
+def test_products_of_arrays_are_in_full_precision(path):
+    """The matrix units of GPUs and TPUs round float32 unless told otherwise; on a CPU no test sees it."""
+    assert [node.lineno for node in ast.walk(ast.parse(path.read_text())) if rounded(node)] == []
+
+
+def test_a_rounded_product_is_found():
+    source = "x = a @ b\ny = jnp.dot(a, b)\nz = jnp.einsum('ij->i', a, precision='highest')\nw = np.dot(a, b)"
+    assert [node.lineno for node in ast.walk(ast.parse(source)) if rounded(node)] == [1, 2]

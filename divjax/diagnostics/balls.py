@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from divjax.divergences.pairwise import product, squared_differences
+from divjax.divergences.pairwise import squared_differences
+from divjax.numerics import matmul
 
 _TILE = 1024
 
@@ -46,7 +47,7 @@ def _counts(y, x, bound, middle):
     near_y, near_x = y - middle, x - middle
     of_y, of_x = jnp.sum(near_y * near_y, axis=1), jnp.sum(near_x * near_x, axis=1)
     relative = (4.0 + 0.25 * x.shape[1] ** 0.5) * jnp.finfo(x.dtype).eps
-    gap = (of_y[:, None] + (of_x - bound)[None, :]) - 2.0 * product(near_y, near_x.T)
+    gap = (of_y[:, None] + (of_x - bound)[None, :]) - 2.0 * matmul(near_y, near_x.T)
     close = jnp.any(jnp.abs(gap) <= relative * (of_y[:, None] + of_x[None, :]))
     return jax.lax.cond(
         close, lambda: _count(reached(squared_differences(y, x), bound[None, :])), lambda: _count(gap <= 0.0)

@@ -15,6 +15,7 @@ from jax.scipy.special import betainc, gammainc, gammaincc, ndtr, ndtri
 from jaxtyping import Array
 from tensorflow_probability.substrates import jax as tfp
 
+from divjax import numerics as nu
 from divjax.discretize.families import beta_shapes, knots, mixture_parts, profile
 
 tfd = tfp.distributions
@@ -146,7 +147,7 @@ def _(dist, x):
 def _(dist, x):
     weights = jax.nn.softmax(dist.mixture_distribution.logits_parameter())
     below, above = tails(dist.components_distribution, x[..., None])
-    return below @ weights, above @ weights
+    return nu.matmul(below, weights), nu.matmul(above, weights)
 
 
 @tails.register(distrax.MixtureOfTwo)
@@ -154,7 +155,7 @@ def _(dist, x):
 def _(dist, x):
     weights, parts = mixture_parts(dist)
     below, above = zip(*(tails(part, x) for part in parts), strict=True)
-    return jnp.tensordot(weights, jnp.stack(below), 1), jnp.tensordot(weights, jnp.stack(above), 1)
+    return nu.matmul(jnp.stack(below, -1), weights), nu.matmul(jnp.stack(above, -1), weights)
 
 
 @tails.register(distrax.Transformed)

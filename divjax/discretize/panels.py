@@ -164,7 +164,7 @@ def _smooth_nodes(grid: Grid, t: np.ndarray, log_weights: np.ndarray) -> Placed:
     def product(first, rest, table):
         table = np.concatenate([np.ones((1, t.size)), table])
         features = jnp.concatenate([first[:, None], rest], axis=1)
-        return jnp.matmul(features, jnp.asarray(table, dtype), precision=jax.lax.Precision.HIGHEST)
+        return nu.matmul(features, jnp.asarray(table, dtype))
 
     x = product(anchor, jnp.where(of_kind, width[:, None], 0.0), stretched)
     log_w = product(log_width, jnp.asarray(of_kind, dtype), log_slopes + np.tile(log_weights, t.size // ORDER))

@@ -16,6 +16,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from tensorflow_probability.substrates import jax as tfp
 
+from divjax import numerics as nu
 from divjax.discretize.density import given_weights
 from divjax.discretize.families import mixture_parts
 from divjax.discretize.marginals import has_quantile, quantile
@@ -107,9 +108,9 @@ def _gaussian(dist):
 
     def image(key, index, z):
         if log_w.size == 1:
-            x = loc[0] + z @ scale_tril[0].T
+            x = loc[0] + nu.matmul(z, scale_tril[0].T)
         else:
-            x = loc[index] + jnp.einsum("...ij,...j->...i", scale_tril[index], z)
+            x = loc[index] + nu.matmul(scale_tril[index], z[..., None])[..., 0]
         return x.reshape(index.shape + event)
 
     return Source(log_w, image, loc.shape[-1], mapped=True, pathwise=True)

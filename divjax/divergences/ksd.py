@@ -22,7 +22,6 @@ from divjax.divergences.pairwise import (
     both_ways,
     centre,
     pair_sums,
-    product,
     quadratic_forms,
     squared_distances,
 )
@@ -91,8 +90,8 @@ def _products(left, right, same):
     """D = ‖x_i − x_j‖², G = s_i·s_j and H = (x_i − x_j)·(s_i − s_j) of a tile."""
     (x, s), (y, t) = left.fields, right.fields
     own, other = jnp.sum(x * s, axis=1)[:, None], jnp.sum(y * t, axis=1)[None, :]
-    crossed = product(jnp.concatenate([x, s], axis=1), jnp.concatenate([t, y], axis=1).T)
-    return squared_distances(x, y, same=same), product(s, t.T), own + other - crossed
+    crossed = nu.matmul(jnp.concatenate([x, s], axis=1), jnp.concatenate([t, y], axis=1).T)
+    return squared_distances(x, y, same=same), nu.matmul(s, t.T), own + other - crossed
 
 
 def _values(kernel, left, right, same, keep):

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.divergences.kernels import Draw, Kernel, as_kernel
-from divjax.divergences.pairwise import product, radial_sums, squared_distances
+from divjax.divergences.pairwise import radial_sums, squared_distances
 from divjax.divergences.samples import Sample, two_weighted, weighted
 
 Scalar = Float[Array, ""]
@@ -160,12 +160,12 @@ def _witness(kernel, p, q, at):
     m = at.shape[0]
     rows = max(1, min(m, 2**20 // points.shape[0]))
     count = -(-m // rows)
-    shift = jax.lax.stop_gradient(product(jnp.abs(signed), points) / 2.0)
+    shift = jax.lax.stop_gradient(nu.matmul(jnp.abs(signed), points) / 2.0)
     points, at = points - shift, jnp.pad(at - shift, [(0, count * rows - m), (0, 0)])
 
     @jax.checkpoint
     def block(t):
-        return product(kernel(squared_distances(t, points, same=False)), signed)
+        return nu.matmul(kernel(squared_distances(t, points, same=False)), signed)
 
     return jax.lax.map(block, at.reshape(count, rows, -1)).ravel()[:m]
 
@@ -186,8 +186,8 @@ def mmd2_features(key: Array, p: Sample, q: Sample, *, frequencies: Draw, num: i
 
     @jax.checkpoint
     def block(part):
-        phase_x, phase_y = product(x, part.T), product(y, part.T)
-        gaps = (product(w, wave(phase_x)) - product(v, wave(phase_y)) for wave in (jnp.cos, jnp.sin))
+        phase_x, phase_y = nu.matmul(x, part.T), nu.matmul(y, part.T)
+        gaps = (nu.matmul(w, wave(phase_x)) - nu.matmul(v, wave(phase_y)) for wave in (jnp.cos, jnp.sin))
         return sum(jnp.sum(gap * gap) for gap in gaps)
 
     return jnp.sum(jax.lax.map(block, omega)) / num

@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from divjax import numerics as nu
 from divjax import operands as op
-from divjax.divergences.pairwise import product, squared_differences
+from divjax.divergences.pairwise import squared_differences
 from divjax.divergences.samples import broken
 from divjax.measures import Points
 
@@ -131,7 +131,7 @@ def nearest(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int, skip_self
             return by_differences(row)
         moved = x[row] - center
         own = jnp.sum(moved * moved, axis=1)
-        index, far, last = best(row, own[:, None] + squares - 2.0 * product(moved, centered.T))
+        index, far, last = best(row, own[:, None] + squares - 2.0 * nu.matmul(moved, centered.T))
         if wanted == m - skip_self:
             return index
         rounding = (12.0 + 0.75 * x.shape[1] ** 0.5) * jnp.finfo(x.dtype).eps * (own + last)

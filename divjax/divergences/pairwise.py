@@ -21,6 +21,8 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
+
 _TILE = 768  # a tile of float32 is 2 MiB: what two cores do of it stays in a cache of 1 MiB each
 _TILE_DEVICE = 4096
 _COORDINATES = 16  # in one loop over the pairs
@@ -50,14 +52,9 @@ def apart(left: Block, same: Array) -> Array:
     return ~(same & jnp.eye(left.w.shape[0], dtype=bool))
 
 
-def product(a: Array, b: Array) -> Array:
-    """a @ b in full precision also where a matrix unit would round."""
-    return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-
-
 def both_ways(kernel: Array, left: Array, right: Array) -> tuple[Array, Array]:
     """K right [B, c], and leftᵀ K [c, B]: the transpose is on the small factor because Kᵀ left is ten times slower."""
-    return product(kernel, right), product(left.T, kernel)
+    return nu.matmul(kernel, right), nu.matmul(left.T, kernel)
 
 
 def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"], *, same: Array | bool) -> Float[Array, "n m"]:
@@ -69,7 +66,7 @@ def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"], *, same: A
     if x.shape[1] <= _DIRECT:
         return functools.reduce(jnp.add, [(x[:, k, None] - y[None, :, k]) ** 2 for k in range(x.shape[1])])
     norms = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
-    squares = norms - 2.0 * product(x, y.T)
+    squares = norms - 2.0 * nu.matmul(x, y.T)
     diagonal = jnp.arange(x.shape[0])[:, None] == jnp.arange(y.shape[0])[None, :]
     rounding = (4.0 + 0.25 * x.shape[1] ** 0.5) * jnp.finfo(x.dtype).eps * norms
     zero = (squares <= rounding) | (same & diagonal)
@@ -154,7 +151,7 @@ def _sweep(groups, fields, w, step, start):
 def _sums(pair, groups, theta, fields, w):
     def step(total, tile, left, right):
         i, j, g, h = tile
-        part = jnp.vdot(left.w, product(pair.values(theta, left, right, i == j), right.w))
+        part = nu.matmul(left.w, nu.matmul(pair.values(theta, left, right, i == j), right.w))
         return total.at[g, h].add(part).at[h, g].add(jnp.where(i == j, 0.0, part))
 
     size = max(groups) + 1
@@ -173,7 +170,7 @@ def _sums_forward(pair, groups, theta, fields, w):
     by_left, by_right = _sweep(groups, fields, w, step, start)
     rows = by_left + jnp.swapaxes(by_right, 2, 3)
     member = jnp.asarray(np.asarray(groups)[:, None] == np.arange(size), w.dtype)
-    sums = jnp.einsum("kg,hk->gh", member, jnp.sum(w * rows[..., 0], axis=2), precision="highest")
+    sums = nu.matmul(member.T, jnp.sum(w * rows[..., 0], axis=2).T)
     return sums, (rows, theta, fields, w)
 
 
@@ -217,7 +214,7 @@ def quadratic_forms(
         return jnp.pad(a, [(0, count * block - a.shape[0]), (0, 0)]).reshape(count, block, -1)
 
     def step(total, tile, left, right):
-        part = jnp.sum(left.w * product(pair.values(theta, left, right, tile[0] == tile[1]), right.w), axis=0)
+        part = jnp.sum(left.w * nu.matmul(pair.values(theta, left, right, tile[0] == tile[1]), right.w), axis=0)
         return total + jnp.where(tile[0] == tile[1], 1.0, 2.0) * part
 
     start = jnp.zeros(columns.shape[1], columns.dtype)
@@ -227,7 +224,7 @@ def quadratic_forms(
 def centre(*parts: tuple[Array, Array]) -> tuple[Array, ...]:
     """The points of (points, weights) pairs less their common mean: distances stay, rounding errors shrink."""
     total = sum(jnp.sum(w) for _, w in parts)
-    mean = sum(product(w, x) for x, w in parts) / jnp.where(total > 0.0, total, 1.0)
+    mean = sum(nu.matmul(w, x) for x, w in parts) / jnp.where(total > 0.0, total, 1.0)
     return tuple(x - jax.lax.stop_gradient(mean) for x, _ in parts)
 
 
@@ -259,7 +256,7 @@ def _about_mean(kernel, points, weights):
     few = [slice(None, None, -(-x.shape[0] // 64)) for x in points]
     x, w = (jnp.concatenate([a[part] for a, part in zip(arrays, few, strict=True)]) for arrays in (points, weights))
     weight = jnp.sum(w) ** 2
-    mean = jnp.vdot(w, product(kernel(squared_distances(x, x, same=True)), w)) / jnp.where(weight > 0.0, weight, 1.0)
+    mean = nu.matmul(w, nu.matmul(kernel(squared_distances(x, x, same=True)), w)) / jnp.where(weight > 0.0, weight, 1.0)
     return jax.lax.stop_gradient(mean)
 
 

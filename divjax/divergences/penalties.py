@@ -67,10 +67,10 @@ def spectral(
     are constants in the derivative, as they are at convergence. A matrix of zeros stays so.
     """
     for _ in range(num):
-        left = _unit(weight @ vector)
-        vector = _unit(weight.T @ left)
-    left, vector = jax.lax.stop_gradient((_unit(weight @ vector), vector))
-    return nu.safe_ratio(weight, left @ weight @ vector), vector
+        left = _unit(nu.matmul(weight, vector))
+        vector = _unit(nu.matmul(weight.T, left))
+    left, vector = jax.lax.stop_gradient((_unit(nu.matmul(weight, vector)), vector))
+    return nu.safe_ratio(weight, nu.matmul(left, weight, vector)), vector
 
 
 def _unit(x):

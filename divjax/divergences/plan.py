@@ -60,7 +60,7 @@ def transport_value(cost: Float[Array, "k l"], a: Float[Array, " k"], b: Float[A
     moves = plan.coupling > 0.0
     value = jnp.sum(jnp.where(moves, plan.coupling * jnp.where(moves, cost, 0.0), 0.0))
     # zero in value
-    return value + plan.u @ (a - jax.lax.stop_gradient(a)) + plan.v @ (b - jax.lax.stop_gradient(b))
+    return value + jnp.sum(plan.u * (a - jax.lax.stop_gradient(a))) + jnp.sum(plan.v * (b - jax.lax.stop_gradient(b)))
 
 
 def _augment(cost, state, negligible):

@@ -70,7 +70,7 @@ def sliced_score_matching(key: Array, p: Sample, score: Score, *, num: int = 1) 
     signs = jax.random.rademacher(key, (num, *x.shape), x.dtype)
 
     def curvature(point, direction):
-        return jnp.dot(direction, jax.jvp(score, (point,), (direction,))[1])
+        return jnp.sum(direction * jax.jvp(score, (point,), (direction,))[1])
 
     traces = jnp.mean(jax.vmap(lambda v: jax.vmap(curvature)(x, v))(signs), axis=0)
     values = _scores(score, x)

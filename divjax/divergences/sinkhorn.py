@@ -73,8 +73,8 @@ def _default_epsilon(cost, x, y, a, b):
     """5 % of the weighted standard deviation of the costs; of their mean where all are the same."""
     x, y, a, b = jax.lax.stop_gradient((x, y, a, b))
     costs = squared_differences(x, y) if cost is None else cost.all_pairs(x, y)
-    mean = a @ costs @ b
-    spread = nu.safe_sqrt(a @ (costs - mean) ** 2 @ b)
+    mean = nu.matmul(a, costs, b)
+    spread = nu.safe_sqrt(nu.matmul(a, (costs - mean) ** 2, b))
     spread = jnp.where(spread > 0.0, spread, jnp.where(mean > 0.0, mean, 1.0))
     return 0.05 * spread
 

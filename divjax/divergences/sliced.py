@@ -91,7 +91,7 @@ def centred_samples(x, y):
 def _cost_along(direction, p, q, order):
     """∫ |P_θ⁻¹ − Q_θ⁻¹|^k du of the projections on one direction."""
     (x, log_w_x), (y, log_w_y) = p, q
-    x, y = x @ direction, y @ direction
+    x, y = nu.matmul(x, direction), nu.matmul(y, direction)
     if log_w_x is None:
         return transport_cost(*coupling_of_counts(x, y), order=order)
     return transport_cost(*coupling_of_samples(Points(x, log_w_x), Points(y, log_w_y)), order=order)
@@ -109,7 +109,7 @@ def _blocks(directions, size):
 
 
 def _sum_of_costs(p, q, order, directions, share):
-    return share @ jax.vmap(lambda direction: _cost_along(direction, p, q, order))(directions)
+    return nu.matmul(share, jax.vmap(lambda direction: _cost_along(direction, p, q, order))(directions))
 
 
 @jax.custom_vjp
@@ -186,7 +186,7 @@ def _ascend(cost, start, steps):
 
     def step(state, _):
         at, value, slope, length = state
-        tangent = slope - (slope @ at) * at
+        tangent = slope - jnp.sum(slope * at) * at
         trial = _unit(at + length * _unit(tangent, jnp.zeros_like(at)), at)
         new_value, new_slope = value_and_slope(trial)
         gains = new_value > value
@@ -200,10 +200,10 @@ def _ascend(cost, start, steps):
 
 
 def _mean(x, log_w):
-    return jnp.mean(x, axis=0) if log_w is None else jnp.exp(log_w) @ x
+    return jnp.mean(x, axis=0) if log_w is None else nu.matmul(jnp.exp(log_w), x)
 
 
 def _unit(vector, otherwise):
-    square = vector @ vector
+    square = jnp.sum(vector * vector)
     positive = square > 0.0
     return jnp.where(positive, vector / jnp.sqrt(jnp.where(positive, square, 1.0)), otherwise)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
+from divjax.numerics import matmul
+
 _SERIES = 18  # terms; enough for float64 at the radii used below
 
 
@@ -125,7 +127,7 @@ def segment_moment(curvature: Callable[[PyTree], Array], start: PyTree, end: PyT
 
     dtype = jnp.result_type(*jax.tree.leaves(start))
     s, rest, weight = (jnp.asarray(a, dtype) for a in (s, rest, weight * s))
-    return jnp.dot(weight, jax.vmap(at)(s, rest))
+    return matmul(weight, jax.vmap(at)(s, rest))
 
 
 def segment_difference(function: Callable[[PyTree], Array], start: PyTree, end: PyTree) -> Float[Array, ""]:
@@ -138,7 +140,7 @@ def segment_difference(function: Callable[[PyTree], Array], start: PyTree, end: 
 
     dtype = jnp.result_type(*jax.tree.leaves(start))
     s, rest, weight = (jnp.asarray(a, dtype) for a in _tanh_sinh())
-    return jnp.dot(weight, jax.vmap(slope)(s, rest))
+    return matmul(weight, jax.vmap(slope)(s, rest))
 
 
 def _tanh_sinh(step: float = 1 / 11, reach: float = 3.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

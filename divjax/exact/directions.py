@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
 from divjax.exact import _numerics as num
 from divjax.exact.family import combine_legs, mix, same_support
 
@@ -25,7 +26,7 @@ def _asymptotic(terms: int) -> np.ndarray:
     c = np.zeros(terms)
     c[0] = 1.0
     for n in range(1, terms):
-        c[n] = ((n - 2) * c[n - 1] - c[1:n] @ c[1:n][::-1]) / 2
+        c[n] = ((n - 2) * c[n - 1] - np.dot(c[1:n], c[1:n][::-1])) / 2
     return c
 
 
@@ -43,12 +44,12 @@ def _ratio_and_slope(kappa: Array) -> tuple[Array, Array]:
     square = jnp.asarray(np.sin(_ANGLES) ** 2, kappa.dtype)
     weight = jnp.asarray(_WEIGHTS, kappa.dtype) * jnp.exp(-low * versine)
     weight = weight / jnp.sum(weight)
-    centred = versine - jnp.dot(weight, versine)
+    centred = versine - nu.matmul(weight, versine)
     ratio = high * _horner(high, _FAR)
     slope = -high * high * _horner(high, np.arange(1, 23) * _FAR[1:])
     return (
-        jnp.where(far, ratio, jnp.dot(weight, square)),
-        jnp.where(far, slope, jnp.dot(weight, centred**2)),
+        jnp.where(far, ratio, nu.matmul(weight, square)),
+        jnp.where(far, slope, nu.matmul(weight, centred**2)),
     )
 
 

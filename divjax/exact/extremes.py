@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from divjax import numerics as nu
 from divjax.exact import _numerics as num
 from divjax.exact.families import Located, log_gap
 from divjax.exact.family import Family, guarded, same_support
@@ -22,7 +23,7 @@ def _slope_of_mean_exponential(x: Array, y: Array) -> Array:
     nodes = jnp.asarray(0.5 + 0.5 * _X, x.dtype)
     point = x_near + nodes * (y_near - x_near)
     moments = num.moment_of_exponential(-point) * jnp.exp(jnp.maximum(-point, 0.0))
-    mean = jnp.dot(jnp.asarray(0.5 * _W, x.dtype), moments)
+    mean = nu.matmul(jnp.asarray(0.5 * _W, x.dtype), moments)
     difference = num.one_minus_exp_over(x) - num.one_minus_exp_over(y)
     return jnp.where(near, mean, difference / jnp.where(near, 1.0, y - x))
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from tensorflow_probability.substrates import jax as tfp
 
+from divjax import numerics as nu
 from divjax import operands as op
 from divjax.exact import _numerics as num
 from divjax.exact import families as fam
@@ -182,7 +183,7 @@ def _quadratic_along_segment(one: GaussianMixture, two: GaussianMixture, varianc
 
     nodes, weights = (jnp.asarray(x, variance.dtype) for x in _LEGENDRE)
     table = jax.vmap(jax.vmap(mixed, (None, 0)), (0, None))(nodes, nodes)
-    return jnp.maximum(weights @ table @ weights, 0.0)
+    return jnp.maximum(nu.matmul(weights, table, weights), 0.0)
 
 
 def _smoothed(one: GaussianMixture, two: GaussianMixture, variance: Array) -> Pair:

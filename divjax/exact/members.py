@@ -119,7 +119,8 @@ def _normalfull(dist):
     elif isinstance(dist, tfd.MultivariateNormalTriL | tfd.MultivariateNormalFullCovariance):
         factor = dist.scale.to_dense()
     else:
-        factor = jnp.linalg.cholesky(jnp.asarray(dist.covariance()))
+        with jax.default_matmul_precision("highest"):  # of the distribution's own product
+            factor = jnp.linalg.cholesky(jnp.asarray(dist.covariance()))
     # a factor with negative diagonal entries is as good; the Cholesky factor has none
     sign = jnp.where(jnp.diagonal(factor, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0).astype(factor.dtype)
     loc = jnp.zeros_like(factor[..., 0]) if dist.loc is None else jnp.asarray(dist.loc)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from tensorflow_probability.substrates import jax as tfp
 
+from divjax import numerics as nu
 from divjax.exact import families as fam
 from divjax.exact.members import dense, exponential_family
 from divjax.exact.multivariate import GAUSSIAN
@@ -72,7 +73,7 @@ def _components(dist: Any) -> tuple[Array, Array] | None:
 def log_overlap(p: GaussianMixture, q: GaussianMixture, variance: Array | float = 0.0) -> Float[Array, "k l"]:
     """log ∫∫ N_i(x) N_j(y) N(x − y; 0, variance · I) for every pair of components."""
     dim = p.loc.shape[-1]
-    cov_p, cov_q = (m.scale_tril @ jnp.swapaxes(m.scale_tril, -1, -2) for m in (p, q))
+    cov_p, cov_q = (nu.matmul(m.scale_tril, jnp.swapaxes(m.scale_tril, -1, -2)) for m in (p, q))
     total = cov_p[:, None] + cov_q[None, :] + variance * jnp.eye(dim, dtype=cov_p.dtype)
     factor = jnp.linalg.cholesky(total)
     shift = p.loc[:, None] - q.loc[None, :]
@@ -98,7 +99,7 @@ def quadratic(p: GaussianMixture, q: GaussianMixture, variance: Array | float = 
     factor = jnp.concatenate([p.scale_tril, q.scale_tril])
     weight = jnp.concatenate([jnp.exp(p.log_w), -jnp.exp(q.log_w)])
     both = GaussianMixture(weight, loc, factor)
-    value = weight @ jnp.exp(log_overlap(both, both, variance)) @ weight
+    value = nu.matmul(weight, jnp.exp(log_overlap(both, both, variance)), weight)
     return jnp.maximum(value, 0.0)
 
 

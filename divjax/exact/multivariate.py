@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.exact.family import combine_legs, same_support
+from divjax.numerics import matmul
 
 
 class Gaussian(NamedTuple):
@@ -20,8 +21,8 @@ class Gaussian(NamedTuple):
 def covariance_difference(p: Gaussian, q: Gaussian) -> Float[Array, "d d"]:
     """Σ_p − Σ_q from the difference of the factors, so that p ≈ q loses nothing."""
     step = p.scale_tril - q.scale_tril
-    half = step @ p.scale_tril.T
-    other = q.scale_tril @ step.T
+    half = matmul(step, p.scale_tril.T)
+    other = matmul(q.scale_tril, step.T)
     return 0.5 * (half + half.T + other + other.T)
 
 
@@ -42,15 +43,16 @@ def _leg(start: Array, end: Array, slope: Array, length: Array) -> Array:
     whitened = _whiten(start, slope)
     c = length * whitened
     # ‖C²‖^½ bounds the spectral radius
-    near = jnp.sum((c @ c) ** 2) < 0.5**4
+    near = jnp.sum(matmul(c, c) ** 2) < 0.5**4
     w, c = jnp.where(near, whitened, 0.0), jnp.where(near, c, 0.0)
     halves = jnp.linalg.solve(2.0 * eye + c, jnp.concatenate([c, 2.0 * w], axis=1))
     z, v = halves[:, :dim], halves[:, dim:]
-    square = z @ z
+    square = matmul(z, z)
     odd = eye / (2 * 17 + 3)
     for k in range(16, -1, -1):
-        odd = odd @ square + eye / (2 * k + 3)
-    series = 0.5 * jnp.sum((v @ v) * (0.5 * jnp.linalg.solve(eye + c, 2.0 * eye + c) + z @ odd).T)
+        odd = matmul(odd, square) + eye / (2 * k + 3)
+    inner = 0.5 * jnp.linalg.solve(eye + c, 2.0 * eye + c) + matmul(z, odd)
+    series = 0.5 * jnp.sum(matmul(v, v) * inner.T)
     log_det = jnp.sum(jnp.log(jnp.diagonal(end)) - jnp.log(jnp.diagonal(start)))
     ratio = jax.scipy.linalg.solve_triangular(end, start, lower=True)
     far = 2.0 * log_det - dim + jnp.sum(ratio**2)
@@ -66,7 +68,7 @@ def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
     spectrum = 1.0 + (1.0 - jax.lax.stop_gradient(alpha)) * jnp.linalg.eigvalsh(whitened)
     ok = jnp.min(spectrum) > 0.0
     beta = 1.0 - jnp.where(ok, alpha, 0.5)
-    sigma_q = q.scale_tril @ q.scale_tril.T
+    sigma_q = matmul(q.scale_tril, q.scale_tril.T)
 
     middle = jnp.linalg.cholesky(sigma_q + beta * difference)
 
@@ -85,7 +87,7 @@ GAUSSIAN = same_support(_gap)
 def smooth(p: Gaussian, variance: Array) -> Gaussian:
     """p convolved with N(0, variance · I)."""
     dim = p.loc.shape[0]
-    covariance = p.scale_tril @ p.scale_tril.T + variance * jnp.eye(dim, dtype=p.loc.dtype)
+    covariance = matmul(p.scale_tril, p.scale_tril.T) + variance * jnp.eye(dim, dtype=p.loc.dtype)
     return Gaussian(p.loc, jnp.linalg.cholesky(covariance), p.power)
 
 
@@ -96,17 +98,18 @@ def bures(p: Gaussian, q: Gaussian) -> Float[Array, ""]:
     U is taken as a constant plus its first variation, which is zero in value: the first two derivatives are
     exact and no derivative of an SVD is needed, which would fail at equal singular values.
     """
-    cross = q.scale_tril.T @ p.scale_tril
+    cross = matmul(q.scale_tril.T, p.scale_tril)
     left, values, right = jnp.linalg.svd(jax.lax.stop_gradient(cross))
-    rotated = left.T @ cross @ right.T
+    rotated = matmul(left.T, cross, right.T)
     twist = (rotated - rotated.T) / (values[:, None] + values[None, :])
     twist = twist - jax.lax.stop_gradient(twist)
-    step, turn = p.scale_tril - q.scale_tril, _turn(left @ right)
+    step, turn = p.scale_tril - q.scale_tril, _turn(matmul(left, right))
     # Rounding in U may be as large as the step: one Newton step on the skew part of Uᵀ cross.
-    rest, image = jax.lax.stop_gradient((step - q.scale_tril @ turn, q.scale_tril + q.scale_tril @ turn))
-    skew = right @ (image.T @ rest) @ right.T
+    turned = matmul(q.scale_tril, turn)
+    rest, image = jax.lax.stop_gradient((step - turned, q.scale_tril + turned))
+    skew = matmul(right, image.T, rest, right.T)
     twist = twist + (skew - skew.T) / (values[:, None] + values[None, :])
-    rest = step - q.scale_tril @ (turn + left @ (twist + 0.5 * twist @ twist) @ right)
+    rest = step - matmul(q.scale_tril, turn + matmul(left, twist + 0.5 * matmul(twist, twist), right))
     return jnp.sum((p.loc - q.loc) ** 2) + jnp.sum(rest**2)
 
 

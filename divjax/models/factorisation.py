@@ -50,8 +50,7 @@ def row_log_density(
 
 def predictions(model: Model) -> Ratings:
     """offset + u_i · v_j for every user and item: the means of the ratings."""
-    product = jnp.matmul(model["users"], model["items"].T, precision=jax.lax.Precision.HIGHEST)
-    return model["offset"] + product
+    return model["offset"] + nu.matmul(model["users"], model["items"].T)
 
 
 def squared_errors(model: Model, ratings: Ratings) -> Float[Array, ""]:
@@ -78,7 +77,7 @@ def generate_new_users(key: PRNGKeyArray, model: Model, *, num: int) -> Float[Ar
     mean = jnp.mean(users, axis=0)
     # (U − m)ᵀ z / √n has the covariance S for z ~ N(0, I): no factorisation, which might fail, of an S of low rank.
     z = jax.random.normal(for_user, (num, users.shape[0]), users.dtype)
-    drawn = mean + z @ (users - mean) / math.sqrt(users.shape[0])
+    drawn = mean + nu.matmul(z, users - mean) / math.sqrt(users.shape[0])
     return _rows(for_noise, model, drawn)
 
 

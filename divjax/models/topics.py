@@ -34,7 +34,7 @@ def draw_document(
     key: PRNGKeyArray, topics: Float[Array, "k v"], proportions: Float[Array, " k"], length: ArrayLike, *, longest: int
 ) -> Int[Array, " v"]:
     """The counts of ``length`` ≤ ``longest`` words drawn from the mixture θᵀ topics. Length may be traced."""
-    words = jax.random.choice(key, topics.shape[1], (longest,), p=proportions @ topics)
+    words = jax.random.choice(key, topics.shape[1], (longest,), p=nu.matmul(proportions, topics))
     return jnp.zeros(topics.shape[1], jnp.int32).at[words].add(jnp.arange(longest) < length)
 
 
@@ -87,10 +87,10 @@ def node_log_likelihoods(
     counts: Int[Array, "d v"], topics: Float[Array, "k v"], proportions: Float[Array, "s k"]
 ) -> Float[Array, "d s"]:
     """Σ_v n_v log Σ_k θ_k topics_kv for each document and each node of θ; −inf where a word has no probability."""
-    mixed = jnp.matmul(proportions, topics, precision=jax.lax.Precision.HIGHEST)
+    mixed = nu.matmul(proportions, topics)
     # Held, since 0 · −inf is NaN: a document with an impossible word is then far below any possible one.
     log_mixed = nu.held(nu.safe_log(mixed))
-    total = jnp.matmul(counts.astype(mixed.dtype), log_mixed.T, precision=jax.lax.Precision.HIGHEST)
+    total = nu.matmul(counts.astype(mixed.dtype), log_mixed.T)
     return jnp.where(total <= nu.held(-jnp.full_like(total, jnp.inf)), -jnp.inf, total)
 
 

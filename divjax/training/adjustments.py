@@ -68,4 +68,4 @@ def _plus(v: PyTree, weight: ArrayLike, other: PyTree) -> PyTree:
 
 
 def _dot(a: PyTree, b: PyTree) -> Array:
-    return sum(jnp.vdot(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    return sum(jnp.sum(x * y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))

@@ -142,12 +142,10 @@ def _step(state: AlternatingState, ridge: Any, tol: Any) -> AlternatingState:
 def _solved(held: Float[Array, "m k"], ratings: Float[Array, "n m"], ridge: Any) -> Float[Array, "n k"]:
     """The least-squares factors of every row with those of the columns held."""
     rated = ~jnp.isnan(ratings)
-    high, k = jax.lax.Precision.HIGHEST, held.shape[1]
-    squares = jnp.matmul(
-        rated.astype(held.dtype), (held[:, :, None] * held[:, None]).reshape(-1, k * k), precision=high
-    )
+    k = held.shape[1]
+    squares = nu.matmul(rated.astype(held.dtype), (held[:, :, None] * held[:, None]).reshape(-1, k * k))
     squares = squares.reshape(-1, k, k)
-    sides = jnp.matmul(jnp.where(rated, ratings, 0.0), held, precision=high)
+    sides = nu.matmul(jnp.where(rated, ratings, 0.0), held)
     # The whole trace: of few ratings and many factors nearly all of the diagonal is 0, and a part of its mean would be
     # no more than the rounding of what is not.
     floor = ridge + FLOOR * jnp.finfo(held.dtype).eps * jnp.trace(squares, axis1=1, axis2=2)

@@ -229,7 +229,7 @@ def _log_normal(factors: Float[Array, "k d d"], away: Float[Array, "k d n"]) -> 
 def _moments(weighted: Float[Array, "k d n"], away: Float[Array, "k d n"]) -> Float[Array, "k d d"]:
     if away.shape[1] == 1:
         return jnp.sum(weighted * away, axis=-1, keepdims=True)
-    return jnp.einsum("kin,kjn->kij", weighted, away, precision=jax.lax.Precision.HIGHEST)
+    return nu.matmul(weighted, jnp.swapaxes(away, 1, 2))
 
 
 def _factors(covariances: Float[Array, "k d d"]) -> Float[Array, "k d d"]:

@@ -9,6 +9,8 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree, Scalar
 
+from divjax import numerics as nu
+
 # Rounding of a value that is a sum of many terms, in units of eps·|value|.
 ROUNDING = 8.0
 
@@ -123,7 +125,7 @@ def _box_step(
     """The minimiser of g·s + ½ sᵀHs over abs(vᵢ·s) ≤ radius, the fall it predicts, and the way to the minimum: the
     absolute Newton step of every parameter, inf where a curvature is not positive."""
     curvature, axes = _eigh(hessian)
-    slope = axes.T @ grad
+    slope = nu.matmul(axes.T, grad)
     inside = (curvature * radius >= jnp.abs(slope)) & (curvature > 0.0)
     wall = jnp.where(slope > 0, -radius, radius)
     # Along a flat axis slope and curvature are rounding: going to the wall would be a random walk.
@@ -131,8 +133,8 @@ def _box_step(
     along = jnp.where(inside, -slope / jnp.where(inside, curvature, 1.0), jnp.where(worth, wall, 0.0))
     predicted = -jnp.sum(slope * along + 0.5 * curvature * along**2)
     convex = jnp.all(curvature > 0.0)
-    distance = jnp.where(convex, jnp.abs(axes @ (slope / jnp.where(convex, curvature, 1.0))), jnp.inf)
-    return axes @ along, predicted, distance
+    distance = jnp.where(convex, jnp.abs(nu.matmul(axes, slope / jnp.where(convex, curvature, 1.0))), jnp.inf)
+    return nu.matmul(axes, along), predicted, distance
 
 
 def _judge(

@@ -128,12 +128,11 @@ def _step(state: TopicState, smoothing: Any, tol: Any) -> TopicState:
 
 def _evaluate(topics, counts, nodes, smoothing) -> tuple[Float[Array, ""], Float[Array, "k v"]]:
     """The objective per word at these topics, and the topics that an E- and an M-step make of them."""
-    product = lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)  # noqa: E731
     log_joint = node_log_likelihoods(counts, topics, nodes)  # [d, s]
     log_p = jax.vmap(nu.logsumexp)(log_joint) - math.log(nodes.shape[0])
     smoothing = jnp.asarray(smoothing, log_p.dtype)
     prior = jnp.where(smoothing > 0.0, smoothing * jnp.sum(nu.held(nu.safe_log(topics))), 0.0)
     value = (jnp.sum(log_p) + prior) / jnp.sum(counts)
-    used = product(jax.vmap(nu.softmax)(log_joint).T, counts)  # [s, v]: words expected from documents at each node
-    shares = topics * product(nodes.T, nu.safe_ratio(used, product(nodes, topics)))
+    used = nu.matmul(jax.vmap(nu.softmax)(log_joint).T, counts)  # [s, v]: words expected from documents at each node
+    shares = topics * nu.matmul(nodes.T, nu.safe_ratio(used, nu.matmul(nodes, topics)))
     return value, total_one(smoothing + shares)

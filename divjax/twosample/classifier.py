@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.divergences.kernels import median_distance, rational_quadratic_frequencies
-from divjax.divergences.pairwise import product
 from divjax.divergences.samples import broken, two_unweighted
+from divjax.numerics import matmul
 from divjax.twosample.result import TestResult, against_null, relabellings
 
 _LINEAR = 128  # coordinates, or random projections of more
@@ -42,7 +42,7 @@ def _classifier_test(key, x, y, num):
     label = jnp.where(is_x, 1.0 / x_seen.shape[0], -1.0 / y_seen.shape[0]).astype(x.dtype) * (seen.shape[0] / 2)
     output = _ridge(*_features(key_features, seen, held), label)
     n, m = x_held.shape[0], y_held.shape[0]
-    rank_sums = product(_ranks(output) - 0.5 * (n + m + 1), relabellings(key, n, m, num, x.dtype))
+    rank_sums = matmul(_ranks(output) - 0.5 * (n + m + 1), relabellings(key, n, m, num, x.dtype))
     # NaN has a rank too.
     return against_null(0.5 + rank_sums / (n * m) + broken(x, y))
 
@@ -67,8 +67,8 @@ def _features(key, seen, held):
     mix = jax.random.normal(key_linear, (d, _LINEAR), seen.dtype) / d**0.5 if d > _LINEAR else None
 
     def expand(z):
-        phase = product(z, omega.T)
-        linear = z if mix is None else product(z, mix)
+        phase = matmul(z, omega.T)
+        linear = z if mix is None else matmul(z, mix)
         waves = jnp.concatenate([jnp.cos(phase), jnp.sin(phase)], axis=1) * (linear.shape[1] / _WAVES) ** 0.5
         return jnp.concatenate([linear, waves], axis=1)
 
@@ -80,18 +80,18 @@ def _features(key, seen, held):
 def _ridge(seen, held, label) -> Float[Array, " m"]:
     """The regression's output at the held-out points, with the penalty of least leave-one-out error."""
     left, singular, right = jnp.linalg.svd(seen, full_matrices=False)
-    squares, along = singular**2, product(left.T, label)
+    squares, along = singular**2, matmul(left.T, label)
     largest = jnp.maximum(jnp.sum(squares) / seen.shape[0], jnp.finfo(seen.dtype).tiny)
 
     def error(penalty):
         kept = squares / (squares + penalty)
-        leverage = product(left**2, kept) + 1.0 / seen.shape[0]
-        residual = label - jnp.mean(label) - product(left, kept * along)
+        leverage = matmul(left**2, kept) + 1.0 / seen.shape[0]
+        residual = label - jnp.mean(label) - matmul(left, kept * along)
         return jnp.mean((residual / jnp.maximum(1.0 - leverage, 1e-3)) ** 2)
 
     penalties = jnp.asarray(_PENALTIES, seen.dtype) * largest
     penalty = penalties[jnp.argmin(jax.lax.map(error, penalties))]
-    return product(held, product(right.T, singular / (squares + penalty) * along))
+    return matmul(held, matmul(right.T, singular / (squares + penalty) * along))
 
 
 def _ranks(values):
