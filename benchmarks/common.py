@@ -56,6 +56,11 @@ def machine() -> dict[str, str | int]:
     return {"backend": jax.default_backend(), "device": device, "cores": os.cpu_count() or 1, "jax": jax.__version__}
 
 
+def torch_device(torch) -> str:
+    """Where JAX computes, so that a peer on torch has the same machine."""
+    return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
+
+
 def show(rows: list[Row]) -> bool:
     """Prints target and measurement side by side; whether all are met."""
     for row in rows:

@@ -83,7 +83,8 @@ def in_torch(games: int, steps: int):
         return None
     from torch.nn.functional import softplus
 
-    centres = torch.tensor(CENTRES, dtype=torch.float32)
+    device = common.torch_device(torch)
+    centres = torch.tensor(CENTRES, dtype=torch.float32, device=device)
 
     def network(out):
         layers = [
@@ -93,7 +94,7 @@ def in_torch(games: int, steps: int):
             torch.nn.ReLU(),
             torch.nn.Linear(64, out),
         ]
-        return torch.nn.Sequential(*layers)
+        return torch.nn.Sequential(*layers).to(device)
 
     players = [(network(1), network(2)) for _ in range(games)]
     made = [(c, g, torch.optim.Adam(c.parameters(), RATE), torch.optim.Adam(g.parameters(), RATE)) for c, g in players]
@@ -101,15 +102,18 @@ def in_torch(games: int, steps: int):
     def loop():
         for critic, generator, of_critic, of_generator in made:
             for _ in range(steps):
-                real = centres[torch.randint(len(centres), (BATCH,))] + SCALE * torch.randn(BATCH, 2)
+                mode = torch.randint(len(centres), (BATCH,), device=device)
+                real = centres[mode] + SCALE * torch.randn(BATCH, 2, device=device)
                 with torch.no_grad():
-                    fake = generator(torch.randn(BATCH, NOISE))
+                    fake = generator(torch.randn(BATCH, NOISE, device=device))
                 of_critic.zero_grad()
                 (softplus(-critic(real)).mean() + softplus(critic(fake)).mean()).backward()
                 of_critic.step()
                 of_generator.zero_grad()
-                softplus(-critic(generator(torch.randn(BATCH, NOISE)))).mean().backward()
+                softplus(-critic(generator(torch.randn(BATCH, NOISE, device=device)))).mean().backward()
                 of_generator.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return loop
 

@@ -67,7 +67,7 @@ def torch_step(q: jax.Array, p: jax.Array):
     from torch.nn import functional
 
     torch.set_num_threads(os.cpu_count() or 1)
-    device = "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
+    device = common.torch_device(torch)
     # Through float32: numpy has no bfloat16.
     q, p = (torch.tensor(np.asarray(x, np.float32)).to(device, getattr(torch, str(x.dtype))) for x in (q, p))
     q = q.requires_grad_()

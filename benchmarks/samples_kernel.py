@@ -61,7 +61,8 @@ def geomloss_step(x: jax.Array, y: jax.Array):
     except ImportError:
         return None
     torch.set_num_threads(os.cpu_count() or 1)
-    one, two = (torch.tensor(np.asarray(a), requires_grad=True) for a in (x, y))
+    device = common.torch_device(torch)
+    one, two = (torch.tensor(np.asarray(a), device=device, requires_grad=True) for a in (x, y))
     loss = SamplesLoss("gaussian", blur=BANDWIDTH, backend="tensorized")
 
     def step():

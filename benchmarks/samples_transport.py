@@ -82,14 +82,14 @@ def sliced(num: int, dim: int, directions: int) -> dict:
 
 def pot_sliced(ot, torch, x, y, directions):
     torch.set_num_threads(os.cpu_count() or 1)
-    x, y = (torch.tensor(np.asarray(z)) for z in (x, y))
+    x, y = (torch.tensor(np.asarray(z), device=common.torch_device(torch)) for z in (x, y))
     x.requires_grad_()
 
     def step():
         x.grad = None
         value = ot.sliced_wasserstein_distance(x, y, n_projections=directions, seed=0) ** 2
         value.backward()
-        return value.detach().numpy(), x.grad.numpy()
+        return value.detach().cpu().numpy(), x.grad.cpu().numpy()
 
     return step
 
