@@ -56,7 +56,7 @@ def best(function, repeats: int) -> float:
 def engine_run(iterations: dict[str, Iteration], grid):
     """(seconds to compile, a function that fills a table in memory, without compiling)."""
     grid = canonical(grid)
-    chunk = engine.chunk_shape(grid.shape, engine.CHUNK_SIZE)
+    chunk = engine.chunk_shape(grid.shape, engine.default_chunk())
     programs = [engine.program(each, grid, int(np.prod(chunk))) for each in iterations.values()]
     start = time.perf_counter()
     compiled = [program.compile() for program in programs]
