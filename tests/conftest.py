@@ -5,10 +5,10 @@ from pathlib import Path
 import jax
 import pytest
 
+from tests.flags import PLAIN
+
 HERE = Path(__file__).parent
 MAPS, MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
-# Most of the tests' time goes into compiling, which LLVM's optimisations double.
-QUICK = "--xla_cpu_use_fusion_emitters=false"
 # Files whose slow tests compute more than they compile: for them a program is optimised as a user's is.
 COMPUTING = {
     "test_adversarial", "test_compare", "test_digits", "test_em", "test_honesty", "test_huszar", "test_kernel",
@@ -18,7 +18,7 @@ COMPUTING = {
 
 def pytest_configure(config):
     if "not slow" in config.option.markexpr or "not exhaustive" in config.option.markexpr:
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}".strip()
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {PLAIN}".strip()
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # of the processes that tests start
         jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
 

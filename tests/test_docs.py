@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.flags import QUICK
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {"home": DOCS / "index.md"} | {
@@ -32,7 +34,6 @@ SLOW = {
     "adversarial", "batches", "error-bars", "gradient-estimators", "home", "many-fits", "mixture-gradients",
     "mixtures", "mode-dropping", "orders", "sinkhorn",
 }  # fmt: skip
-QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"  # as conftest.py has it, for any run
 PACKAGES = (
     "divergences", "discretize", "exact", "logits", "models", "training", "sweeps", "diagnostics", "twosample", "plots",
 )  # fmt: skip

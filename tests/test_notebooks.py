@@ -9,10 +9,11 @@ import nbclient
 import nbformat
 import pytest
 
+from tests.flags import QUICK
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"  # as conftest.py has it, for any run
 MACHINE = re.compile(r"(?<![\w.])/(?:work|tmp|root|home|usr|opt|var|mnt)/")
 LARGEST, ALL = 10**6, 3 * 10**6  # bytes
 LINES, DEF = 15, 8
