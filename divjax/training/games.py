@@ -120,9 +120,13 @@ def game(
         and draws that no step has seen.
 
     Raises:
-      TypeError: ``init`` gives no ``Start``, parameters are no floating-point arrays, a loss is no scalar.
+      TypeError: ``init`` is no function or gives no ``Start``, parameters are no floating-point arrays, a loss is no
+        scalar.
       ValueError: counts below 1, ``ema`` outside [0, 1), ``adjust`` or ``extragradient`` without ``simultaneous``.
     """
+    for name, function in (("critic_loss", critic_loss), ("generator_loss", generator_loss), ("init", init)):
+        if isinstance(function, Start) or not callable(function):
+            raise TypeError(f"Expected {name} to be a function; got {type(function).__name__}. init is case -> Start.")
     for name, count in (("rounds", rounds), ("steps", steps), ("critic_steps", critic_steps)):
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"Expected {name} to be an integer >= 1; got {count}.")

@@ -403,6 +403,7 @@ def test_vmap_over_samples_and_bandwidths():
     np.testing.assert_allclose(closure, jax.vmap(lambda h: dj.mmd2(xs[0], ys[0], kernel=kernels.rbf(h)))(hs), rtol=1e-5)
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere tiles are wider, and take more")
 @pytest.mark.parametrize("form", ["biased", "energy"])
 def test_memory_grows_with_the_points_not_with_the_pairs(form):
     """Bytes set aside for value and gradient: a matrix of all the pairs of 20,000 points would be 1.6 GB."""

@@ -298,9 +298,11 @@ def test_losses_and_starts_that_make_no_game():
     sgd, case = optax.sgd(0.1), {"x": jnp.float32(1), "y": jnp.float32(1)}
     good = lambda x, y, key, case: x * y  # noqa: E731
     vector = dj.game(good, lambda x, y, key, case: jnp.stack([x, y]), start, sgd, sgd, rounds=1)
-    with pytest.raises(TypeError, match=r"scalar from generator_loss.*\(2,\)|scalar from generator_loss"):
+    with pytest.raises(TypeError, match=r"scalar from generator_loss.*\(2,\)"):
         dj.run(vector, case)
     with pytest.raises(TypeError, match=r"Start\(critic, generator, key\)"):
         dj.run(dj.game(good, good, lambda case: (1.0, 1.0), sgd, sgd, rounds=1), case)
+    with pytest.raises(TypeError, match="init to be a function; got Start"):
+        dj.game(good, good, dj.Start(1.0, 1.0, jax.random.key(0)), sgd, sgd, rounds=1)
     with pytest.raises(TypeError, match="floating-point"):
         dj.run(dj.game(good, good, lambda case: dj.Start(1, 1.0, jax.random.key(0)), sgd, sgd, rounds=1), case)
