@@ -193,6 +193,16 @@ def test_described_parameters_are_in_the_signature():
         assert set(", ".join(names).split(", ")) <= set(inspect.signature(resolve(path)).parameters), path
 
 
+def test_the_page_of_measurements_is_that_of_the_results():
+    """``python benchmarks/page.py`` makes it so."""
+    spec = importlib.util.spec_from_file_location("page", ROOT / "benchmarks" / "page.py")
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    text = (DOCS / "measured.md").read_text()
+    assert page.page(text) == text
+    assert text.count("| NVIDIA H100") >= 1
+
+
 def test_every_page_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text().split("\nnav:")[1]
     pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
