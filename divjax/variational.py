@@ -28,7 +28,7 @@ def reverse_kl_stl(
     """KL(q‖p) by the mean of log q − log p over ``num`` draws of q, its gradient by sticking the landing.
 
     The gradient follows the draws and leaves out the explicit ∂ log q/∂θ, whose mean is 0 (Roeder, Wu, Duvenaud 2017):
-    exactly 0 for every draw at p = q, where the plain form's is 0 on average alone. Right for the reverse KL and nothing
+    exactly 0 for every draw at p = q, where the plain form's is 0 on average. Right for the reverse KL and nothing
     else: there are no such nodes. The value is unbiased and may be negative.
     """
     origin = _checked(p, q, num=num)
