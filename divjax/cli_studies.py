@@ -166,7 +166,8 @@ def remedy(
 ) -> None:
     """Fit one, two and three Gaussians to two modes, by EM, Adam, L-BFGS and Newton: who gets there, who ends where.
 
-    Writes OUT/remedy.zarr and OUT/remedy.png, and prints the shares; what is in OUT already is kept.
+    Writes OUT/remedy.zarr and OUT/remedy.png, and prints the shares; what is in OUT already is kept. Two minutes on two
+    cores, most of them to compile.
     """
     distances = inputs.grid(separations, "separations")
     _check("seeds", seeds, 1)
@@ -194,8 +195,10 @@ def likelihood(
     """
     _check("seeds", seeds, 2)
     _check("fits", fits, 2)
-    if not 0.0 <= separation < 1e3:
-        raise ValueError(f"Expected --separation from 0 to 1000; got {separation}.")
+    if not 0.0 < separation < 1e3:
+        raise ValueError(
+            f"Expected --separation between 0 and 1000; got {separation}. At 0 the model is right: KL is 0."
+        )
     started = time.perf_counter()
     inputs.folder(out, "", ("likelihood.png",))
     import jax
@@ -220,7 +223,7 @@ def topics(
     quiet: Quiet = False,
 ) -> None:
     """Documents by latent Dirichlet allocation and ratings by matrix factorisation: how many of the generated ones are
-    unrealistic, with too few topics and factors and with enough. Writes OUT/topics.png and prints a table.
+    unrealistic, with too few topics and factors and with enough. Writes OUT/topics.png and prints a table; minutes.
     """
     chosen = inputs.numbers(sizes, "sizes")
     _check("seeds", seeds, 1)
@@ -248,7 +251,7 @@ def digits(
     """Train a flow, a VAE, a GAN and a WGAN-GP on images of digits; tell who is blurred, unrealistic, or drops modes.
 
     Writes OUT/digits.zarr and OUT/digits.png, and prints a table; what is in OUT already is kept. Needs scikit-learn,
-    which has the images. A seed takes two minutes of a core or three.
+    which has the images. A seed takes a minute of a core or two, and compiling some minutes more.
     """
     _check("seeds", seeds, 1)
     _check("steps", steps, 0)

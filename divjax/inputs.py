@@ -67,7 +67,7 @@ def scales(text: str) -> tuple[float, float]:
 def names(text: str, what: str) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts) or len(set(parts)) < len(parts):
-        raise ValueError(f"Expected different {what} separated by commas, such as kl,energy; got {text!r}.")
+        raise ValueError(f"Expected different {what} separated by commas, each once; got {text!r}.")
     return parts
 
 
@@ -96,8 +96,10 @@ def _read_npy(path):
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
+        # numpy's advice, to unpickle, is not ours.
+        reason = "an array of objects or no such file at all" if "pickle" in str(error) else first_line(error)
         raise ValueError(
-            f"Expected a .npy file of numbers; got {path.name!r}, which cannot be read: {first_line(error)}."
+            f"Expected a .npy file of numbers; got {path.name!r}, which cannot be read: {reason}."
         ) from None
     if array.dtype.kind not in "fiu" or array.ndim not in (1, 2):
         raise ValueError(
@@ -204,7 +206,7 @@ def folder(path: Path, store: str = "", drawn: tuple[str, ...] = ()) -> None:
     ours = store and (path / store).exists()
     if not ours and (taken := [name for name in drawn if (path / name).exists()]):
         without = f", which has no {store}" if store else ""
-        raise ValueError(f"Expected no {', '.join(taken)} in {path}{without}; got some. Name another --out.")
+        raise ValueError(f"Expected no {', '.join(taken)} in {path}{without}; it is there already. Name another --out.")
 
 
 def file_name(text: str) -> str:

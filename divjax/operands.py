@@ -40,7 +40,8 @@ def operands(
 
 
 def floating(*values: ArrayLike) -> tuple[Array, ...]:
-    """As arrays of one floating dtype, at least float32, not broadcast."""
+    """As arrays of one floating dtype, at least float32, not broadcast. Lists are arrays here."""
+    values = tuple(jnp.asarray(value) if isinstance(value, list | tuple) else value for value in values)
     dtype = jnp.result_type(*values)
     dtype = jnp.promote_types(dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.float32, jnp.float32)
     dtype = jax.dtypes.canonicalize_dtype(dtype)
@@ -55,13 +56,17 @@ def parameter(
     *,
     above: bool = False,
     infinite: bool = False,
+    whole: bool = False,
 ) -> ArrayLike:
-    """The value, a real scalar in [low, high] (``above``: not low itself), finite unless ``infinite``.
+    """The value, a real scalar in [low, high] (``above``: not low itself), finite unless ``infinite``; an integer if
+    ``whole``.
 
     Raises TypeError or ValueError for anything else, with the domain. A traced value is not looked at.
     """
     if not _is_real(value):
         raise TypeError(f"Expected a real number {name}; got {_kind(value)}. Pass a float or a scalar array.")
+    if whole and not jnp.issubdtype(jnp.result_type(value), jnp.integer):
+        raise TypeError(f"Expected {name} to be a whole number; got {value!r:.60}.")
     if jnp.shape(value) != ():
         raise ValueError(f"Expected a scalar {name}; got shape {jnp.shape(value)}. Use jax.vmap over {name}.")
     if not isinstance(value, jax.core.Tracer):

@@ -10,8 +10,8 @@ HEAVY_TAIL = 32
 UNRESOLVED = 64
 
 MEANING = {
-    NOT_CONVERGED: "not converged: max_steps reached before the gradient norm fell to tol",
-    NON_FINITE: "non-finite: the value or the gradient became NaN or infinite; a fit keeps its last finite state",
+    NOT_CONVERGED: "not converged: max_steps reached before the test of convergence was met, or no optimum",
+    NON_FINITE: "non-finite: the value or the gradient is NaN or infinite; a fit keeps its last finite state, if any",
     STALLED: "stalled: no step improves the value any more, but the gradient norm is still above tol",
     MASS_MISSED: "mass missed: the weights of the nodes do not give p or q the mass 1",
     LOW_ESS: "low effective sample size: few nodes carry the estimate",

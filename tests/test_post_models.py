@@ -333,6 +333,10 @@ def test_the_truth_is_a_distribution():
     assert len(set(study.VOCABULARY)) == study.true_topics().shape[1]
 
 
+def rated(*, weights=(0.5, 0.5), scale=0.3, share=1.0, num=3):
+    return factorisation.draw_ratings(jax.random.key(0), TWO, list(weights), scale, num=num, share=share)
+
+
 EMPTY = np.array([[1, 2], [0, 0], [3, 0]])
 TWO = np.full((2, 2), 0.5)
 
@@ -345,22 +349,39 @@ TWO = np.full((2, 2), 0.5)
      (lambda: topics.check_corpus([[1.5, 2.0]]), "whole numbers >= 0; got 1.5"),
      (lambda: topics.check_corpus([[np.nan, 2.0]]), "whole numbers >= 0; got nan"),
      (lambda: topics.check_corpus([1, 2]), "counts"),
-     (lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num=0), "num >= 1 topics; got 0"),
+     (lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num=0), "num >= 1; got 0"),
      (lambda: topics.draw_corpus(jax.random.key(0), TWO, np.ones(2), np.array([3, 0])), "lengths from 1"),
      (lambda: topics.draw_corpus(jax.random.key(0), TWO, np.ones(2), np.array([3.0])), "whole numbers"),
      (lambda: topics.draw_corpus(jax.random.key(0), TWO, np.array([1.0, -1.0]), np.array([3])), "concentration >= 0"),
      (lambda: topics.draw_corpus(jax.random.key(0), TWO, np.ones(3), np.array([3])), r"concentration \[k\]"),
      (lambda: run(topic_em(TWO, some_nodes(4, 3)), np.array([[1, 2]])), "proportions"),
      (lambda: topic_em(TWO, some_nodes(), smoothing=-1.0), "smoothing"),
+     (lambda: run(topic_em(TWO, 3.0 * some_nodes()), np.array([[1, 2]])), "proportions >= 0 with rows that sum to 1"),
+     (lambda: run(topic_em(-TWO, some_nodes()), np.array([[1, 2]])), "topics >= 0 with rows that sum to 1"),
+     (lambda: topics.draw_corpus(jax.random.key(0), 3.0 * TWO, np.ones(2), [3]), "got a least entry of 1.5"),
+     (lambda: topics.draw_proportions(jax.random.key(0), [1.0, -0.1], num=3), "concentration >= 0"),
+     (lambda: topics.draw_proportions(jax.random.key(0), 0.1, num=3), r"concentration \[k\]"),
+     (lambda: topics.draw_proportions(jax.random.key(0), [0.1], num=-1), "num >= 1; got -1"),
+     (lambda: topics.document_log_likelihood(EMPTY, TWO, some_nodes()), "of one document.*jax.vmap for a corpus"),
+     (lambda: topics.document_log_likelihood([1, 2], TWO, [[1.0, 0.0, 0.0]]), r"proportions \[s, 2\]"),
+     (lambda: topics.exact_log_likelihood(EMPTY[0], TWO, np.ones(2), longest=2), "at most longest = 2 words; got 3"),
+     (lambda: topics.exact_log_likelihood(EMPTY[0], TWO, np.ones(3), longest=9), r"concentration \[k\]"),
+     (lambda: rated(weights=[-0.5, 1.5]), "weights >= 0"), (lambda: rated(scale=-0.3), "scale in"),
+     (lambda: rated(share=2.0), "share in"), (lambda: rated(weights=[1.0]), r"profiles \[c, m\]"),
+     (lambda: rated(num=-2), "num >= 1; got -2"),
+     (lambda: factorisation.generate_ratings(jax.random.key(0), {"users": TWO}, num=3), "Add offset, items, log_scale"),
+     (lambda: run(alternating({"user": TWO}), np.ones((2, 2))), "users, items; got user. Add users, items"),
      (lambda: factorisation.check_ratings(np.full((2, 2), np.nan)), "at least one observed rating; got none"),
      (lambda: factorisation.check_ratings([[1.0, np.inf]]), "finite ratings"),
      (lambda: factorisation.check_ratings([1.0]), "ratings"),
-     (lambda: factorisation.random_factors(jax.random.key(0), 3, 3, rank=0), "rank, users and items >= 1; got 0"),
+     (lambda: factorisation.random_factors(jax.random.key(0), 3, 3, rank=0), "rank >= 1; got 0"),
      (lambda: run(alternating({"users": TWO, "items": TWO}), np.full((2, 2), np.nan)), "observed rating"),
      (lambda: run(alternating({"users": TWO, "items": TWO}), np.ones((3, 2))), "users"),
      (lambda: alternating({"users": TWO, "items": TWO}, ridge=-1.0), "ridge"),
-     (lambda: study.run((0,)), "sizes of whole numbers >= 1"),
-     (lambda: study.run((1.5,)), "sizes of whole numbers >= 1"),
+     (lambda: study.run((0,)), "sizes of whole numbers from 1"),
+     (lambda: study.run((1.5,)), "sizes of whole numbers from 1"),
+     (lambda: study.run((25,)), "to 24, topics or factors; got 25"),
+     (lambda: study.run((2, 3, 2)), "different sizes; got 2, 3, 2"),
      (lambda: study.run(()), "sizes"),
      (lambda: study.run((1,), models=("songs",)), "models")],
 )  # fmt: skip
@@ -368,6 +389,27 @@ def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [(lambda: topic_em(TWO, some_nodes(), max_steps=2.5), "max_steps to be a whole number; got 2.5"),
+     (lambda: alternating({"users": TWO, "items": TWO}, max_steps=2.5), "max_steps to be a whole number; got 2.5"),
+     (lambda: run(alternating(None), np.ones((2, 2))), "a dict with users, items; got NoneType"),
+     (lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num=2.0), "num to be a whole number; got 2.0"),
+     (lambda: rated(num=2.0), "num to be a whole number; got 2.0")],
+)  # fmt: skip
+def test_what_is_of_another_type(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_lists_are_arrays():
+    nodes = [[1.0, 0.0], [0.5, 0.5]]
+    value = topics.document_log_likelihood([3, 1], [[0.5, 0.5], [0.9, 0.1]], nodes)
+    np.testing.assert_allclose(value, np.log(0.5 * 0.5**4 + 0.5 * 0.7**3 * 0.3), rtol=1e-6)
+    assert topics.draw_corpus(jax.random.key(0), [[0.5, 0.5]], [0.1], [2, 3]).sum(1).tolist() == [2, 3]
+    assert run(topic_em(TWO, nodes), [[3, 1], [1, 2]]).status == 0
 
 
 def test_data_must_be_a_function():

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from divjax.models.networks import Layers, init_mlp, mlp
+from divjax.models.parameters import check_positive, check_whole
 
 
 class Autoencoder(NamedTuple):
@@ -43,10 +44,9 @@ def init_autoencoder(
 
     Raises ValueError for a size below 1 and a scale that is not above 0.
     """
-    if min((dim, latent, *hidden)) < 1 or not scale > 0.0:
-        raise ValueError(
-            f"Expected dim, latent and hidden >= 1 and scale > 0; got {dim}, {latent}, {tuple(hidden)} and {scale}."
-        )
+    for name, size in (("dim", dim), ("latent", latent), *(("hidden", width) for width in hidden)):
+        check_whole(size, name)
+    check_positive(scale, "scale")
     of_encoder, of_decoder = jax.random.split(key)
     return Autoencoder(
         init_mlp(of_encoder, (dim, *hidden, 2 * latent)),

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from divjax import numerics as nu
+from divjax import operands as op
+from divjax.models.parameters import check_names, check_whole, is_known
 
 Model = dict[str, Array]
 Ratings = Float[Array, "n m"]
@@ -31,10 +33,19 @@ def draw_ratings(
     ``share`` and NaN otherwise.
 
     A table of c clusters has, but for noise, rank c: fewer factors are under-specified. With a share below 1 a user or
-    an item may be left without a rating.
+    an item may be left without a rating. Raises ValueError for shapes that do not fit, for weights below 0 or all 0, a
+    scale below 0, a share outside [0, 1], and num below 1.
     """
+    profiles, weights = op.floating(profiles)[0], op.floating(weights)[0]
+    if profiles.ndim != 2 or weights.shape != profiles.shape[:1] or 0 in profiles.shape:
+        raise ValueError(f"Expected profiles [c, m] and weights [c]; got {profiles.shape} and {weights.shape}.")
+    if is_known(weights) and not jnp.min(weights) >= 0.0 < jnp.max(weights):
+        raise ValueError(f"Expected weights >= 0, one of them above; got {weights.tolist()!r:.60}.")
+    op.parameter(scale, "scale", 0.0)
+    op.parameter(share, "share", 0.0, 1.0)
+    check_whole(num, "num")
     for_cluster, for_noise, for_kept = jax.random.split(key, 3)
-    cluster = jax.random.choice(for_cluster, len(profiles), (num,), p=jnp.asarray(weights))
+    cluster = jax.random.choice(for_cluster, len(profiles), (num,), p=weights)
     ratings = profiles[cluster] + scale * jax.random.normal(for_noise, (num, profiles.shape[1]))
     return jnp.where(jax.random.uniform(for_kept, ratings.shape) < share, ratings, jnp.nan)
 
@@ -49,7 +60,8 @@ def row_log_density(
 
 
 def predictions(model: Model) -> Ratings:
-    """offset + u_i · v_j for every user and item: the means of the ratings."""
+    """offset + u_i · v_j for every user and item: the means of the ratings. ValueError for a model without these."""
+    check_names(model, "offset", "users", "items")
     return model["offset"] + nu.matmul(model["users"], model["items"].T)
 
 
@@ -61,6 +73,8 @@ def squared_errors(model: Model, ratings: Ratings) -> Float[Array, ""]:
 
 def generate_ratings(key: PRNGKeyArray, model: Model, *, num: int) -> Float[Array, "num m"]:
     """Whole rows of ratings by ``num`` users, drawn from those of the model with replacement: means and fresh noise."""
+    check_names(model, "offset", "users", "items", "log_scale")
+    check_whole(num, "num")
     for_user, for_noise = jax.random.split(key)
     chosen = jax.random.randint(for_user, (num,), 0, model["users"].shape[0])
     return _rows(for_noise, model, model["users"][chosen])
@@ -72,6 +86,8 @@ def generate_new_users(key: PRNGKeyArray, model: Model, *, num: int) -> Float[Ar
     The prior is N(m, S) with mean and covariance of the fitted users' factors, its maximum-likelihood estimate. A row
     is then Gaussian too, whatever the rank: of users in clusters it averages over the clusters.
     """
+    check_names(model, "offset", "users", "items", "log_scale")
+    check_whole(num, "num")
     for_user, for_noise = jax.random.split(key)
     users = model["users"]
     mean = jnp.mean(users, axis=0)
@@ -91,8 +107,8 @@ def random_factors(key: PRNGKeyArray, num_users: int, num_items: int, *, rank: i
 
     Raises ValueError for a rank, a number of users or of items below 1.
     """
-    if min(rank, num_users, num_items) < 1:
-        raise ValueError(f"Expected rank, users and items >= 1; got {rank}, {num_users} and {num_items}.")
+    for name, value in (("rank", rank), ("num_users", num_users), ("num_items", num_items)):
+        check_whole(value, name)
     for_users, for_items = jax.random.split(key)
     shrink = rank**-0.25
     return {

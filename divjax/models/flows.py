@@ -16,6 +16,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 from divjax.discretize.families import Profile, profile
 from divjax.models.multivariate import HeldNormal
 from divjax.models.networks import Layers, init_mlp, mlp
+from divjax.models.parameters import check_names, check_positive, check_whole
 from divjax.models.splines import MonotoneSpline
 
 # Ends of panels beside a spline's own: where a standard normal has its mass, in units of its scale ...
@@ -32,9 +33,10 @@ class SplineFlow(distrax.Transformed):
 def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> dict[str, Array]:
     """N(loc, scale²) as a spline flow of ``num`` bins: ``{"loc": (), "log_scale": (), "spline": [3 num + 1]}``.
 
-    With loc 0 and scale 1 the flow is the identity. Raises ValueError for num below 1.
+    With loc 0 and scale 1 the flow is the identity. Raises ValueError for num below 1 and a scale that is not positive.
     """
     _check_bins(num)
+    check_positive(scale, "scale")
     dtype = jnp.result_type(float)
     return {
         "loc": jnp.asarray(loc, dtype),
@@ -101,6 +103,8 @@ def coupling_flow(params: dict[str, PyTree], *, bound: float = 4.0) -> distrax.T
     Expectations under it by ``dj.monte_carlo``; by ``dj.quadrature`` in two and three dimensions to a few digits only,
     since it has kinks. Raises ValueError where loc, log_scale and the networks do not fit.
     """
+    check_names(params, "loc", "log_scale", "layers")
+    params = params | {name: jnp.asarray(params[name]) for name in ("loc", "log_scale")}
     (dim,) = params["loc"].shape[-1:] if params["loc"].ndim == 1 else (0,)
     outputs = [network[-1].bias.shape[-1] for network in params["layers"]]
     if dim < 2 or params["log_scale"].shape != (dim,) or not outputs or any(n % (3 * dim) != dim for n in outputs):
@@ -130,5 +134,4 @@ def _spline(params: Float[Array, "*batch m"], bound: float) -> MonotoneSpline:
 
 
 def _check_bins(num):
-    if num < 1:
-        raise ValueError(f"Expected num >= 1 bins; got {num}.")
+    check_whole(num, "num, of bins,")

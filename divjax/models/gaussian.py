@@ -5,9 +5,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from divjax.models.parameters import check_names, check_positive
+
 
 def normal(params: dict[str, Array]) -> distrax.Normal:
     """N(loc, exp(log_scale)²) from ``{"loc": (), "log_scale": ()}``: every real parameter is a Gaussian."""
+    check_names(params, "loc", "log_scale")
     return distrax.Normal(params["loc"], jnp.exp(params["log_scale"]))
 
 
@@ -18,6 +21,8 @@ def random_normal(
 
     Which optimum a fit ends in depends on where it starts, so a sweep over seeds must cover locations and scales.
     """
+    check_positive(narrow, "narrow")
+    check_positive(wide, "wide")
     loc, share = jax.random.uniform(key, (2,), jnp.result_type(float))
     log_narrow, log_wide = jnp.log(narrow), jnp.log(wide)
     return {"loc": low + (high - low) * loc, "log_scale": log_narrow + (log_wide - log_narrow) * share}

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from divjax import numerics as nu
+from divjax import operands as op
 from divjax.models.multivariate import HeldNormal, cholesky
+from divjax.models.parameters import check_positive, check_whole, is_known
 
 _LINE, _SPACE = "log_scales", "factors"
 
@@ -37,7 +39,7 @@ def mixture(params: dict[str, Array]) -> Mixture:
     check_mixture(params)
     logits, locs = jnp.asarray(params["logits"]), jnp.asarray(params["locs"])
     if _LINE in params:
-        parts = distrax.Normal(locs, jnp.exp(params[_LINE]))
+        parts = distrax.Normal(locs, jnp.exp(jnp.asarray(params[_LINE])))
     else:
         parts = distrax.MultivariateNormalTri(locs, cholesky(jnp.asarray(params[_SPACE])))
     return Mixture(distrax.Categorical(logits=logits), parts)
@@ -66,13 +68,18 @@ def init_mixture(
     Equal weights, and along every axis ``scale`` times the standard deviation of all points (times 1 where they are all
     alike), without correlations. Wide components that start close together are near the saddle where they are one:
     with a scale below 1 they part sooner. Distinct are the places in the array: of points that occur twice both may be
-    taken. Raises ValueError for an x that is not [n] or [n, d], and for more components than points.
+    taken. Raises ValueError for an x that is not [n] or [n, d], or not finite, for a scale that is not positive, where
+    they are not traced, and for more components than points.
     """
-    x = jnp.asarray(x, jnp.result_type(jnp.result_type(x), jnp.float32))
+    (x,) = op.floating(x)
+    check_whole(num, "num")
+    check_positive(scale, "scale")
     if x.ndim not in (1, 2) or 0 in x.shape:
         raise ValueError(f"Expected data x [n] or [n, d]; got shape {x.shape}. Use jax.vmap for many data sets.")
     if not 1 <= num <= x.shape[0]:
         raise ValueError(f"Expected 1 to {x.shape[0]} components, at most one for a point; got {num}.")
+    if is_known(x) and not jnp.all(jnp.isfinite(x)):
+        raise ValueError("Expected finite data x; got NaN or inf. Leave out the points that have one.")
     locs = jax.random.choice(key, x, (num,), replace=False)
     # Of what is left of the first point, in units of the largest: no square rounds away, overflows or underflows.
     away = x - x[0]

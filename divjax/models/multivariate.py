@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from tensorflow_probability.substrates import jax as tfp
 
 from divjax import numerics as nu
+from divjax.models.parameters import check_names, check_positive
 
 
 class HeldNormal(distrax.Normal):
@@ -43,6 +44,7 @@ def multivariate_normal(params: dict[str, Array]) -> distrax.MultivariateNormalT
 
     Raises ValueError for other shapes.
     """
+    check_names(params, "loc", "factor")
     loc, factor = jnp.shape(params["loc"]), jnp.shape(params["factor"])
     if len(loc) != 1 or factor != loc * 2:
         raise ValueError(f"Expected loc [d] and factor [d, d]; got {loc} and {factor}. Use jax.vmap for many.")
@@ -86,6 +88,7 @@ def student_t(params: dict[str, Array]) -> StudentT:
 
     From ``{"loc": (), "log_scale": (), "log_df": ()}``. df = 1 is Cauchy, df → ∞ the Gaussian.
     """
+    check_names(params, "loc", "log_scale", "log_df")
     return StudentT(jnp.exp(params["log_df"]), params["loc"], jnp.exp(params["log_scale"]))
 
 
@@ -109,4 +112,6 @@ def random_student_t(
 
 
 def _log_uniform(share, low, high):
+    check_positive(low, "the least of what is positive")
+    check_positive(high, "the largest of what is positive")
     return jnp.log(low) + (jnp.log(high) - jnp.log(low)) * share

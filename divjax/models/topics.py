@@ -15,14 +15,19 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from divjax import numerics as nu
+from divjax import operands as op
+from divjax.models.parameters import check_whole, is_known
 
 
 def draw_proportions(key: PRNGKeyArray, concentration: Float[ArrayLike, " k"], *, num: int) -> Float[Array, "num k"]:
     """θ ~ Dirichlet(a), ``num`` times: most weight on one topic where the entries of a are well below 1.
 
     As nodes of equal weight they stand for the integral over θ in ``document_log_likelihood``. A concentration of 0
-    leaves its topic out, so that models of several sizes may be arrays of one shape.
+    leaves its topic out, so that models of several sizes may be arrays of one shape. Raises ValueError for a
+    concentration that is not [k], or not of numbers >= 0, one of them positive; and for num below 1.
     """
+    check_whole(num, "num")
+    check_concentration(concentration)
     concentration = jnp.asarray(concentration, jnp.result_type(float))
     used = concentration > 0.0
     # Logarithms of gamma variates: the variates themselves are 0 in float32 for small a.
@@ -49,16 +54,17 @@ def draw_corpus(
     """Counts of d documents of latent Dirichlet allocation, each of its own length ≥ 1.
 
     longest: a bound on the lengths; by default the largest of them, if they are not traced. Raises ValueError for
-    topics that are not [k, v] with one concentration each, concentrations below 0 or all 0, and lengths that are
-    not [d], of whole numbers from 1 to ``longest``.
+    topics that are not [k, v] with one concentration each, or not of probabilities that sum to 1, for concentrations
+    below 0 or all 0, and for lengths that are not [d], of whole numbers from 1 to ``longest``.
     """
     check_topics(topics, concentration)
+    lengths = lengths if hasattr(lengths, "dtype") else np.asarray(lengths)
     if jnp.ndim(lengths) != 1 or not jnp.issubdtype(jnp.result_type(lengths), jnp.integer):
         raise ValueError(
             f"Expected lengths [d] of whole numbers; got {str(lengths)!r:.60}. Pass one for each document."
         )
     longest = int(np.max(lengths)) if longest is None else longest
-    if _known(lengths) and not (1 <= np.min(lengths) <= np.max(lengths) <= longest):
+    if is_known(lengths) and not (1 <= np.min(lengths) <= np.max(lengths) <= longest):
         raise ValueError(
             f"Expected lengths from 1 to longest = {longest}; got {np.min(lengths)} to {np.max(lengths)}. An empty "
             "document says nothing: leave it out."
@@ -78,8 +84,12 @@ def document_log_likelihood(
     """log ∫ p(θ) Π_v (Σ_k θ_k topics_kv)^n_v dθ in nats, over s equally weighted nodes of θ; −inf where it is 0.
 
     The nodes are those of ``draw_proportions``; a single node is the mixture with known proportions of probabilistic
-    latent semantic analysis (Hofmann 1999). 0 for an empty document.
+    latent semantic analysis (Hofmann 1999). 0 for an empty document. Raises ValueError for shapes that do not fit.
     """
+    counts, topics, proportions = op.floating(counts, topics, proportions)
+    _check_document(counts, topics)
+    if proportions.ndim != 2 or proportions.shape[1:] != topics.shape[:1] or not proportions.size:
+        raise ValueError(f"Expected proportions [s, {topics.shape[0]}], one for each topic; got {proportions.shape}.")
     return nu.logsumexp(node_log_likelihoods(counts[None], topics, proportions)[0]) - math.log(proportions.shape[0])
 
 
@@ -103,9 +113,15 @@ def exact_log_likelihood(
     probability (a_j + n_j) / Σ (a + n), and how the words came there does not matter. So the sum over all k^n
     assignments is a recursion over the words that carries one number for each (n_1, …, n_(k−1)): n (n + 1)^(k−1) steps,
     for k up to about 4 and documents of a few dozen words. longest: a bound on the number of words. A reference for
-    ``document_log_likelihood``, whose error is that of its nodes.
+    ``document_log_likelihood``, whose error is that of its nodes. Raises ValueError for shapes that do not fit, and for
+    a document of more words where it is not traced.
     """
-    num, dtype = topics.shape[0], jnp.result_type(topics, jnp.float32)
+    topics, counts = op.floating(topics)[0], jnp.asarray(counts)
+    _check_document(counts, topics)
+    check_topics(topics, concentration)
+    if is_known(counts) and not jnp.sum(counts) <= longest:
+        raise ValueError(f"Expected a document of at most longest = {longest} words; got {int(jnp.sum(counts))}.")
+    num, dtype = topics.shape[0], topics.dtype
     words = jnp.repeat(jnp.arange(counts.size), counts, total_repeat_length=longest)
     used = jnp.arange(longest) < jnp.sum(counts)
     grid = jnp.indices((longest + 1,) * (num - 1)).astype(dtype)
@@ -134,8 +150,7 @@ def random_topics(
     With one topic and spread 0 it is the maximum-likelihood unigram model. Topics that start alike stay alike. Raises
     ValueError for num < 1, and for what ``check_corpus`` refuses.
     """
-    if num < 1:
-        raise ValueError(f"Expected num >= 1 topics; got {num}. One topic is the unigram model.")
+    check_whole(num, "num")  # one topic is the unigram model
     check_corpus(counts)
     total = jnp.sum(jnp.asarray(counts, jnp.result_type(float)), axis=0)
     return total_one(total * jnp.exp(spread * jax.random.normal(key, (num, total.size))))
@@ -155,7 +170,7 @@ def check_corpus(counts: Int[ArrayLike, "d v"]) -> None:
     shape = np.shape(counts)
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"Expected counts [documents, words], neither 0; got shape {shape}. Use jax.vmap for many.")
-    if not _known(counts):
+    if not is_known(counts):
         return
     counts = np.asarray(counts)
     if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts == np.floor(counts)).all()):
@@ -168,22 +183,51 @@ def check_corpus(counts: Int[ArrayLike, "d v"]) -> None:
 
 
 def check_topics(topics: Float[ArrayLike, "k v"], concentration: Float[ArrayLike, " k"]) -> None:
-    """ValueError for topics that are not [k, v], or without a concentration >= 0 each, one of them positive."""
+    """ValueError for topics that are not [k, v] of distributions, each with a concentration >= 0, one above.
+
+    Of a topic that is left out, with concentration 0, the values are not looked at.
+    """
     shape = np.shape(topics)
     if len(shape) != 2 or 0 in shape or np.shape(concentration) != shape[:1]:
         raise ValueError(
             f"Expected topics [k, v] and concentration [k], k >= 1; got {shape} and {np.shape(concentration)}."
         )
-    if _known(concentration) and not np.min(concentration) >= 0.0 < np.max(concentration):
+    check_concentration(concentration)
+    if is_known(topics) and is_known(concentration):
+        check_distributions(np.asarray(topics)[np.asarray(concentration) > 0.0], "topics")
+
+
+def check_concentration(concentration: Float[ArrayLike, " k"]) -> None:
+    """ValueError for what is not [k] of numbers >= 0, one of them positive."""
+    if np.ndim(concentration) != 1 or not np.size(concentration):
+        raise ValueError(f"Expected concentration [k], one for each topic; got shape {np.shape(concentration)}.")
+    if is_known(concentration) and not np.min(concentration) >= 0.0 < np.max(concentration):
         raise ValueError(
             f"Expected concentration >= 0, one of them above; got {np.asarray(concentration).tolist()!r:.60}."
+        )
+
+
+def check_distributions(rows: Float[ArrayLike, "k v"], name: str) -> None:
+    """ValueError for rows that are not >= 0 with sum 1, within 1e-3, where they are not traced."""
+    if not is_known(rows):
+        return
+    totals = np.sum(np.asarray(rows), axis=1)
+    if not np.all(np.asarray(rows) >= 0.0) or not np.all(np.abs(totals - 1.0) <= 1e-3):
+        worst = totals[np.argmax(np.abs(totals - 1.0))]
+        raise ValueError(
+            f"Expected {name} >= 0 with rows that sum to 1; got a least entry of {np.min(rows):g} and a sum of "
+            f"{worst:g}. Normalise them."
+        )
+
+
+def _check_document(counts, topics):
+    if topics.ndim != 2 or 0 in topics.shape or counts.shape != topics.shape[1:]:
+        raise ValueError(
+            f"Expected the counts [v] of one document and topics [k, v]; got {counts.shape} and {topics.shape}. Use "
+            "jax.vmap for a corpus."
         )
 
 
 def _worst(counts):
     wrong = counts[~(np.isfinite(counts) & (counts >= 0) & (counts == np.floor(counts)))]
     return f"{wrong[0]:g}"
-
-
-def _known(x):
-    return not isinstance(x, jax.core.Tracer)

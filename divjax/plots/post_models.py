@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from divjax.plots import look
+from divjax.plots import look, words
 from divjax.studies import post_models as study
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def unrealistic(table: "xarray.Dataset") -> Figure:
     seeds, starts = table.sizes["seed"], table.sizes["start"]
     look.heading(figure, "Too few topics, too few factors: maximum likelihood generates what nobody wrote or rated",
                  f"Share of generated draws whose true density is below that of {study.MASS:.0%} of real ones: "
-                 f"{seeds} data sets (dots, ± standard error), their mean (lines); the likeliest of {starts} "
-                 "starts")  # fmt: skip
+                 f"{words.count(seeds, 'data set')} (dots, ± standard error), their mean (lines); the likeliest of "
+                 f"{words.count(starts, 'start')}")  # fmt: skip
     look.legend(figure, (
         (Line2D([], [], color=look.BLUE, lw=2, marker="o", ms=4), "documents; ratings by the users at hand"),
         (Line2D([], [], color=look.VERMILLION, lw=2, ls=look.DASHES[1], marker="s", ms=4), "new users, Gaussian prior"),
@@ -46,12 +46,12 @@ def _documents(part, fits):
     ax = _panel(panel, fits, "number of topics", "Documents: latent Dirichlet allocation")
     _rates(ax, fits, "", look.BLUE, look.DASHES[0], "o", 0.0)
     sizes = _few(fits)
-    for ax, size in zip(below.subplots(1, len(sizes)), sizes, strict=True):
+    for ax, size in zip(below.subplots(1, len(sizes), squeeze=False)[0], sizes, strict=True):
         counts = fits["example_documents"].sel(size=size).isel(seed=0).values[:_SHOWN].astype(int)
         _stacked(ax, counts)
         ax.set_title(f"{size} topic" + "s" * (size > 1), fontsize=look.BODY, color=look.INK, loc="left")
     below.supxlabel(" ", fontsize=look.BODY)  # leaves room for the names
-    for index, (name, color) in enumerate(zip((*study.SUBJECTS, "of all"), _COLORS, strict=True)):
+    for index, (name, color) in enumerate(zip((*study.SUBJECTS, "in all"), _COLORS, strict=True)):
         below.text((index + 0.5) / len(_COLORS), 0.05, name, fontsize=look.SMALL, weight="bold", ha="center",
                    color=look.MUTED if color == look.FAINT else color)  # fmt: skip
 
@@ -79,7 +79,7 @@ def _ratings(part, fits):
     # The same users at every rank; those of a kind together, by the genre that they love at the last one shown.
     favourite = shown[-1].reshape(len(shown[-1]), study.GENRES, -1).mean(2).argmax(1)
     order = np.argsort(favourite, kind="stable")
-    for ax, size, rows in zip(below.subplots(1, len(sizes)), sizes, shown, strict=True):
+    for ax, size, rows in zip(below.subplots(1, len(sizes), squeeze=False)[0], sizes, shown, strict=True):
         ax.imshow(rows[order], cmap="RdBu_r", vmin=0.8, vmax=5.8, aspect="auto", interpolation="nearest")
         ax.set_title(f"rank {size}", fontsize=look.BODY, color=look.INK, loc="left")
         _bare(ax)

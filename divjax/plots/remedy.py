@@ -24,8 +24,9 @@ OPTIMIZERS = {"em": "EM, on a sample", "adam": "Adam", "lbfgs": "L-BFGS", "newto
 def recovered(table: "xarray.Dataset") -> Figure:
     """Shares of the starts by where they end: a row for each number of components, a column for each optimiser.
 
-    table: of ``studies.remedy.run_sweep``.
+    table: of ``studies.remedy.run_sweep``, or as it lies in the store.
     """
+    table = remedy.by_fit(table)
     shares = remedy.shares(table)
     optimizers, components = ([*table[name].values] for name in ("optimizer", "components"))
     separations = table["separation"].values
@@ -46,11 +47,12 @@ def recovered(table: "xarray.Dataset") -> Figure:
                 ax.set_title(OPTIMIZERS.get(str(optimizer), str(optimizer)), fontsize=look.BODY, color=look.INK,
                              loc="left", weight="bold")  # fmt: skip
             if i == len(components) - 1:
-                look.label(ax, x="separation")
-            if j == 0:
+                look.label(ax, x="separation", y=words.count(int(num), "component") if j == 0 else "")
+            elif j == 0:
                 look.label(ax, y=words.count(int(num), "component"))
-    look.heading(figure, "A richer model is the remedy, and where it still fails",
+    look.heading(figure, "A richer model is the remedy, where the optimiser gets there",
                  f"Mixtures fitted to ½ N(0, 1) + ½ N(d, 1) by maximum likelihood from {table.sizes['seed']} random "
                  "starts each: where they end")  # fmt: skip
-    look.legend(figure, [(Patch(color=color), text) for color, text in ENDS.values()], columns=len(ENDS))
+    there = [end for name, end in ENDS.items() if shares.sel(label=name).any()]
+    look.legend(figure, [(Patch(color=color), text) for color, text in there], columns=len(ENDS))
     return figure

@@ -200,9 +200,13 @@ def _judged(truth, drawn, which):
 
 
 def checked(sizes: Sequence[float]) -> list[int]:
-    """The same sizes as integers; ValueError for one that is not whole or below 1, and for none."""
-    if not len(sizes) or not all(size == int(size) >= 1 for size in sizes):
-        raise ValueError(f"Expected sizes of whole numbers >= 1, topics or factors; got {list(sizes)}.")
+    """The same sizes as integers; ValueError for one that is not whole or not in 1 ... 24, one twice, or none."""
+    most = GENRES * PER_GENRE  # items: a table has no higher rank
+    if not len(sizes) or not all(size == int(size) and 1 <= size <= most for size in sizes):
+        got = ", ".join(f"{size:g}" for size in sizes)
+        raise ValueError(f"Expected sizes of whole numbers from 1 to {most}, topics or factors; got {got or 'none'}.")
+    if len(set(sizes)) < len(sizes):
+        raise ValueError(f"Expected different sizes; got {', '.join(f'{size:g}' for size in sizes)}.")
     return [int(size) for size in sizes]
 
 
@@ -217,8 +221,8 @@ def run(
 ) -> "xarray.Dataset":
     """Both models × sizes × data sets × starts: dimensions ``model``, ``size``, ``seed`` and ``start``.
 
-    size: the number of topics, or the rank. What a model lacks is NaN. Raises ValueError for a size below 1 or not
-    whole, for no size at all, and for another model.
+    size: the number of topics, or the rank. What a model lacks is NaN. Raises ValueError for a size that is not whole,
+    below 1, above 24 or there twice, for no size at all, and for another model.
     """
     import xarray
 

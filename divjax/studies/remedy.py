@@ -155,9 +155,18 @@ def run_sweep(
         dim="fit",
         config={"sample": SAMPLE, "floor": FLOOR, "exact": EXACT},
     ).load()
+    return by_fit(table)
+
+
+def by_fit(table: "xarray.Dataset") -> "xarray.Dataset":
+    """A stored sweep, whose fits are named ``em_2`` and so on, with ``optimizer`` and ``components`` as dimensions."""
+    if "fit" not in table.dims:
+        return table
+    pairs = [(name.rpartition("_")[0], int(name.rpartition("_")[2])) for name in table["fit"].values.tolist()]
+    optimizers, components = (list(dict.fromkeys(each)) for each in zip(*pairs, strict=True))
     index = {"optimizer": ("fit", [pair[0] for pair in pairs]), "components": ("fit", [pair[1] for pair in pairs])}
     unstacked = table.drop_vars("fit").assign_coords(index).set_index(fit=["optimizer", "components"]).unstack("fit")
-    rows = unstacked.reindex(optimizer=list(optimizers), components=list(components))
+    rows = unstacked.reindex(optimizer=optimizers, components=components)
     return rows.transpose("optimizer", "components", "separation", "seed", ...)
 
 

@@ -111,7 +111,8 @@ def check_same(path: Path, found: Found | None, mine: Found) -> None:
         where = differences(found.setting, mine.setting)
         raise FileExistsError(
             f"Expected {path} to hold this sweep (fingerprint {fingerprint(mine.setting)[:12]}); got another "
-            f"({fingerprint(found.setting)[:12]}), different in {', '.join(where)}. Choose another path."
+            f"({fingerprint(found.setting)[:12]}), different in {', '.join(where)}. "
+            "Name another folder, or give the settings that it was begun with."
         )
     if found.chunk != mine.chunk:  # both came into being at once
         raise FileExistsError(

@@ -13,6 +13,7 @@ from divjax import operands as op
 from divjax import status
 from divjax.iteration import Iteration
 from divjax.models.factorisation import check_ratings, squared_errors
+from divjax.models.parameters import check_names
 from divjax.training.settling import judged
 
 FLOOR = 32.0  # of the normal equations, in units of eps times their trace
@@ -74,19 +75,20 @@ def alternating(
       ridge, max_steps, tol: see above. Traceable.
 
     Raises:
-      TypeError: data is no function.
+      TypeError: data is no function, init no dict, max_steps not whole.
       ValueError: ridge, max_steps or tol below 0 where not traced; factors that do not fit the table or have no column;
         a table without a rating, or with an infinite one, where it is not traced.
     """
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the ratings as the case.")
     for name, value in (("ridge", ridge), ("max_steps", max_steps), ("tol", tol)):
-        op.parameter(value, name, 0.0)
+        op.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def begin(case: PyTree) -> AlternatingState:
         table = data(case)
         check_ratings(table)
         start = init(case) if callable(init) else init
+        check_names(start, "users", "items")
         ratings, users, items = op.floating(table, start["users"], start["items"])
         _check_shapes(ratings.shape, users.shape, items.shape)
         rated = ~jnp.isnan(ratings)

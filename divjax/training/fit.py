@@ -116,9 +116,7 @@ def fit(
 def _check_arguments(loss, optimizer, max_steps, tol, patience):
     if not callable(loss):
         raise TypeError(f"Expected loss(params, case); got {type(loss).__name__}. Pass a function.")
-    if not all(hasattr(optimizer, part) for part in ("init", "update")):
-        got = getattr(optimizer, "__name__", type(optimizer).__name__)
-        raise TypeError(f"Expected an optax optimiser; got {got}. Call it, as in optax.adam(1e-3) or newton().")
+    check_optimizer(optimizer)
     for name, value, whole, low in (
         ("max_steps", max_steps, True, 0),
         ("tol", tol, False, 0),
@@ -131,6 +129,13 @@ def _check_arguments(loss, optimizer, max_steps, tol, patience):
             raise TypeError(f"Expected {name} to be a {'whole ' * whole}number; got {given!r}.")
         if not traced and not low <= value <= (LARGEST if whole else np.inf):
             raise ValueError(f"Expected {name} >= {low}{f' and <= {LARGEST}' * whole}; got {value}.")
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """TypeError for what is no optax optimiser, such as its name, or the function that makes one."""
+    if not all(hasattr(optimizer, part) for part in ("init", "update")):
+        got = getattr(optimizer, "__name__", type(optimizer).__name__)
+        raise TypeError(f"Expected an optax optimiser; got {got}. Call it, as in optax.adam(1e-3) or newton().")
 
 
 def _begin(

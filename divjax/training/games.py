@@ -10,7 +10,7 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
 from divjax import status
 from divjax.iteration import Iteration
-from divjax.training.fit import _as_parameter, _finite, _strong
+from divjax.training.fit import _as_parameter, _finite, _strong, check_optimizer
 
 Loss = Callable[[PyTree, PyTree, PRNGKeyArray, PyTree], Scalar]  # critic, generator, key, case
 
@@ -127,6 +127,8 @@ def game(
     for name, function in (("critic_loss", critic_loss), ("generator_loss", generator_loss), ("init", init)):
         if isinstance(function, Start) or not callable(function):
             raise TypeError(f"Expected {name} to be a function; got {type(function).__name__}. init is case -> Start.")
+    for optimizer in (critic_optimizer, generator_optimizer):
+        check_optimizer(optimizer)
     for name, count in (("rounds", rounds), ("steps", steps), ("critic_steps", critic_steps)):
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"Expected {name} to be an integer >= 1; got {count}.")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
@@ -50,13 +51,22 @@ def stochastic_fit(
       evaluate: ``(params, key, case) -> pytree of arrays`` after each round, with the average and a key of its own.
 
     Raises:
-      TypeError: parameters are no floating-point arrays, or the loss is no scalar.
+      TypeError: loss or init is no function, init gives no key, parameters are no floating-point arrays, or the loss is
+        no scalar.
       ValueError: counts below 1, or ``ema`` outside [0, 1).
     """
 
+    for name, function in (("loss", loss), ("init", init), ("evaluate", evaluate)):
+        if not callable(function) and (name, function) != ("evaluate", None):
+            raise TypeError(
+                f"Expected {name} to be a function; got {type(function).__name__}. init: case -> (params, key)."
+            )
+
     def start(case):
-        params, key = init(case)
-        return Start((), params, key)
+        first = init(case)
+        if not isinstance(first, tuple) or len(first) != 2 or not _is_key(first[1]):
+            raise TypeError(f"Expected (params, key) from init; got {type(first).__name__}. Add jax.random.key(seed).")
+        return Start((), *first)
 
     def scalar(_, params, key, case):
         value = loss(params, key, case)
@@ -83,3 +93,9 @@ def stochastic_fit(
                                 end.status)  # fmt: skip
 
     return alone._replace(result=result)
+
+
+def _is_key(value: Any) -> bool:
+    """A typed key, or the two words of a raw one."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and (jnp.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32)

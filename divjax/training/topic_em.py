@@ -12,7 +12,7 @@ from divjax import numerics as nu
 from divjax import operands as op
 from divjax import status
 from divjax.iteration import Iteration
-from divjax.models.topics import check_corpus, node_log_likelihoods, total_one
+from divjax.models.topics import check_corpus, check_distributions, node_log_likelihoods, total_one
 from divjax.training.settling import judged
 
 
@@ -75,14 +75,15 @@ def topic_em(
       smoothing, max_steps, tol: see above. Traceable.
 
     Raises:
-      TypeError: data is no function.
-      ValueError: smoothing, max_steps or tol below 0 where not traced; shapes that do not fit each other; a corpus with
-        an empty document, or with a count that is negative or not whole, where it is not traced.
+      TypeError: data is no function, max_steps is not whole.
+      ValueError: smoothing, max_steps or tol below 0 where not traced; shapes that do not fit each other; topics or
+        proportions that do not sum to 1, a corpus with an empty document, or with a count that is negative or not
+        whole, where they are not traced.
     """
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the corpus as the case.")
     for name, value in (("smoothing", smoothing), ("max_steps", max_steps), ("tol", tol)):
-        op.parameter(value, name, 0.0)
+        op.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def begin(case: PyTree) -> TopicState:
         counts = data(case)
@@ -90,6 +91,8 @@ def topic_em(
         topics, nodes = (each(case) if callable(each) else each for each in (init, proportions))
         counts, topics, nodes = op.floating(counts, topics, nodes)
         _check_shapes(counts.shape, topics.shape, nodes.shape)
+        check_distributions(topics, "topics")
+        check_distributions(nodes, "proportions")
         value, proposal = _evaluate(topics, counts, nodes, smoothing)
         first = jnp.where(jnp.isfinite(value), status.NOT_CONVERGED, status.NON_FINITE).astype(jnp.int32)
         return TopicState(topics, value, proposal, counts, nodes, jnp.zeros((), jnp.int32), first)
