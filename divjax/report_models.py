@@ -48,7 +48,7 @@ def likelihood(convergence: of_likelihood.Convergence, sampling: of_likelihood.S
          f"{100 * sampling.covered_fisher[i]:.1f} %")
         for i, name in enumerate(("μ", "log σ"))
     ]  # fmt: skip
-    header = ("", "spread", "sandwich", "Fisher", "held by the first", "by the second")
+    header = ("", "spread", "sandwich", "Fisher", "held by sandwich", "held by Fisher")
     return (
         f"The mean of log p/q over n draws and KL = {convergence.kl:.5f} nats: slope {convergence.slope:.3f} ± "
         f"{convergence.slope_stderr:.3f} over log n\n\n{rate}\n\nMaximum likelihood on {sampling.num} points, "
@@ -91,8 +91,8 @@ def digits(table: "xarray.Dataset") -> str:
         )
     header = ("model", *(f"{measure}, %" for measure in percent), "density", "sharpness", "classes", "nats/image")
     return (
-        f"8 × 8 digits, {table.sizes['seed']} splits of {of_digits.TRAIN} images to train on and "
-        f"{of_digits.COMPARED} to compare with; mean ± standard error\n\n{text_table(header, rows)}\n\nsharpness: of "
+        f"8 × 8 digits, {of_digits.TRAIN} images to train on and {of_digits.COMPARED} to compare with; mean ± standard "
+        f"error of {table.sizes['seed']} random choices of them\n\n{text_table(header, rows)}\n\nsharpness: of "
         "the real = 1; classes: exp(entropy) of their shares, 10 where all are as frequent; nats/image: log-likelihood "
         "of held-out images."
     )

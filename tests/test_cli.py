@@ -214,7 +214,8 @@ def test_a_picture_of_someone_else_is_not_overwritten(tmp_path, command, picture
      (("remedy", "--seeds", "0"), "--seeds >= 1"), (("likelihood", "--seeds", "1"), "--seeds >= 2"),
      (("likelihood", "--separation", "nan"), "--separation"), (("topics", "--sizes", "1,x"), "sizes as numbers"),
      (("topics", "--sizes", "0"), "whole numbers from 1 to 24"), (("topics", "--sizes", "2,2"), "different sizes"),
-     (("likelihood", "--separation", "0"), "between 0 and 1000"), (("digits", "--models", "diffusion"), "models out of fresh"),
+     (("likelihood", "--separation", "0"), "between 0 and 1000"),
+     (("digits", "--models", "diffusion"), "models out of fresh"),
      (("digits", "--steps", "-1"), "--steps >= 0")],
 )  # fmt: skip
 def test_studies_refuse_what_means_nothing(tmp_path, arguments, words):

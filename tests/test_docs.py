@@ -32,7 +32,7 @@ PAGES = {"home": DOCS / "index.md"} | {
 # Eight seconds or more each, nearly all of it compilation.
 SLOW = {
     "adversarial", "batches", "error-bars", "gradient-estimators", "home", "many-fits", "mixture-gradients",
-    "mixtures", "mode-dropping", "orders", "sinkhorn",
+    "mixtures", "mode-dropping", "orders", "rich-models", "sinkhorn",
 }  # fmt: skip
 PACKAGES = (
     "divergences", "discretize", "exact", "logits", "models", "training", "sweeps", "diagnostics", "twosample", "plots",

@@ -348,9 +348,40 @@ def test_random_starts_are_where_they_are_asked_to_be():
         lambda: models.coupling_flow(COUPLING | {"loc": jnp.zeros(2)}),
         lambda: models.coupling_flow(COUPLING | {"loc": jnp.zeros(())}),
         lambda: models.coupling_flow(COUPLING | {"layers": ()}),
+        lambda: models.coupling_flow({"loc": jnp.zeros(2)}),
+        lambda: models.normal({"loc": 0.0}),
+        lambda: models.multivariate_normal({"loc": jnp.zeros(2), "scale": jnp.eye(2)}),
+        lambda: models.student_t({"loc": 0.0, "log_scale": 0.0}),
+        lambda: models.init_mixture(KEY, jnp.array([0.0, jnp.nan, 1.0]), num=2),
+        lambda: models.init_mixture(KEY, jnp.zeros(3), num=2, scale=0.0),
+        lambda: models.init_spline_flow(scale=-1.0),
+        lambda: models.random_normal(KEY, low=0.0, high=1.0, narrow=0.0, wide=2.0),
+        lambda: models.random_student_t(KEY, low=0.0, high=1.0, narrow=-1.0, wide=2.0),
     ],
 )
 def test_what_is_no_model_is_refused_in_one_line(call):
     with pytest.raises(ValueError, match=r"^Expected .*; got .*\.") as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: models.normal(None),
+        lambda: models.multivariate_normal(jnp.zeros(2)),
+        lambda: models.init_mixture(KEY, jnp.zeros(3), num=2.0),
+        lambda: models.init_mixture(KEY, jnp.zeros(3), num="2"),
+        lambda: models.init_spline_flow(num=2.5),
+    ],
+)
+def test_what_is_of_another_type(call):
+    with pytest.raises(TypeError, match=r"^Expected .*; got .*\."):
+        call()
+
+
+def test_lists_are_data():
+    start = models.init_mixture(KEY, [1.0, 2.0, 3.0], num=2)
+    np.testing.assert_array_equal(start["locs"], models.init_mixture(KEY, jnp.array([1.0, 2.0, 3.0]), num=2)["locs"])
+    listed = {name: value.tolist() for name, value in start.items()}
+    np.testing.assert_allclose(models.mixture(listed).log_prob(0.5), models.mixture(start).log_prob(0.5), rtol=1e-6)

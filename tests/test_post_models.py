@@ -21,6 +21,7 @@ from divjax.plots import post_models as figures
 from divjax.studies import post_models as study
 from divjax.training.alternating import _solved, alternating
 from divjax.training.topic_em import topic_em
+from tests.test_plots import said
 
 TOPICS = np.array([[0.5, 0.3, 0.1, 0.05, 0.05], [0.05, 0.05, 0.1, 0.3, 0.5]])
 LENGTHS = np.array([3, 7, 5, 6, 4, 7, 6, 5, 7, 3])
@@ -302,6 +303,7 @@ def test_rates_fall_with_the_number_of_topics_and_with_the_rank(tmp_path):
     assert study.words(best["example_documents"].sel(model=study.DOCUMENTS).values[0, 0, 0])
     look.save(figures.unrealistic(found), tmp_path / "post_models.png")
     assert (tmp_path / "post_models.png").stat().st_size > 10_000
+    assert "2 data sets" in said(figures.unrealistic(found.sel(size=[2])))  # one size is a figure too
     rows = [line.split() for line in report_models.post_models(found).splitlines()]
     mean = 100.0 * best["unrealistic"].sel(model=study.DOCUMENTS, size=1).mean()
     assert rows[4][:2] == ["1", f"{float(mean):.1f}"]

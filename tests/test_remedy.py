@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray
 
 from divjax import plots, report_models, status
 from divjax.iteration import run
@@ -54,8 +55,10 @@ def test_labels(logits, locs, log_scales, value, expected):
 
 
 @pytest.mark.slow
-def test_one_component_never_and_two_nearly_always():
-    table = remedy.run_sweep([4.0, 16.0], 16, components=(1, 2), optimizers=("em", "newton"))
+def test_one_component_never_and_two_nearly_always(tmp_path):
+    store = tmp_path / "remedy.zarr"
+    table = remedy.run_sweep([4.0, 16.0], 16, components=(1, 2), optimizers=("em", "newton"), store=store)
+    xarray.testing.assert_identical(remedy.by_fit(xarray.open_zarr(store).load()), table)
     assert table["value"].dims == ("optimizer", "components", "separation", "seed")
     found = remedy.shares(table)
     np.testing.assert_allclose(found.sum("label"), 1.0)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # images of each model
 NAMES = {
-    study.FRESH: ("real, fresh", "what a perfect one has"),
+    study.FRESH: ("real, fresh", "a perfect model"),
     "flow": ("flow", "maximum likelihood"),
     "vae": ("VAE", "likelihood's bound"),
     "vae_means": ("VAE, means", "as mostly shown"),
@@ -39,7 +39,7 @@ def generated_digits(table: "xarray.Dataset") -> Figure:
     The dashed line is where fresh real images are. table: of ``studies.digits.run``.
     """
     names = [str(name) for name in table["model"].values]
-    figure = Figure(figsize=(11.4, 1.55 + 0.56 * len(names)), dpi=look.DPI, layout="constrained")
+    figure = Figure(figsize=(11.4, 1.65 + 0.56 * len(names)), dpi=look.DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.01, wspace=0.02, hspace=0.02)
     ratios = (7.0, *[1.15] * len(MEASURES))
     grid = figure.add_gridspec(len(names), len(ratios), width_ratios=ratios)
@@ -53,10 +53,11 @@ def generated_digits(table: "xarray.Dataset") -> Figure:
     for column, (measure, title, remark, color) in enumerate(MEASURES, start=1):
         _measured(figure.add_subplot(grid[:, column]), table, names, measure, color)
         figure.axes[-1].set_title(f"{title}\n{remark}", fontsize=look.SMALL, color=color, pad=4)
-    splits = words.count(table.sizes["seed"], "split")
+    num = table.sizes["seed"]
+    told = "Means ± 2 standard errors" if num > 1 else "No errors"
     look.heading(figure, "Digits by maximum likelihood and by games: who is blurred, who forgets, who is unrealistic",
-                 f"{splits} of 8 × 8 images: {study.TRAIN} to train on, {study.COMPARED} to compare with. "
-                 "Means ± 2 standard errors; dashed: fresh real images")  # fmt: skip
+                 f"{words.count(num, 'split')}: {study.TRAIN} images to train on, {study.COMPARED} to compare with. "
+                 f"{told}; dashed: real ones")  # fmt: skip
     return figure
 
 
@@ -68,7 +69,7 @@ def _strip(images):
 
 def _likelihood(rows, remark):
     last = rows["log_likelihood"].isel(round=-1).values
-    return f"{last.mean():.0f} nats an image" if np.all(np.isfinite(last)) else remark
+    return f"{last.mean():.0f} nats an image".replace("-", "−") if np.all(np.isfinite(last)) else remark
 
 
 def _measured(ax, table, names, measure, color):

@@ -67,5 +67,11 @@ def test_what_is_refused():
         stochastic_fit(noisy, begin, optax.sgd(0.1), rounds=0)
     with pytest.raises(ValueError, match="Expected ema in"):
         stochastic_fit(noisy, begin, optax.sgd(0.1), rounds=1, ema=1.0)
+    with pytest.raises(TypeError, match=r"Expected \(params, key\) from init; got dict. Add jax.random.key"):
+        run(stochastic_fit(noisy, lambda _: {"loc": 0.0}, optax.sgd(0.1), rounds=1), 0.0)
+    with pytest.raises(TypeError, match="init to be a function; got tuple"):
+        stochastic_fit(noisy, (0.0, jax.random.key(0)), optax.sgd(0.1), rounds=1)
+    with pytest.raises(TypeError, match="Expected an optax optimiser; got str"):
+        stochastic_fit(noisy, begin, "adam", rounds=1)
     with pytest.raises(TypeError, match="floating-point"):
         run(stochastic_fit(noisy, lambda _: (jnp.arange(2), jax.random.key(0)), optax.sgd(0.1), rounds=1), 0.0)
