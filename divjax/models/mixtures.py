@@ -3,6 +3,7 @@
 import distrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from divjax import numerics as nu
@@ -49,7 +50,7 @@ def check_mixture(params: dict[str, Array]) -> None:
     """ValueError for names or shapes that are not those of one mixture of Gaussians, TypeError for no dict."""
     if not isinstance(params, dict):
         raise TypeError(f"Expected a dict with logits, locs, and log_scales or factors; got {type(params).__name__}.")
-    shapes = {name: tuple(jnp.shape(value)) for name, value in params.items()}
+    shapes = {name: tuple(np.shape(value)) for name, value in params.items()}
     k, d = shapes.get("logits", ()), shapes.get("locs", ())[1:]
     line, space = {"logits": k, "locs": k, _LINE: k}, {"logits": k, "locs": k + d, _SPACE: k + d + d}
     fits = shapes == line or (shapes == space and len(d) == 1)
