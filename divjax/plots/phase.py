@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from divjax.studies.phase_lines import Lines
 
-# From covering to seeking; paler where the other kind is a local optimum too.
+# From covering to seeking, by how far the best is from the middle.
 SHADES = LinearSegmentedColormap.from_list("covers to seeks", ("#f6c7a0", "#f4e9df", "#9fc8e6", "#2f7fb8"))
 KNOWN = {"alpha": ((-1.0, "Neyman χ²"), (0.0, "KL(q‖p)"), (0.5, "Hellinger"), (1.0, "KL(p‖q)"), (2.0, "Pearson χ²")),
          "jensen_shannon": ((0.01, "≈ KL(p‖q)"), (0.5, "Jensen-Shannon"), (0.99, "≈ KL(q‖p)"))}  # fmt: skip
@@ -60,7 +60,8 @@ def phase_diagram(fits: "xarray.Dataset", orders: np.ndarray, lines: "Lines", na
     _regions(ax, kinds, d, order, fits, side)
     look.heading(figure, "The phase diagram of mode seeking",
                  "The best Gaussian for ½ N(0, 1) + ½ N(d, 1): one that covers both modes, or one of two that sit on "
-                 f"a mode. {fits['value'].size:,} fits; hatched where both kinds are optima")  # fmt: skip
+                 f"a mode, shaded by how far from the middle. {fits['value'].size:,} fits; hatched where both kinds "
+                 "are optima")  # fmt: skip
     handles = [(Patch(color=SHADES(0.0)), "covering is best"), (Patch(color=SHADES(1.0)), "seeking is best")]
     handles += [(Line2D([], [], **style), text) for at, style, text in _lines(lines) if not np.isnan(at).all()]
     look.legend(figure, handles, columns=5)
