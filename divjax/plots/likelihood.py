@@ -69,7 +69,7 @@ def _errors(figure, found):
     ax.text(0.97, 0.95, said, transform=ax.transAxes, ha="right", va="top", fontsize=look.BODY, color=look.INK,
             linespacing=1.5)  # fmt: skip
     look.label(ax, y="error of the Monte-Carlo KL, nats")
-    look.label(ratio, x="number of draws n", y="/ predicted")
+    look.label(ratio, x="number of draws n", y="over predicted")
 
 
 def _estimates(figure, found):
@@ -105,7 +105,7 @@ def _ellipse(centre, covariance):
 
 def _marginal(ax, found, values, *, across):
     """The histogram of one estimate and the densities that are predicted for it: of σ̂, normal in its logarithm."""
-    heights, edges = np.histogram(values, bins=40, density=True)
+    heights, edges = np.histogram(values, bins=int(np.clip(len(values) ** 0.5, 5, 40)), density=True)
     orientation = "horizontal" if across else "vertical"
     ax.stairs(heights, edges, fill=True, color=look.SKY, alpha=0.6, orientation=orientation)
     for covariance, style in _told(found):
