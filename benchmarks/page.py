@@ -47,7 +47,7 @@ def table(name: str) -> str:
     machines, rows = figures(name)
     lines = [f"## {TITLES[name]}", "", f"| | target | {' | '.join(machines)} |", "|---" * (2 + len(machines)) + "|"]
     for what, by_machine in rows.items():
-        targets = [f"{'≥' if row['at_least'] else '≤'} {number(row['target'])}" for row in by_machine.values()]
+        targets = [f"{'≥' if row['at_least'] else '≤'}\u00a0{number(row['target'])}" for row in by_machine.values()]
         cells = [cell(by_machine.get(machine)) for machine in machines]
         lines.append(f"| {what} | {' or '.join(dict.fromkeys(targets))} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
