@@ -355,6 +355,7 @@ def test_random_starts_are_where_they_are_asked_to_be():
         lambda: models.init_mixture(KEY, jnp.array([0.0, jnp.nan, 1.0]), num=2),
         lambda: models.init_mixture(KEY, jnp.zeros(3), num=2, scale=0.0),
         lambda: models.init_spline_flow(scale=-1.0),
+        lambda: models.spline_flow(SPLINE, bound=-1.0),
         lambda: models.random_normal(KEY, low=0.0, high=1.0, narrow=0.0, wide=2.0),
         lambda: models.random_student_t(KEY, low=0.0, high=1.0, narrow=-1.0, wide=2.0),
     ],

@@ -35,7 +35,7 @@ def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1
 
     With loc 0 and scale 1 the flow is the identity. Raises ValueError for num below 1 and a scale that is not positive.
     """
-    _check_bins(num)
+    check_whole(num, "num")
     check_positive(scale, "scale")
     dtype = jnp.result_type(float)
     return {
@@ -84,7 +84,7 @@ def init_coupling_flow(
     ``{"loc": [d], "log_scale": [d], "layers": ...}``, a tuple of so many ``mlp`` from d numbers through the hidden
     widths to d splines of ``num`` bins. Raises ValueError for dim below 2 and for layers or num below 1.
     """
-    _check_bins(num)
+    check_whole(num, "num")
     if dim < 2 or layers < 1:
         raise ValueError(f"Expected dim >= 2 and layers >= 1; got {dim} and {layers}. Use spline_flow on the line.")
     sizes = (dim, *hidden, dim * (3 * num + 1))
@@ -130,8 +130,5 @@ def _conditioned(network: Layers, x: Float[Array, "*batch d"]) -> Float[Array, "
 
 
 def _spline(params: Float[Array, "*batch m"], bound: float) -> MonotoneSpline:
+    check_positive(bound, "bound")
     return MonotoneSpline(params, range_min=-bound, range_max=bound)
-
-
-def _check_bins(num):
-    check_whole(num, "num, of bins,")

@@ -59,6 +59,8 @@ def random_multivariate_normal(
     if jnp.ndim(low) != 1 or jnp.shape(low) != jnp.shape(high):
         shapes = f"{jnp.shape(low)} and {jnp.shape(high)}"
         raise ValueError(f"Expected low and high of one shape [d]; got {shapes}. Use random_normal on the line.")
+    check_positive(narrow, "narrow")
+    check_positive(wide, "wide")
     low, high = (jnp.asarray(end, jnp.result_type(float)) for end in (low, high))
     of_loc, of_scale = jax.random.split(key)
     log_scale = _log_uniform(jax.random.uniform(of_scale, (), low.dtype), narrow, wide)
@@ -103,6 +105,8 @@ def random_student_t(
     most: ArrayLike = 30.0,
 ) -> dict[str, Float[Array, ""]]:
     """A random start: loc uniform on [low, high], log_scale on [log narrow, log wide], log_df between the other two."""
+    for name, value in (("narrow", narrow), ("wide", wide), ("fewest", fewest), ("most", most)):
+        check_positive(value, name)
     loc, scale, df = jax.random.uniform(key, (3,), jnp.result_type(float))
     return {
         "loc": low + (high - low) * loc,
@@ -112,6 +116,4 @@ def random_student_t(
 
 
 def _log_uniform(share, low, high):
-    check_positive(low, "the least of what is positive")
-    check_positive(high, "the largest of what is positive")
     return jnp.log(low) + (jnp.log(high) - jnp.log(low)) * share
