@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+PICKLE = "an object array or a pickle, which is never read"
 MOST = 1e6  # beyond, float32 does not resolve a mode of width 1
 
 
@@ -96,10 +97,8 @@ def _read_npy(path):
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        # numpy's advice, to unpickle, is not ours.
-        reason = "an array of objects or no such file at all" if "pickle" in str(error) else first_line(error)
         raise ValueError(
-            f"Expected a .npy file of numbers; got {path.name!r}, which cannot be read: {reason}."
+            f"Expected a .npy file of numbers; got {path.name!r}, which cannot be read: {reason(error)}."
         ) from None
     if array.dtype.kind not in "fiu" or array.ndim not in (1, 2):
         raise ValueError(
@@ -159,6 +158,12 @@ def is_number(cell):
     except ValueError:
         return False
     return True
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in a line; without numpy's advice, to unpickle."""
+    line = first_line(error) if str(error) else type(error).__name__
+    return PICKLE if "pickle" in line.lower() else line
 
 
 def first_line(error):

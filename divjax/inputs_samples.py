@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divjax.inputs import first_line, is_number
+from divjax.inputs import PICKLE, is_number, reason
 
 KINDS = {".npy": "a .npy file", ".npz": "a .npz archive", ".csv": "a CSV file", ".parquet": "a Parquet file"}
 MAGIC = (
@@ -190,12 +190,9 @@ def _load_member(path, archive, name):
 
 
 def _unreadable(path, error):
-    line = first_line(error) if str(error) else type(error).__name__
-    if "pickle" in line.lower():
-        return ValueError(
-            f"Expected an array of numbers in {path.name!r}; got an object array or a pickle, which is never read. "
-            "Save it as a numeric array."
-        )
+    line = reason(error)
+    if line == PICKLE:
+        return ValueError(f"Expected an array of numbers in {path.name!r}; got {PICKLE}. Save it as a numeric array.")
     return ValueError(
         f"Expected {KINDS[path.suffix.lower()]} of numbers; got {path.name!r}, which cannot be read: {line}."
     )

@@ -112,10 +112,9 @@ def sandwich(
     beyond rounding (parameters that the data do not tell apart, a saddle, a point with q = 0), or where one point has
     all weight, there is no covariance: everything is NaN, and the status NON_FINITE. So it is for ``models.mixture``,
     whose logits mean the same with a constant added: hold one of them, ``logits = jnp.append(free, 0.0)``.
-    NOT_CONVERGED: a Newton step would
-    move a parameter by more than a tenth of its standard error, so that params are not the estimate from this sample.
-    Raises ValueError for an empty x and a log_prob that is not a scalar, TypeError for parameters that are not
-    floating-point.
+    NOT_CONVERGED: a Newton step would move a parameter by more than a tenth of its standard error, so that params are
+    not the estimate from this sample. Raises ValueError for an empty x and a log_prob that is not a scalar, TypeError
+    for parameters that are not floating-point.
     """
     flat, unravel, x, share = _problem(log_prob, params, x, log_w)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike
 
 LOG_DENSITIES = ("log_p", "log_q")
@@ -69,13 +70,28 @@ def parameter(
         raise TypeError(f"Expected {name} to be a whole number; got {value!r:.60}.")
     if jnp.shape(value) != ():
         raise ValueError(f"Expected a scalar {name}; got shape {jnp.shape(value)}. Use jax.vmap over {name}.")
-    if not isinstance(value, jax.core.Tracer):
+    if is_known(value):
         number, open_low = float(value), above or (math.isinf(low) and not infinite)
         open_high = math.isinf(high) and not infinite
         if not (low < number if open_low else low <= number) or not (number < high if open_high else number <= high):
             domain = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
             raise ValueError(f"Expected {name} in {domain}; got {number:g}. Choose a value inside.")
     return value
+
+
+def check_count(value: Any, name: str) -> None:
+    """A whole number of at least 1, known while tracing; TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(
+            f"Expected {name} to be a whole number; got {value!r:.60}. Shapes must be static: pass a Python integer."
+        )
+    if value < 1:
+        raise ValueError(f"Expected {name} >= 1; got {value}.")
+
+
+def is_known(value: Any) -> bool:
+    """Whether its values can be looked at: it is not traced."""
+    return not isinstance(value, jax.core.Tracer)
 
 
 def _check_array(value: Any, name: str) -> None:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from divjax import numerics as nu
+from divjax import operands as op
 from divjax.discretize import designs, sampling, validity
 from divjax.discretize.density import log_prob
 from divjax.discretize.sources import source
@@ -71,7 +72,7 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scal
 def _checked(p, q, **counts):
     validity.check_pair(p, q)
     for name, count in counts.items():
-        validity.check_count(count, name)
+        op.check_count(count, name)
     origin = source(q)
     validity.check_pathwise(q, origin, (p,), "dj.monte_carlo with gradient='score'")
     return origin

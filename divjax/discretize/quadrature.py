@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from divjax import numerics as nu
+from divjax import operands as op
 from divjax.discretize import panels
 from divjax.discretize.compiled import compiled
 from divjax.discretize.cubature import cubature
 from divjax.discretize.density import log_density
 from divjax.discretize.families import Profile, profile
-from divjax.discretize.validity import check_count, is_discrete
+from divjax.discretize.validity import is_discrete
 from divjax.measures import Cubature, Panels
 
 
@@ -34,7 +35,7 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
     cannot locate.
     """
     if refine is not None:
-        check_count(refine, "refine")
+        op.check_count(refine, "refine")
     if all(hasattr(dist, "log_prob") and not isinstance(dist, type) and tuple(dist.event_shape) for dist in (p, q)):
         return cubature(p, q, refine=refine)
     shape_p, shape_q = (univariate(dist, name) for dist, name in ((p, "p"), (q, "q")))

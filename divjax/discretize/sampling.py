@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from divjax import numerics as nu
+from divjax import operands as op
 from divjax.discretize import designs, validity
 from divjax.discretize.density import log_base, log_prob
 from divjax.discretize.sources import Source, source
@@ -47,7 +48,7 @@ def monte_carlo(
     and a num that the design cannot divide; TypeError for something that is no distribution.
     """
     validity.check_pair(p, q)
-    validity.check_count(num, "num")
+    op.check_count(num, "num")
     parts = _bases(p, q, base)
     if gradient not in ("pathwise", "score"):
         raise ValueError(

@@ -50,14 +50,6 @@ def check_pair(p: Any, q: Any) -> None:
         )
 
 
-def check_count(value: Any, name: str) -> None:
-    """A whole number of at least 1, known while tracing; TypeError or ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"Expected {name} to be a Python integer; got {type(value).__name__}. Shapes must be static.")
-    if value < 1:
-        raise ValueError(f"Expected {name} >= 1; got {value}.")
-
-
 def _members(dist: Any) -> list[Any]:
     """The distributions that a support is made of, coordinate by coordinate: those of all components, of the base."""
     if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from divjax import operands as op
 from divjax.models.networks import Layers, init_mlp, mlp
-from divjax.models.parameters import check_positive, check_whole
+from divjax.models.parameters import check_positive
 
 
 class Autoencoder(NamedTuple):
@@ -45,7 +46,7 @@ def init_autoencoder(
     Raises ValueError for a size below 1 and a scale that is not above 0.
     """
     for name, size in (("dim", dim), ("latent", latent), *(("hidden", width) for width in hidden)):
-        check_whole(size, name)
+        op.check_count(size, name)
     check_positive(scale, "scale")
     of_encoder, of_decoder = jax.random.split(key)
     return Autoencoder(

@@ -9,7 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax.models.multivariate import HeldNormal, cholesky
-from divjax.models.parameters import check_positive, check_whole, is_known
+from divjax.models.parameters import check_positive
 
 _LINE, _SPACE = "log_scales", "factors"
 
@@ -73,13 +73,13 @@ def init_mixture(
     they are not traced, and for more components than points.
     """
     (x,) = op.floating(x)
-    check_whole(num, "num")
+    op.check_count(num, "num")
     check_positive(scale, "scale")
     if x.ndim not in (1, 2) or 0 in x.shape:
         raise ValueError(f"Expected data x [n] or [n, d]; got shape {x.shape}. Use jax.vmap for many data sets.")
     if not 1 <= num <= x.shape[0]:
         raise ValueError(f"Expected 1 to {x.shape[0]} components, at most one for a point; got {num}.")
-    if is_known(x) and not jnp.all(jnp.isfinite(x)):
+    if op.is_known(x) and not jnp.all(jnp.isfinite(x)):
         raise ValueError("Expected finite data x; got NaN or inf. Leave out the points that have one.")
     locs = jax.random.choice(key, x, (num,), replace=False)
     # Of what is left of the first point, in units of the largest: no square rounds away, overflows or underflows.

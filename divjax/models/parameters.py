@@ -1,11 +1,12 @@
-"""What models are given, checked where it is known while tracing: names, whole numbers, positive ones."""
+"""What models are given, checked where it is known while tracing: names, positive numbers."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import ArrayLike
+
+from divjax.operands import is_known
 
 
 def check_names(params: Any, *names: str) -> None:
@@ -19,20 +20,7 @@ def check_names(params: Any, *names: str) -> None:
         )
 
 
-def check_whole(value: Any, name: str, low: int = 1) -> None:
-    """TypeError for what is no integer, ValueError for one below ``low``."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"Expected {name} to be a whole number; got {value!r:.60}.")
-    if value < low:
-        raise ValueError(f"Expected {name} >= {low}; got {value}.")
-
-
 def check_positive(value: ArrayLike, name: str) -> None:
     """ValueError where a value that is not traced is 0 or below, or NaN."""
     if is_known(value) and not np.all(np.asarray(value) > 0.0):
         raise ValueError(f"Expected {name} > 0; got {np.asarray(value).tolist()!r:.60}.")
-
-
-def is_known(value: Any) -> bool:
-    """Whether its values can be looked at: it is not traced."""
-    return not isinstance(value, jax.core.Tracer)

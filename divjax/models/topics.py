@@ -16,7 +16,6 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from divjax import numerics as nu
 from divjax import operands as op
-from divjax.models.parameters import check_whole, is_known
 
 
 def draw_proportions(key: PRNGKeyArray, concentration: Float[ArrayLike, " k"], *, num: int) -> Float[Array, "num k"]:
@@ -26,7 +25,7 @@ def draw_proportions(key: PRNGKeyArray, concentration: Float[ArrayLike, " k"], *
     leaves its topic out, so that models of several sizes may be arrays of one shape. Raises ValueError for a
     concentration that is not [k], or not of numbers >= 0, one of them positive; and for num below 1.
     """
-    check_whole(num, "num")
+    op.check_count(num, "num")
     check_concentration(concentration)
     concentration = jnp.asarray(concentration, jnp.result_type(float))
     used = concentration > 0.0
@@ -64,7 +63,7 @@ def draw_corpus(
             f"Expected lengths [d] of whole numbers; got {str(lengths)!r:.60}. Pass one for each document."
         )
     longest = int(np.max(lengths)) if longest is None else longest
-    if is_known(lengths) and not (1 <= np.min(lengths) <= np.max(lengths) <= longest):
+    if op.is_known(lengths) and not (1 <= np.min(lengths) <= np.max(lengths) <= longest):
         raise ValueError(
             f"Expected lengths from 1 to longest = {longest}; got {np.min(lengths)} to {np.max(lengths)}. An empty "
             "document says nothing: leave it out."
@@ -119,7 +118,7 @@ def exact_log_likelihood(
     topics, counts = op.floating(topics)[0], jnp.asarray(counts)
     _check_document(counts, topics)
     check_topics(topics, concentration)
-    if is_known(counts) and not jnp.sum(counts) <= longest:
+    if op.is_known(counts) and not jnp.sum(counts) <= longest:
         raise ValueError(f"Expected a document of at most longest = {longest} words; got {int(jnp.sum(counts))}.")
     num, dtype = topics.shape[0], topics.dtype
     words = jnp.repeat(jnp.arange(counts.size), counts, total_repeat_length=longest)
@@ -150,7 +149,7 @@ def random_topics(
     With one topic and spread 0 it is the maximum-likelihood unigram model. Topics that start alike stay alike. Raises
     ValueError for num < 1, and for what ``check_corpus`` refuses.
     """
-    check_whole(num, "num")  # one topic is the unigram model
+    op.check_count(num, "num")  # one topic is the unigram model
     check_corpus(counts)
     total = jnp.sum(jnp.asarray(counts, jnp.result_type(float)), axis=0)
     return total_one(total * jnp.exp(spread * jax.random.normal(key, (num, total.size))))
@@ -170,7 +169,7 @@ def check_corpus(counts: Int[ArrayLike, "d v"]) -> None:
     shape = np.shape(counts)
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"Expected counts [documents, words], neither 0; got shape {shape}. Use jax.vmap for many.")
-    if not is_known(counts):
+    if not op.is_known(counts):
         return
     counts = np.asarray(counts)
     if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts == np.floor(counts)).all()):
@@ -193,7 +192,7 @@ def check_topics(topics: Float[ArrayLike, "k v"], concentration: Float[ArrayLike
             f"Expected topics [k, v] and concentration [k], k >= 1; got {shape} and {np.shape(concentration)}."
         )
     check_concentration(concentration)
-    if is_known(topics) and is_known(concentration):
+    if op.is_known(topics) and op.is_known(concentration):
         check_distributions(np.asarray(topics)[np.asarray(concentration) > 0.0], "topics")
 
 
@@ -201,7 +200,7 @@ def check_concentration(concentration: Float[ArrayLike, " k"]) -> None:
     """ValueError for what is not [k] of numbers >= 0, one of them positive."""
     if np.ndim(concentration) != 1 or not np.size(concentration):
         raise ValueError(f"Expected concentration [k], one for each topic; got shape {np.shape(concentration)}.")
-    if is_known(concentration) and not np.min(concentration) >= 0.0 < np.max(concentration):
+    if op.is_known(concentration) and not np.min(concentration) >= 0.0 < np.max(concentration):
         raise ValueError(
             f"Expected concentration >= 0, one of them above; got {np.asarray(concentration).tolist()!r:.60}."
         )
@@ -209,7 +208,7 @@ def check_concentration(concentration: Float[ArrayLike, " k"]) -> None:
 
 def check_distributions(rows: Float[ArrayLike, "k v"], name: str) -> None:
     """ValueError for rows that are not >= 0 with sum 1, within 1e-3, where they are not traced."""
-    if not is_known(rows):
+    if not op.is_known(rows):
         return
     totals = np.sum(np.asarray(rows), axis=1)
     if not np.all(np.asarray(rows) >= 0.0) or not np.all(np.abs(totals - 1.0) <= 1e-3):
