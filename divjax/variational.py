@@ -17,8 +17,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax.discretize import designs, sampling, validity
-from divjax.discretize.density import log_prob
-from divjax.discretize.sources import source
+from divjax.distributions.density import log_prob
+from divjax.distributions.family import Density, Source
+from divjax.distributions.source import source
 
 Scalar = Float[Array, ""]
 
@@ -32,7 +33,7 @@ def reverse_kl_stl(
     exactly 0 for every draw at p = q, where the plain form's is 0 on average. Right for the reverse KL and nothing
     else: there are no such nodes. The value is unbiased and may be negative.
     """
-    origin = _checked(p, q, num=num)
+    p, q, origin = _checked(p, q, num=num)
     sampling.check_design(q, origin, design)
     x, log_share, _ = sampling.draw(key, q, origin, num, design)
     return jnp.mean(_shared(jnp.exp(log_share), _along_path(q, x) - log_prob(p, x)))
@@ -45,7 +46,7 @@ def iwae(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scal
     grows, so that q is free to be wider than the optimum of KL(q‖p). Pathwise gradient; its signal-to-noise ratio falls
     like K^-½ (Rainforth et al. 2018): ``dreg`` has the same value and a better one.
     """
-    origin = _checked(p, q, num=num, particles=particles)
+    p, q, origin = _checked(p, q, num=num, particles=particles)
     x, share = _groups(key, q, origin, num, particles)
     return -jnp.mean(_shared(share, _log_mean(log_prob(p, x) - log_prob(q, x))))
 
@@ -57,9 +58,9 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scal
     alone (and, at K = 1, for the reverse KL): for other divergences use ``monte_carlo``. Raises ValueError for a q that
     is a mixture, whose weights no draw moves with: use ``iwae``.
     """
-    origin = _checked(p, q, num=num, particles=particles)
+    p, q, origin = _checked(p, q, num=num, particles=particles)
     if origin.log_w.size > 1:
-        raise ValueError(f"Expected q without components for dreg; got {type(q).__name__}. Use dj.iwae.")
+        raise ValueError(f"Expected q without components for dreg; got {q.name}. Use dj.iwae.")
     x, _ = _groups(key, q, origin, num, particles)
     fixed = jax.lax.stop_gradient(x)
     log_ratio = jax.lax.stop_gradient(log_prob(p, fixed) - log_prob(q, fixed))
@@ -69,13 +70,13 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scal
     return -jnp.mean(_log_mean(log_prob(p, x) - _along_path(q, x)))
 
 
-def _checked(p, q, **counts):
-    validity.check_pair(p, q)
+def _checked(p, q, **counts) -> tuple[Density, Density, Source]:
+    p, q = validity.pair(p, q)
     for name, count in counts.items():
         op.check_count(count, name)
     origin = source(q)
     validity.check_pathwise(q, origin, (p,), "dj.monte_carlo with gradient='score'")
-    return origin
+    return p, q, origin
 
 
 def _along_path(dist, x):

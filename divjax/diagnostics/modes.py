@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from divjax.diagnostics.realism import unrealistic_rate
-from divjax.discretize.marginals import tails
-from divjax.discretize.quadrature import univariate
+from divjax.discretize.validity import univariate
+from divjax.distributions.density import tails
 
 COVERS, AVERAGES = -2, -1  # basins; k ≥ 0: collapsed onto mode k
 
@@ -18,7 +18,7 @@ def mode_mass(q: Any, modes: Float[Array, " k"]) -> Float[Array, " k"]:
     On the line the cells end midway between neighbours. Two modes at the same place share what is nearest to both:
     the part below goes to the first, the part above to the second.
     """
-    univariate(q, "q")
+    q = univariate(q, "q")
     modes = jnp.asarray(modes)
     order = jnp.argsort(modes)
     ordered = modes[order]
@@ -49,6 +49,7 @@ def basin(
 
     ``rate``: ``unrealistic_rate(p, q)``, if known.
     """
+    p, q = univariate(p, "p"), univariate(q, "q")
     share, wanted = mode_mass(q, modes), mode_mass(p, modes)
     rate = unrealistic_rate(p, q) if rate is None else rate
     collapsed = jnp.any(share < missed * wanted)

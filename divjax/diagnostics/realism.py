@@ -7,9 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from divjax.discretize import panels
-from divjax.discretize.density import log_density
-from divjax.discretize.marginals import tails
-from divjax.discretize.quadrature import univariate
+from divjax.discretize.validity import univariate
+from divjax.distributions.density import log_prob, profile, tails
 
 
 def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
@@ -18,15 +17,14 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
     p: an unbatched one-dimensional distribution with a distribution function. Found by secant steps on the exact
     mass of the region, a union of intervals whose ends are roots of p(x) = c (Hyndman 1996 for the region).
     """
-    shape = univariate(p, "p")
+    p = univariate(p, "p")
+    shape = profile(p)
     grid, ends = panels.lay(shape), _most_ends(shape)
     placed = panels.nodes(grid)
-    log_p = log_density(p, shape, placed.x)
+    log_p = log_prob(p, placed.x)
 
     def missing(level):
-        return _mass_outside(grid, placed, lambda x: log_density(p, shape, x) - level, log_p - level, p, ends) - (
-            1.0 - mass
-        )
+        return _mass_outside(grid, placed, lambda x: log_prob(p, x) - level, log_p - level, p, ends) - (1.0 - mass)
 
     # The first guess: the level at which nodes, from the least dense on, have gathered 1 − mass.
     order = jnp.argsort(log_p.ravel())
@@ -65,12 +63,13 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
     1 − mass for q = p. p is the data, q the model: the share of q's samples that look like no observation. For the
     post's Gaussian N(8, 65) and ½N(0,1) + ½N(16,1) it is 0.69. ``level``: that of ``region_level(p)``, if known.
     """
-    shape_p, shape_q = univariate(p, "p"), univariate(q, "q")
+    p, q = univariate(p, "p"), univariate(q, "q")
+    shape_p, shape_q = profile(p), profile(q)
     level = region_level(p, mass=mass) if level is None else level
     grid = panels.lay(shape_p, shape_q)
     placed = panels.nodes(grid)
 
     def gap(x):
-        return jnp.maximum(log_density(p, shape_p, x), jnp.finfo(x.dtype).min) - level
+        return jnp.maximum(log_prob(p, x), jnp.finfo(x.dtype).min) - level
 
     return jnp.clip(_mass_outside(grid, placed, gap, gap(placed.x), q, _most_ends(shape_p)), 0.0, 1.0)

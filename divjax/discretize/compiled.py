@@ -1,5 +1,6 @@
 """Discretisers as one compiled program, also outside jit."""
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -9,12 +10,15 @@ import numpy as np
 
 
 def compiled(discretiser: Callable[..., Any]) -> Callable[..., Any]:
-    """jit for f(p, q, *, crossings, refine): op by op, a first call would compile hundreds of small programs.
+    """jit for f(p, q, *, options): op by op, a first call would compile hundreds of small programs. Options are static.
 
-    Distributions are pytrees of their parameters. An object that is none, a user's own class, is left to run op by op
-    (or inside the caller's jit).
+    Densities are pytrees of their parameters. One whose parameters are no arrays, a user's own object, is left to run
+    op by op (or inside the caller's jit).
     """
-    jitted = jax.jit(discretiser, static_argnames=("crossings", "refine"))
+    options = [
+        name for name, each in inspect.signature(discretiser).parameters.items() if each.kind is each.KEYWORD_ONLY
+    ]
+    jitted = jax.jit(discretiser, static_argnames=options)
 
     @wraps(discretiser)
     def call(p, q, **options):

@@ -10,21 +10,23 @@ error of the rule, and a fit should ask for no more). Ends of supports that move
 """
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax.discretize.density import log_prob
-from divjax.discretize.sources import source
-from divjax.discretize.validity import check_pair, with_fixed_ends
+from divjax.discretize.compiled import compiled
+from divjax.discretize.validity import with_fixed_ends
+from divjax.distributions.density import log_prob
+from divjax.distributions.family import Density
+from divjax.distributions.source import source
 from divjax.measures import Cubature
 
 _NODES = {2: 64, 3: 32}  # intervals of an axis; a multiple of 2, so that every second node is a rule too
 
 
-def cubature(p: Any, q: Any, *, refine: int | None = None) -> Cubature:
+@compiled
+def cubature(p: Density, q: Density, *, refine: int | None = None) -> Cubature:
     """Nodes for every ∫ h(p(x), q(x)) dx in two or three dimensions, [k, m, …, m].
 
     p and q: Gaussians and mixtures of Gaussians of any covariance, and what else is a smooth image of normal variables
@@ -33,16 +35,17 @@ def cubature(p: Any, q: Any, *, refine: int | None = None) -> Cubature:
     for two components in float32, and near 1e-5 for a score of them, unless refined; ``estimate`` says how large they
     are. Kinks and ends of supports are not nodes: there, as for total_variation, the error falls slowly.
     """
-    check_pair(p, q)
-    (dim,) = shape = tuple(p.event_shape)
-    if len(shape) != 1 or dim > 3:
-        raise ValueError(f"Expected event_shape (1,), (2,) or (3,) for quadrature; got {shape}. Use dj.monte_carlo.")
+    dim = p.event_shape[0] if len(p.event_shape) == 1 else 0
+    if not 1 <= dim <= 3:
+        raise ValueError(
+            f"Expected event_shape (1,), (2,) or (3,) for quadrature; got {p.event_shape}. Use dj.monte_carlo."
+        )
     drawn = [source(dist) for dist in (p, q)]
     for dist, origin in zip((p, q), drawn, strict=True):
         if not origin.mapped or origin.dim != dim:
             raise TypeError(
                 f"Expected a smooth image of {dim} normal variables for quadrature in {dim} dimensions; got "
-                f"{type(dist).__name__}. Use dj.monte_carlo."
+                f"{dist.name}. Use dj.monte_carlo."
             )
     centers, scales = jax.lax.stop_gradient(_neighbours(p, q, [origin.log_w.size for origin in drawn], dim))
     z, log_dz = _grid(centers, scales, refine)
@@ -61,7 +64,9 @@ def cubature(p: Any, q: Any, *, refine: int | None = None) -> Cubature:
     return Cubature(log_p, log_q, log_share + log_normal + log_dz - log_r)
 
 
-def _neighbours(p: Any, q: Any, counts: list[int], dim: int) -> tuple[Float[Array, "k d j"], Float[Array, "k d j"]]:
+def _neighbours(
+    p: Density, q: Density, counts: list[int], dim: int
+) -> tuple[Float[Array, "k d j"], Float[Array, "k d j"]]:
     """Centres and scales of all components along the axes of each component's frame; its own where they are unknown."""
     from divjax.exact.mixtures import gaussian_mixture
 

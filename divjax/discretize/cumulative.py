@@ -1,6 +1,6 @@
 """Distribution functions and quantiles of two distributions, or of a distribution and a sample, at shared nodes.
 
-p and q may each be an unbatched one-dimensional distrax or TFP distribution, or a sample: ``Points`` or an array [n].
+p and q may each be an unbatched distribution on the line, or a sample: ``Points`` or an array [n].
 """
 
 import math
@@ -13,21 +13,24 @@ from jaxtyping import Array
 from divjax import numerics as nu
 from divjax.discretize import panels
 from divjax.discretize.compiled import compiled
-from divjax.discretize.density import log_density
-from divjax.discretize.families import Profile
-from divjax.discretize.marginals import has_quantile, quantile, tails
-from divjax.discretize.quadrature import default_refine, univariate
+from divjax.discretize.quadrature import default_refine
+from divjax.discretize.validity import univariate
+from divjax.distributions.density import log_prob, profile, quantile, tails
+from divjax.distributions.family import Density
+from divjax.distributions.resolve import is_distribution
 from divjax.divergences.line import cdfs_of_counts, cdfs_of_samples, coupling_of_counts, coupling_of_samples
 from divjax.divergences.samples import onto_heaviest
 from divjax.divergences.sorting import ranked, take
 from divjax.measures import Cdfs, Coupling, Points
 
+Side = Density | Points | Array  # a law, a weighted sample, a sample
 
-def _sample(data: Any) -> Points | None:
-    """A sample as Points with normalised weights, None for a distribution."""
-    if hasattr(data, "log_prob"):
-        return None
-    x, log_w = data if isinstance(data, Points) else (data, None)
+
+def _side(data: Any, name: str) -> Side:
+    """What was given as p or q: a density, or a sample [n], with its log-weights if it has some."""
+    if is_distribution(data):
+        return univariate(data, name)
+    x, log_w = (data.x, data.log_w) if isinstance(data, Points) else (data, None)
     x = jnp.asarray(x)
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) if jnp.issubdtype(x.dtype, jnp.inexact) else x * 1.0
     if x.ndim == 2 and x.shape[1] == 1:
@@ -35,14 +38,25 @@ def _sample(data: Any) -> Points | None:
     if x.ndim != 1 or x.size == 0:
         raise ValueError(f"Expected a sample of shape [n] with n > 0; got shape {x.shape}. Use jax.vmap over batches.")
     if log_w is None:
-        return Points(x, jnp.full(x.shape, -math.log(x.size), x.dtype))
+        return x
     log_w = jnp.broadcast_to(jnp.asarray(log_w, x.dtype), x.shape)
     return Points(onto_heaviest(x, log_w), jax.nn.log_softmax(log_w))
 
 
-def _broken(*samples):
+def _is_sample(side: Side) -> bool:
+    return not isinstance(side, Density)
+
+
+def _points(sample: Points | Array) -> Points:
+    """With normalised weights."""
+    if isinstance(sample, Points):
+        return sample
+    return Points(sample, jnp.full(sample.shape, -math.log(sample.size), sample.dtype))
+
+
+def _broken(*sides: Side) -> Array | float:
     """NaN where a sample has one, else 0: sorted to the end it would not be seen."""
-    values = [sample.x for sample in samples if sample is not None]
+    values = [_points(side).x for side in sides if _is_sample(side)]
     return jnp.where(jnp.any(jnp.stack([jnp.any(jnp.isnan(x)) for x in values])), jnp.nan, 0.0) if values else 0.0
 
 
@@ -56,25 +70,28 @@ def _steps(points: Points, x: Array) -> tuple[Array, Array]:
     return below[index], above[index]
 
 
-@compiled
 def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cdfs:
     """Nodes for every ∫ h(P(x) − Q(x)) dx: what ``energy`` and ``cramer`` are measured on.
 
     Panels follow the mass of both; the points of a sample are knots, so that its steps are exact. Returns
     ``Cdfs(cdf_p, cdf_q, log_w)`` [n]. crossings: how many sign changes of P − Q become knots (for ∫|P − Q|).
     """
-    samples = [_sample(p), _sample(q)]
-    if all(sample is not None for sample in samples):
+    return _cdfs(_side(p, "p"), _side(q, "q"), crossings=crossings, refine=refine)
+
+
+@compiled
+def _cdfs(p: Side, q: Side, *, crossings: int, refine: int | None) -> Cdfs:
+    if _is_sample(p) and _is_sample(q):
         weighted = isinstance(p, Points) or isinstance(q, Points)
-        found = cdfs_of_samples(*samples) if weighted else cdfs_of_counts(*(sample.x for sample in samples))
-        return found._replace(log_w=found.log_w + _broken(*samples))
-    shapes = [univariate(dist, name) for dist, name, s in zip((p, q), "pq", samples, strict=True) if s is None]
-    points = [sample.x for sample in samples if sample is not None]
+        found = cdfs_of_samples(_points(p), _points(q)) if weighted else cdfs_of_counts(p, q)
+        return found._replace(log_w=found.log_w + _broken(p, q))
+    shapes = [profile(side) for side in (p, q) if not _is_sample(side)]
+    points = [_points(side).x for side in (p, q) if _is_sample(side)]
     grid = panels.lay(*shapes, points=jnp.concatenate(points) if points else None)
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
 
     def both(x):
-        pairs = [tails(d, x) if s is None else _steps(s, x) for d, s in zip((p, q), samples, strict=True)]
+        pairs = [_steps(_points(side), x) if _is_sample(side) else tails(side, x) for side in (p, q)]
         (below_p, above_p), (below_q, above_q) = pairs
         upper = below_p + below_q > 1.0
         return jnp.where(upper, -above_p, below_p), jnp.where(upper, -above_q, below_q)
@@ -86,10 +103,9 @@ def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cd
     if not points:
         placed = panels.split(grid, placed, gap, gap(jax.lax.stop_gradient(placed.x)), crossings)
     cdf_p, cdf_q = both(placed.x)
-    return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel() + _broken(*samples))
+    return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel() + _broken(p, q))
 
 
-@compiled
 def coupling(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Coupling:
     """Nodes for every ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du: what ``wasserstein`` is measured on.
 
@@ -97,26 +113,29 @@ def coupling(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -
     Q⁻¹(P(x)). Between a distribution and a sample they are levels u, the sample's steps exact. Returns
     ``Coupling(x, y, log_w)`` [n]. crossings: how many sign changes of x − y become knots (for order 1).
     """
-    sample_p, sample_q = _sample(p), _sample(q)
-    if sample_p is not None and sample_q is not None:
+    return _coupling(_side(p, "p"), _side(q, "q"), crossings=crossings, refine=refine)
+
+
+@compiled
+def _coupling(p: Side, q: Side, *, crossings: int, refine: int | None) -> Coupling:
+    if _is_sample(p) and _is_sample(q):
         weighted = isinstance(p, Points) or isinstance(q, Points)
-        return coupling_of_samples(sample_p, sample_q) if weighted else coupling_of_counts(sample_p.x, sample_q.x)
-    if sample_p is not None or sample_q is not None:
-        sample, dist = (sample_q, p) if sample_p is None else (sample_p, q)
-        univariate(dist, "p" if sample_p is None else "q")
-        x, y, log_w = _against_sample(dist, sample, crossings)
-        return Coupling(x, y, log_w) if sample_p is None else Coupling(y, x, log_w)
-    shapes = univariate(p, "p"), univariate(q, "q")
-    if has_quantile(p) and not has_quantile(q):
-        y, x, log_w = _carried(q, p, shapes[::-1], crossings, refine)
+        return coupling_of_samples(_points(p), _points(q)) if weighted else coupling_of_counts(p, q)
+    if _is_sample(p):
+        x, y, log_w = _against_sample(q, _points(p), crossings)
+        return Coupling(y, x, log_w)
+    if _is_sample(q):
+        return Coupling(*_against_sample(p, _points(q), crossings))
+    if p.family.quantile is not None and q.family.quantile is None:
+        y, x, log_w = _carried(q, p, crossings, refine)
     else:
-        x, y, log_w = _carried(p, q, shapes, crossings, refine)
+        x, y, log_w = _carried(p, q, crossings, refine)
     return Coupling(x, y, log_w)
 
 
-def _carried(base: Any, other: Any, shapes: tuple[Profile, Profile], crossings: int, refine: int | None):
+def _carried(base: Density, other: Density, crossings: int, refine: int | None):
     """Nodes x on the mass of base, and other's quantile at base's level."""
-    grid = panels.lay(shapes[0])
+    grid = panels.lay(profile(base))
     # Even where the density is flat, the other's quantile may have a logarithm at the end of the support.
     grid = grid._replace(order=jnp.maximum(grid.order, 8.0))
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
@@ -130,7 +149,7 @@ def _carried(base: Any, other: Any, shapes: tuple[Profile, Profile], crossings: 
     if crossings:
         x = jax.lax.stop_gradient(placed.x)
         placed = panels.split(grid, placed, lambda x: x - image(x), x - image(x), crossings)
-    log_w = placed.log_w + log_density(base, shapes[0], placed.x)
+    log_w = placed.log_w + log_prob(base, placed.x)
     return placed.x.ravel(), image(placed.x).ravel(), log_w.ravel()
 
 

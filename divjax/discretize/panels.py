@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from divjax import numerics as nu
-from divjax.discretize.families import Profile, knots
+from divjax.distributions.density import knots
+from divjax.distributions.family import Profile
 
 ORDER = 15  # nodes of a panel
 TAIL = 4  # x grows like t^-TAIL on a tail panel

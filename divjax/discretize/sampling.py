@@ -11,8 +11,11 @@ from jaxtyping import Array, PRNGKeyArray
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax.discretize import designs, validity
-from divjax.discretize.density import log_base, log_prob
-from divjax.discretize.sources import Source, source
+from divjax.distributions.density import log_prob
+from divjax.distributions.family import Density, Source
+from divjax.distributions.mixtures import log_base
+from divjax.distributions.resolve import is_distribution
+from divjax.distributions.source import source
 from divjax.measures import Draws
 
 
@@ -28,7 +31,7 @@ def monte_carlo(
 ) -> Draws:
     """``num`` draws x_i from the density r of ``base``, weighted 1/(num r): nodes for every ∫ h(p(x), q(x)) dx.
 
-    p, q: unbatched distrax or TFP distributions with the same event shape, of any dimension, discrete ones too; build
+    p, q: unbatched distributions of any known library with the same event shape, of any dimension, discrete ones too; build
     them from parameter arrays inside the function that is vmapped or differentiated.
 
     base: ``"p"``, ``"q"``, ``"mixture"`` (half of the draws from each, r = (p + q)/2: multiple importance sampling with
@@ -47,7 +50,7 @@ def monte_carlo(
     Raises ValueError for batched distributions, unequal event shapes, a base or gradient that is invalid for the pair,
     and a num that the design cannot divide; TypeError for something that is no distribution.
     """
-    validity.check_pair(p, q)
+    p, q = validity.pair(p, q)
     op.check_count(num, "num")
     parts = _bases(p, q, base)
     if gradient not in ("pathwise", "score"):
@@ -92,13 +95,14 @@ def _bases(p, q, base):
         return [part]
     if isinstance(base, str) and base == "mixture":
         return [p, q]
-    if isinstance(base, str) or not hasattr(base, "log_prob"):
+    if isinstance(base, str) or not is_distribution(base):
         raise ValueError(f"Expected base 'p', 'q', 'mixture' or a distribution; got {base!r}.")
+    base = validity.one(base, "base")
     validity.check_pair(base, p)
     return [base]
 
 
-def check_design(dist: Any, origin: Source, design: Callable[..., Array]) -> None:
+def check_design(dist: Density, origin: Source, design: Callable[..., Array]) -> None:
     """ValueError for a design that its own sampler cannot follow, TypeError for what is no design."""
     if not callable(design):
         raise TypeError(
@@ -108,12 +112,12 @@ def check_design(dist: Any, origin: Source, design: Callable[..., Array]) -> Non
     if not origin.mapped and design is not designs.independent:
         raise ValueError(
             f"Expected a distribution that is an image of normal variables for design={design!r}; got "
-            f"{type(dist).__name__}. Use design=divjax.discretize.independent."
+            f"{dist.name}. Use design=divjax.discretize.independent."
         )
 
 
 def draw(
-    key: PRNGKeyArray, dist: Any, origin: Source, num: int, design: Callable[..., Array]
+    key: PRNGKeyArray, dist: Density, origin: Source, num: int, design: Callable[..., Array]
 ) -> tuple[Array, Array, tuple[int, ...]]:
     """num points x [num, *event] of one distribution, the log of their shares, which is 0, and the design's shape.
 

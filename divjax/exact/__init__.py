@@ -1,5 +1,9 @@
 """Closed forms on distributions; the conventions are those of ``divergences``."""
 
+from divjax.distributions.exponential.family import Family as Family
+from divjax.distributions.exponential.family import Member as Member
+from divjax.distributions.exponential.family import from_curvature as from_curvature
+from divjax.distributions.exponential.family import from_log_partition as from_log_partition
 from divjax.exact import bounds as bounds
 from divjax.exact.divergences import __doc__ as __doc__
 from divjax.exact.divergences import alpha_divergence as alpha_divergence
@@ -14,13 +18,8 @@ from divjax.exact.divergences import renyi as renyi
 from divjax.exact.divergences import reverse_kl as reverse_kl
 from divjax.exact.divergences import squared_hellinger as squared_hellinger
 from divjax.exact.divergences import tsallis as tsallis
-from divjax.exact.family import Family as Family
-from divjax.exact.family import Member as Member
-from divjax.exact.family import from_curvature as from_curvature
-from divjax.exact.family import from_log_partition as from_log_partition
 from divjax.exact.geometry import fisher as fisher
 from divjax.exact.geometry import mmd2 as mmd2
 from divjax.exact.geometry import wasserstein2 as wasserstein2
-from divjax.exact.members import exponential_family as exponential_family
 from divjax.exact.plans import mixture_wasserstein2 as mixture_wasserstein2
 from divjax.exact.plans import mixture_wasserstein2_solve as mixture_wasserstein2_solve

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian
 from divjax.exact.mixtures import GaussianMixture, gaussian_mixture, log_overlap
-from divjax.exact.multivariate import GAUSSIAN, Gaussian
-from divjax.exact.pair import check
+from divjax.exact.pair import both
 
 _ORDERS = (0.25, 0.5, 0.75, 0.95)  # of the Rényi lower bound; each is one, the largest is taken
 _SWEEPS = 30  # of the matching of components; every one of them gives an upper bound
@@ -42,7 +42,7 @@ def kl(p: Any, q: Any) -> Bounds:
 
     Two Gaussians: all three are the exact value. Raises ``NotImplementedError`` for anything else than these.
     """
-    p, q = _both(p, q)
+    p, q = _mixtures(p, q)
     inner, across = _pairs(p, p, jnp.ones(())), _pairs(p, q, jnp.ones(()))
     if p.log_w.shape == q.log_w.shape == (1,):
         return Bounds(*[across[0, 0]] * 3)
@@ -63,7 +63,7 @@ def unscented_kl(p: Any, q: Any) -> Float[Array, ""]:
     Exact where log p − log q is quadratic on each component's reach, as for two Gaussians; no bound, may be
     negative. p is a mixture of Gaussians, q one too. Raises as ``kl`` does.
     """
-    p, q = _both(p, q)
+    p, q = _mixtures(p, q)
     dim = p.loc.shape[-1]
     steps = math.sqrt(dim) * jnp.swapaxes(p.scale_tril, -1, -2)  # rows are scaled columns of L
     points = p.loc[:, None] + jnp.concatenate([steps, -steps], axis=1)
@@ -71,12 +71,12 @@ def unscented_kl(p: Any, q: Any) -> Float[Array, ""]:
     return _expect(p, jnp.mean(difference, axis=1))
 
 
-def _both(p: Any, q: Any) -> tuple[GaussianMixture, GaussianMixture]:
-    check(p, q)
+def _mixtures(p: Any, q: Any) -> tuple[GaussianMixture, GaussianMixture]:
+    p, q = both(p, q)
     one, two = gaussian_mixture(p), gaussian_mixture(q)
     if one is None or two is None:
         raise NotImplementedError(
-            f"Expected Gaussians or mixtures of Gaussians; got {type(p).__name__} and {type(q).__name__}. "
+            f"Expected Gaussians or mixtures of Gaussians; got {p.name} and {q.name}. "
             "Use dj.quadrature (few dimensions) or dj.monte_carlo."
         )
     return one, two
@@ -112,8 +112,7 @@ def _log_mean(log_w: Float[Array, " l"], values: Float[Array, "k l"]) -> Float[A
 
 def _expect(p: GaussianMixture, values: Float[Array, " k"]) -> Float[Array, ""]:
     """Σ w_a values_a, components of weight 0 left out whatever their value."""
-    weight = jnp.exp(p.log_w)
-    return jnp.sum(weight * jnp.where(weight > 0.0, values, 0.0))
+    return jnp.sum(p.weight * jnp.where(p.weight > 0.0, values, 0.0))
 
 
 def _entropies(p: GaussianMixture) -> Float[Array, " k"]:

@@ -1,9 +1,8 @@
 """Closed forms of the divergences between two distributions. p is the target, q the model; values in nats.
 
-Every function takes two unbatched distrax or TensorFlow Probability distributions, is a scalar, and is
-differentiable, jittable and vmappable in their parameters: build the distributions inside the mapped
-function. ``alpha`` may be traced. Where the supports differ, or the integral diverges, the value is the
-mathematical one.
+Every function takes two unbatched distributions, records or objects of a library that is known (see
+``divjax.distributions``), is a scalar, and is differentiable, jittable and vmappable in their parameters. ``alpha`` may
+be traced. Where the supports differ, or the integral diverges, the value is the mathematical one.
 
 Raises, all of them: ``NotImplementedError`` where no closed form is known here, naming the remedies;
 ``ValueError`` for a batched distribution, unequal event shapes, or an ``alpha`` outside its domain; ``TypeError`` for
@@ -12,31 +11,29 @@ what is no distribution.
 
 import functools
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax import operands as op
-from divjax.exact import _numerics as num
-from divjax.exact import cross_sources as cross_sources  # registers
-from divjax.exact import cross_targets as cross_targets  # registers
+from divjax.distributions.exponential.family import Overlap
+from divjax.distributions.family import Density
 from divjax.exact.cross import cross_kl
-from divjax.exact.family import Overlap
-from divjax.exact.pair import check, closed_form, comparable, nan_in_nan_out, no_closed_form
+from divjax.exact.mixtures import mixture_cauchy_schwarz, mixture_l2
+from divjax.exact.pair import Pair, closed_form, comparable, no_closed_form, of_distributions
+from divjax.numerics import segments as num
 
 Scalar = Float[Array, ""]
 
 
-@nan_in_nan_out
-def kl(p: Any, q: Any) -> Scalar:
+@of_distributions
+def kl(p: Density, q: Density) -> Scalar:
     """KL(p‖q) = ∫ p log(p/q) ≥ 0; +inf where p has mass outside the support of q (Kullback, Leibler 1951).
 
     Also between families: any p whose entropy and moments are known against any q whose log-density is
     linear in them.
     """
-    check(p, q)
     pair = comparable(p, q, equal_frames=False)
     if pair is not None:
         if pair.family.kl is not None:
@@ -49,20 +46,20 @@ def kl(p: Any, q: Any) -> Scalar:
     return value
 
 
-@nan_in_nan_out
-def reverse_kl(p: Any, q: Any) -> Scalar:
+@of_distributions
+def reverse_kl(p: Density, q: Density) -> Scalar:
     """KL(q‖p) = ∫ q log(q/p): ``kl`` with the arguments exchanged."""
     return kl(q, p)
 
 
-@nan_in_nan_out
-def jeffreys(p: Any, q: Any) -> Scalar:
+@of_distributions
+def jeffreys(p: Density, q: Density) -> Scalar:
     """KL(p‖q) + KL(q‖p) (Jeffreys 1946)."""
     return kl(p, q) + kl(q, p)
 
 
-@nan_in_nan_out
-def renyi(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
+@of_distributions
+def renyi(p: Density, q: Density, *, alpha: Float[Array, ""] | float) -> Scalar:
     """log ∫ p^a q^(1−a) / (a−1); a → 1 is ``kl``, a = 0 is −log Q(support of p) (Rényi 1961).
 
     +inf for a ≥ 1 where p has mass outside the support of q, or where the integral diverges. a ≥ 0, as for
@@ -73,8 +70,8 @@ def renyi(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
     return _renyi(parts, alpha)
 
 
-@nan_in_nan_out
-def tsallis(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
+@of_distributions
+def tsallis(p: Density, q: Density, *, alpha: Float[Array, ""] | float) -> Scalar:
     """(∫ p^a q^(1−a) − 1)/(a−1); a ≥ 0; a → 1 is ``kl`` (Tsallis 1998)."""
     alpha = _order(alpha, 0.0)
     parts = closed_form("tsallis", p, q).overlap(alpha)
@@ -83,8 +80,8 @@ def tsallis(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
     return _saturate(order, 1.0 - alpha)
 
 
-@nan_in_nan_out
-def alpha_divergence(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scalar:
+@of_distributions
+def alpha_divergence(p: Density, q: Density, *, alpha: Float[Array, ""] | float) -> Scalar:
     """(1 − ∫ p^a q^(1−a))/(a(1−a)) ≥ 0; a → 1 is KL(p‖q), a → 0 is KL(q‖p) (Minka 2005).
 
     At most 1/(a(1−a)) for 0 < a < 1; +inf for a ≥ 1 (a ≤ 0) where p (q) has mass outside the other's support.
@@ -94,44 +91,41 @@ def alpha_divergence(p: Any, q: Any, *, alpha: Float[Array, ""] | float) -> Scal
     return _saturate(_coefficient(parts, alpha), alpha * (1.0 - alpha))
 
 
-@nan_in_nan_out
-def bhattacharyya(p: Any, q: Any) -> Scalar:
+@of_distributions
+def bhattacharyya(p: Density, q: Density) -> Scalar:
     """−log ∫ √(pq) ≥ 0; +inf for disjoint supports (Bhattacharyya 1943)."""
     parts = closed_form("bhattacharyya", p, q).overlap(0.5)
     return 0.25 * _coefficient(parts, jnp.full((), 0.5))
 
 
-@nan_in_nan_out
-def squared_hellinger(p: Any, q: Any) -> Scalar:
+@of_distributions
+def squared_hellinger(p: Density, q: Density) -> Scalar:
     """1 − ∫ √(pq), between 0 and 1 (Hellinger 1909)."""
     parts = closed_form("squared_hellinger", p, q).overlap(0.5)
     return -jnp.expm1(-0.25 * _coefficient(parts, jnp.full((), 0.5)))
 
 
-@nan_in_nan_out
-def pearson_chi2(p: Any, q: Any) -> Scalar:
+@of_distributions
+def pearson_chi2(p: Density, q: Density) -> Scalar:
     """∫ (p−q)²/q = ∫ p²/q − 1; +inf where the integral diverges, e.g. for σ_p² ≥ 2σ_q² (Pearson 1900)."""
     parts = closed_form("pearson_chi2", p, q).overlap(2.0)
     two = jnp.full((), 2.0)
     return 2.0 * _saturate(_coefficient(parts, two), -two)
 
 
-@nan_in_nan_out
-def neyman_chi2(p: Any, q: Any) -> Scalar:
+@of_distributions
+def neyman_chi2(p: Density, q: Density) -> Scalar:
     """∫ (p−q)²/p: ``pearson_chi2`` with the arguments exchanged."""
     return pearson_chi2(q, p)
 
 
-@nan_in_nan_out
-def cauchy_schwarz(p: Any, q: Any) -> Scalar:
+@of_distributions
+def cauchy_schwarz(p: Density, q: Density) -> Scalar:
     """−log(∫ pq / √(∫p² ∫q²)) ≥ 0; exact between mixtures of Gaussians too (Jenssen et al. 2006).
 
     Between two members of one family it is ``bhattacharyya`` of the normalised squares: nothing cancels.
     +inf for disjoint supports.
     """
-    from divjax.exact.mixtures import mixture_cauchy_schwarz
-
-    check(p, q)
     pair = comparable(p, q)
     if pair is not None and pair.square is not None:
         return _cauchy_schwarz(pair)
@@ -141,16 +135,13 @@ def cauchy_schwarz(p: Any, q: Any) -> Scalar:
     return value
 
 
-@nan_in_nan_out
-def l2(p: Any, q: Any) -> Scalar:
+@of_distributions
+def l2(p: Density, q: Density) -> Scalar:
     """∫ (p−q)² ≥ 0, squared; exact between mixtures of Gaussians too. +inf where ∫p² or ∫q² diverges.
 
     Two members of one family: (√∫p² − √∫q²)² + 2 √(∫p² ∫q²)(1 − e^(−cauchy_schwarz)), without cancellation.
     Two mixtures: a signed sum of Gaussian overlaps, whose rounding error is a few eps of ∫p² + ∫q².
     """
-    from divjax.exact.mixtures import mixture_l2
-
-    check(p, q)
     pair = comparable(p, q)
     if pair is not None and pair.square is not None:
         return pair_l2(pair)
@@ -160,7 +151,7 @@ def l2(p: Any, q: Any) -> Scalar:
     return value
 
 
-def pair_l2(pair) -> Scalar:
+def pair_l2(pair: Pair) -> Scalar:
     """``l2`` of two members of one family whose squares are members too."""
     norm_p, norm_q = pair.square.log_norm(pair.theta_p), pair.square.log_norm(pair.theta_q)
     ok = (norm_p < jnp.inf) & (norm_q < jnp.inf)
@@ -180,7 +171,7 @@ def pair_l2(pair) -> Scalar:
     return jnp.where(ok, amplitude + turn, jnp.inf)
 
 
-def _cauchy_schwarz(pair) -> Scalar:
+def _cauchy_schwarz(pair: Pair) -> Scalar:
     parts = pair.overlap_of_squares(0.5)
     return 0.25 * _coefficient(parts, jnp.full((), 0.5))
 

@@ -1,46 +1,32 @@
 """Closed forms that need more than densities of one family: transport, scores and kernels."""
 
 import math
-from typing import Any
 
-import distrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from tensorflow_probability.substrates import jax as tfp
 
 from divjax import numerics as nu
 from divjax import operands as op
-from divjax.exact import _numerics as num
-from divjax.exact import families as fam
+from divjax.distributions.exponential import families as fam
+from divjax.distributions.exponential.family import product
+from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian, bures, covariance_difference, smooth
+from divjax.distributions.family import Density
+from divjax.distributions.vectors import gaussian_member
 from divjax.exact.divergences import pair_l2
-from divjax.exact.family import product
-from divjax.exact.members import gaussian_member
 from divjax.exact.mixtures import GaussianMixture, gaussian_mixture, log_overlap, quadratic
-from divjax.exact.multivariate import GAUSSIAN, Gaussian, bures, covariance_difference, smooth
-from divjax.exact.pair import Pair, check, comparable, nan_in_nan_out, no_closed_form
+from divjax.exact.pair import Pair, comparable, no_closed_form, of_distributions
+from divjax.numerics import segments as num
 
-tfd = tfp.distributions
 Scalar = Float[Array, ""]
 
 _X, _W = np.polynomial.legendre.leggauss(6)
 _LEGENDRE = 0.5 + 0.5 * _X, 0.5 * _W  # on [0, 1]
 
-# mean and variance of the standard member of a location-scale family
-_STANDARD = {
-    "Normal": (0.0, 1.0),
-    "Laplace": (0.0, 2.0),
-    "Gumbel": (0.5772156649015329, math.pi**2 / 6),
-    "Logistic": (0.0, math.pi**2 / 3),
-    "Uniform": (0.5, 1 / 12),
-    "Exponential": (1.0, 1.0),
-    "HalfNormal": (math.sqrt(2 / math.pi), 1 - 2 / math.pi),
-}
 
-
-@nan_in_nan_out
-def wasserstein2(p: Any, q: Any) -> Scalar:
+@of_distributions
+def wasserstein2(p: Density, q: Density) -> Scalar:
     """The 2-Wasserstein distance (not squared), √ inf E‖X − Y‖²: Gaussians, and location-scale families in
     1-D.
 
@@ -48,7 +34,6 @@ def wasserstein2(p: Any, q: Any) -> Scalar:
     computed as a Procrustes distance so that nothing cancels. Location-scale: Y = c + s X is the monotone
     map. The gradient at p = q, where the distance has a kink, is 0.
     """
-    check(p, q)
     squared = _location_scale_distance(p, q)
     if squared is None:
         pair = comparable(p, q)
@@ -64,37 +49,22 @@ def wasserstein2(p: Any, q: Any) -> Scalar:
     return num.safe_sqrt(squared)
 
 
-def _location_scale(dist: Any) -> tuple[str, Array, Array] | None:
-    """(standard form, location, scale)."""
-    for name in ("Normal", "Laplace", "Gumbel", "Logistic"):
-        if isinstance(dist, (getattr(distrax, name), getattr(tfd, name))):
-            return name, jnp.asarray(dist.loc), jnp.asarray(dist.scale)
-    if isinstance(dist, distrax.Uniform | tfd.Uniform):
-        return "Uniform", jnp.asarray(dist.low), jnp.asarray(dist.high) - jnp.asarray(dist.low)
-    if isinstance(dist, tfd.Exponential):
-        return "Exponential", jnp.zeros_like(dist.rate), 1.0 / jnp.asarray(dist.rate)
-    if isinstance(dist, tfd.HalfNormal):
-        return "HalfNormal", jnp.zeros_like(dist.scale), jnp.asarray(dist.scale)
-    return None
-
-
-def _location_scale_distance(p: Any, q: Any) -> Scalar | None:
-    one, two = _location_scale(p), _location_scale(q)
-    if one is None or two is None or one[0] != two[0]:
+def _location_scale_distance(p: Density, q: Density) -> Scalar | None:
+    """Of two members of one location-scale family, by the difference of their maps from its standard form."""
+    if p.family is not q.family or p.family.standard is None:
         return None
-    mean, variance = _STANDARD[one[0]]
-    loc, scale = one[1] - two[1], one[2] - two[2]
-    return (loc + mean * scale) ** 2 + variance * scale**2
+    one, two = p.family.standard(p.params), q.family.standard(q.params)
+    loc, scale = one.loc - two.loc, one.scale - two.scale
+    return (loc + one.mean * scale) ** 2 + one.variance * scale**2
 
 
-@nan_in_nan_out
-def fisher(p: Any, q: Any) -> Scalar:
+@of_distributions
+def fisher(p: Density, q: Density) -> Scalar:
     """∫ p ‖∇log p − ∇log q‖² (Hyvärinen 2005): Gaussians and the gamma family.
 
     Gaussians: ‖Σ_q⁻¹ Δμ‖² + ‖(Σ_q⁻¹ − Σ_p⁻¹) L_p‖²_F. Gamma: +inf for α_p ≤ 2 where the concentrations
     differ.
     """
-    check(p, q)
     pair = comparable(p, q)
     if pair is not None:
         theta_p, theta_q = pair.theta_p, pair.theta_q
@@ -130,8 +100,8 @@ def _fisher_gamma(p: fam.GammaParameters, q: fam.GammaParameters) -> Array:
     return jnp.where(ok, value, jnp.where(shape == 0.0, rate**2, jnp.inf))
 
 
-@nan_in_nan_out
-def mmd2(p: Any, q: Any, *, bandwidth: Float[Array, ""] | float) -> Scalar:
+@of_distributions
+def mmd2(p: Density, q: Density, *, bandwidth: Float[Array, ""] | float) -> Scalar:
     """E k(X,X') + E k(Y,Y') − 2 E k(X,Y) with k(x, y) = exp(−‖x−y‖²/(2 bandwidth²)), squared (Gretton et
     al. 2012).
 
@@ -139,7 +109,6 @@ def mmd2(p: Any, q: Any, *, bandwidth: Float[Array, ""] | float) -> Scalar:
     bandwidth²)^(d/2) of the densities smoothed by N(0, bandwidth²/2). Two Gaussians lose nothing when p ≈ q;
     mixtures lose a few eps.
     """
-    check(p, q)
     bandwidth = op.parameter(bandwidth, "bandwidth", 0.0, above=True)
     one, two = gaussian_mixture(p), gaussian_mixture(q)
     if one is None or two is None:

@@ -5,69 +5,60 @@ Gaussian.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import distrax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from tensorflow_probability.substrates import jax as tfp
 
 from divjax import numerics as nu
-from divjax.exact import families as fam
-from divjax.exact.members import dense, exponential_family
-from divjax.exact.multivariate import GAUSSIAN
-
-tfd = tfp.distributions
+from divjax.distributions.exponential import families as fam
+from divjax.distributions.exponential.multivariate import GAUSSIAN
+from divjax.distributions.family import Density
+from divjax.distributions.mixtures import MIXTURE, log_weights, weights
+from divjax.distributions.vectors import dense
+from divjax.exact.pair import member
 
 
 class GaussianMixture(NamedTuple):
-    """log_w [k] (normalised), loc [k, d] and lower Cholesky factors scale_tril [k, d, d]."""
+    """Normalised weights and their logarithms [k], loc [k, d] and lower Cholesky factors scale_tril [k, d, d].
 
+    Weights are linear in what was given, so that one that is 0 has a derivative; its logarithm has none.
+    """
+
+    weight: Float[Array, " k"]
     log_w: Float[Array, " k"]
     loc: Float[Array, "k d"]
     scale_tril: Float[Array, "k d d"]
 
 
-def gaussian_mixture(dist: Any) -> GaussianMixture | None:
-    """A Gaussian or a mixture of Gaussians (``MixtureSameFamily``, ``MixtureOfTwo``, ``tfd.Mixture``), else
-    None.
-    """
-    if isinstance(dist, distrax.MixtureOfTwo):
-        prob = jnp.asarray(dist.prob_a)
-        return _stack(jnp.stack([jnp.log(prob), jnp.log1p(-prob)]), [dist._component_a, dist._component_b])
-    if isinstance(dist, tfd.Mixture):
-        return _stack(_log_weights(dist.cat), list(dist.components))
-    if isinstance(dist, distrax.MixtureSameFamily | tfd.MixtureSameFamily):
-        parts = _components(dist.components_distribution)
-        return parts and GaussianMixture(_log_weights(dist.mixture_distribution), *parts)
-    parts = _components(dist)
-    return parts and GaussianMixture(jnp.zeros(1, parts[0].dtype), parts[0][None], parts[1][None])
-
-
-def _stack(log_w: Array, components: list) -> GaussianMixture | None:
-    parts = [_components(c) for c in components]
-    if any(part is None for part in parts):
+def gaussian_mixture(p: Density) -> GaussianMixture | None:
+    """A Gaussian or a mixture of Gaussians, else None."""
+    if p.family is not MIXTURE:
+        found = _components(p)
+        return found and alone(*found)
+    groups = [_components(group) for group in p.params.groups]
+    if any(group is None for group in groups):
         return None
-    return GaussianMixture(log_w, *(jnp.stack(leaf) for leaf in zip(*parts, strict=True)))
+    loc, scale_tril = (jnp.concatenate(leaves) for leaves in zip(*groups, strict=True))
+    return GaussianMixture(*(w(p.params).astype(loc.dtype) for w in (weights, log_weights)), loc, scale_tril)
 
 
-def _log_weights(categorical: Any) -> Array:
-    logits = getattr(categorical, "logits", None)
-    logits = jnp.log(categorical.probs) if logits is None else logits
-    return jax.nn.log_softmax(logits)
+def alone(loc: Float[Array, " d"], scale_tril: Float[Array, "d d"]) -> GaussianMixture:
+    """One Gaussian."""
+    return GaussianMixture(jnp.ones(1, loc.dtype), jnp.zeros(1, loc.dtype), loc[None], scale_tril[None])
 
 
-def _components(dist: Any) -> tuple[Array, Array] | None:
+def _components(p: Density) -> tuple[Array, Array] | None:
     """loc [..., d] and scale_tril [..., d, d] of a batch of Gaussians."""
-    member = exponential_family(dist)
-    if member is None:
+    found = member(p)
+    if found is None:
         return None
-    if member.tag == "Normal" and member.family is fam.NORMAL:
-        loc, scale, _ = member.theta
+    if found.tag == "Normal" and found.family is fam.NORMAL:
+        loc, scale, _ = found.theta
         return loc[..., None], scale[..., None, None]
-    member = dense(member)
-    return tuple(member.theta[:2]) if member.family is GAUSSIAN else None
+    found = dense(found)
+    return tuple(found.theta[:2]) if found.family is GAUSSIAN else None
 
 
 def log_overlap(p: GaussianMixture, q: GaussianMixture, variance: Array | float = 0.0) -> Float[Array, "k l"]:
@@ -82,28 +73,29 @@ def log_overlap(p: GaussianMixture, q: GaussianMixture, variance: Array | float 
     return -0.5 * jnp.sum(white**2, axis=-1) - log_det - 0.5 * dim * math.log(2.0 * math.pi)
 
 
-def log_inner(p: GaussianMixture, q: GaussianMixture, variance: Array | float = 0.0) -> Float[Array, ""]:
-    """log ∫∫ p(x) q(y) N(x − y; 0, variance · I); variance 0 is log ∫ p q."""
-    return jax.scipy.special.logsumexp(p.log_w[:, None] + q.log_w[None, :] + log_overlap(p, q, variance))
+def log_inner(p: GaussianMixture, q: GaussianMixture) -> Float[Array, ""]:
+    """log ∫ p q."""
+    log = log_overlap(p, q)
+    top = jax.lax.stop_gradient(jnp.max(jnp.where((p.weight[:, None] > 0.0) & (q.weight > 0.0), log, -jnp.inf)))
+    top = nu.finite(top)
+    return top + nu.safe_log(nu.matmul(p.weight, nu.bounded_exp(log - top), q.weight))
 
 
-def mixture_l2(p: Any, q: Any) -> Float[Array, ""] | None:
+def mixture_l2(p: Density, q: Density) -> Float[Array, ""] | None:
     """∫ (p−q)² of two mixtures of Gaussians, or None."""
     p, q = gaussian_mixture(p), gaussian_mixture(q)
     return None if p is None or q is None else quadratic(p, q)
 
 
 def quadratic(p: GaussianMixture, q: GaussianMixture, variance: Array | float = 0.0) -> Float[Array, ""]:
-    """⟨p, p⟩ + ⟨q, q⟩ − 2⟨p, q⟩ of the inner product in ``log_inner``, as one signed sum; ≥ 0 by clipping."""
-    loc = jnp.concatenate([p.loc, q.loc])
-    factor = jnp.concatenate([p.scale_tril, q.scale_tril])
-    weight = jnp.concatenate([jnp.exp(p.log_w), -jnp.exp(q.log_w)])
-    both = GaussianMixture(weight, loc, factor)
+    """⟨p, p⟩ + ⟨q, q⟩ − 2⟨p, q⟩ of ∬ p(x) q(y) N(x − y; 0, variance · I), as one signed sum; ≥ 0 by clipping."""
+    both = GaussianMixture(*(jnp.concatenate(leaves) for leaves in zip(p, q, strict=True)))
+    weight = jnp.concatenate([p.weight, -q.weight])
     value = nu.matmul(weight, jnp.exp(log_overlap(both, both, variance)), weight)
     return jnp.maximum(value, 0.0)
 
 
-def mixture_cauchy_schwarz(p: Any, q: Any) -> Float[Array, ""] | None:
+def mixture_cauchy_schwarz(p: Density, q: Density) -> Float[Array, ""] | None:
     """−log(∫pq/√(∫p²∫q²)) of two mixtures of Gaussians, or None."""
     p, q = gaussian_mixture(p), gaussian_mixture(q)
     if p is None or q is None:

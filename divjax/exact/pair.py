@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from divjax.exact import members_discrete as members_discrete  # registers
-from divjax.exact.family import Family, Overlap, Square
-from divjax.exact.members import dense, exponential_family
+from divjax.distributions.exponential.family import Family, Member, Overlap, Square
+from divjax.distributions.family import Density
+from divjax.distributions.resolve import resolve
+from divjax.distributions.vectors import dense
 
 
 class Pair(NamedTuple):
@@ -36,30 +37,28 @@ def _as(alpha: Array | float, theta: PyTree) -> Array:
     return jnp.asarray(alpha, jnp.result_type(*jax.tree.leaves(theta)))
 
 
-def check(p: Any, q: Any) -> None:
-    """Distributions, unbatched, of equal event shapes; ``TypeError`` or ``ValueError`` otherwise."""
+def both(p: Any, q: Any) -> tuple[Density, Density]:
+    """p and q as densities, unbatched, of equal event shapes; ``TypeError`` or ``ValueError`` otherwise."""
+    p, q = resolve(p, "p"), resolve(q, "q")
     for dist in (p, q):
-        if not hasattr(dist, "batch_shape"):
-            raise TypeError(
-                f"Expected distrax or TFP distributions; got {type(dist).__name__}. Log-densities go to the divergence "
-                "itself: dj.kl(log_p, log_q)."
-            )
-        if tuple(dist.batch_shape):
+        if dist.batch_shape:
             raise ValueError(
-                f"Expected an unbatched distribution; got batch_shape {tuple(dist.batch_shape)}. Use "
-                "jax.vmap over the parameters, or distrax.Independent if the axis is part of the event."
+                f"Expected an unbatched distribution; got batch_shape {dist.batch_shape}. Use "
+                "jax.vmap over the parameters, or make the axis part of the event (Independent)."
             )
-    if tuple(p.event_shape) != tuple(q.event_shape):
-        raise ValueError(
-            f"Expected p and q of equal event shapes; got {tuple(p.event_shape)} and {tuple(q.event_shape)}."
-        )
+    if p.event_shape != q.event_shape:
+        raise ValueError(f"Expected p and q of equal event shapes; got {p.event_shape} and {q.event_shape}.")
+    return p, q
 
 
-def comparable(p: Any, q: Any, *, equal_frames: bool = True) -> Pair | None:
-    """p and q as members of one family, or None. ``equal_frames=False`` accepts different fixed parameters
-    too.
-    """
-    one, two = exponential_family(p), exponential_family(q)
+def member(p: Density) -> Member | None:
+    """p as a member of an exponential family, or of one whose support moves; None if it is none."""
+    return None if p.family.member is None else p.family.member(p.params)
+
+
+def comparable(p: Density, q: Density, *, equal_frames: bool = True) -> Pair | None:
+    """p and q as members of one family, or None. ``equal_frames=False`` accepts different fixed parameters too."""
+    one, two = member(p), member(q)
     if one is None or two is None or one.tag != two.tag:
         return None
     if one.family is not two.family:
@@ -72,11 +71,15 @@ def comparable(p: Any, q: Any, *, equal_frames: bool = True) -> Pair | None:
     return Pair(one.tag, one.family, one.theta, two.theta, one.square, equal)
 
 
-def nan_in_nan_out(closed: Callable[..., Array]) -> Callable[..., Array]:
-    """NaN where a parameter of p or q is: comparisons with it would choose +inf, which means something else."""
+def of_distributions(closed: Callable[..., Array]) -> Callable[..., Array]:
+    """``closed`` of two densities, for whatever ``resolve`` takes.
+
+    NaN where a parameter of p or q is: comparisons with it would choose +inf, which means something else.
+    """
 
     @functools.wraps(closed)
     def checked(p: Any, q: Any, **params: Any) -> Array:
+        p, q = both(p, q)
         value = closed(p, q, **params)
         arrays = [leaf for leaf in jax.tree.leaves((p, q)) if isinstance(leaf, jax.Array | np.ndarray | float)]
         real = [leaf for leaf in map(jnp.asarray, arrays) if jnp.issubdtype(leaf.dtype, jnp.floating)]
@@ -86,26 +89,25 @@ def nan_in_nan_out(closed: Callable[..., Array]) -> Callable[..., Array]:
     return checked
 
 
-def closed_form(name: str, p: Any, q: Any) -> Pair:
+def closed_form(name: str, p: Density, q: Density) -> Pair:
     """The pair on which ∫ p^a q^(1−a) is known, or an error that says what to do instead."""
-    check(p, q)
     pair = comparable(p, q)
     if pair is None or pair.family.overlap is None:
         raise no_closed_form(name, p, q)
     return pair
 
 
-def no_closed_form(name: str, p: Any, q: Any) -> NotImplementedError:
+def no_closed_form(name: str, p: Density, q: Density) -> NotImplementedError:
     """The error, with the reason where it is only a parameter that differs."""
     reason = ""
-    one, two = exponential_family(p), exponential_family(q)
+    one, two = member(p), member(q)
     if one is not None and two is not None and one.tag == two.tag and not same(one.frame, two.frame):
         reason = (
             f" unless they share the parameter that makes {one.tag} an exponential family (inside jit or "
             "vmap: build both from the same array)"
         )
     return NotImplementedError(
-        f"Expected a pair with a closed form of {name}; got {type(p).__name__} and {type(q).__name__}, which "
+        f"Expected a pair with a closed form of {name}; got {p.name} and {q.name}, which "
         f"have none here{reason}. Use dj.quadrature (few dimensions), dj.monte_carlo, or dj.bounds "
         "(KL of Gaussian mixtures)."
     )

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax.distributions.exponential.multivariate import Gaussian, bures
 from divjax.divergences.plan import optimal_plan, transport_value
-from divjax.exact import _numerics as num
 from divjax.exact.mixtures import GaussianMixture, gaussian_mixture
-from divjax.exact.multivariate import Gaussian, bures
-from divjax.exact.pair import check, no_closed_form
+from divjax.exact.pair import both, no_closed_form
+from divjax.numerics import segments as num
 
 
 class MixturePlan(NamedTuple):
@@ -33,13 +33,12 @@ def mixture_wasserstein2(p: Any, q: Any) -> Float[Array, ""]:
 
 def mixture_wasserstein2_solve(p: Any, q: Any) -> MixturePlan:
     """``mixture_wasserstein2`` with its plan [k, l] and costs W₂²(N_k, N_l)."""
-    check(p, q)
+    p, q = both(p, q)
     one, two = gaussian_mixture(p), gaussian_mixture(q)
     if one is None or two is None:
         raise no_closed_form("mixture_wasserstein2", p, q)
     cost = _distances(one, two)
-    weights = (jnp.exp(jax.nn.log_softmax(mixture.log_w)).astype(cost.dtype) for mixture in (one, two))
-    a, b = weights
+    a, b = (mixture.weight.astype(cost.dtype) for mixture in (one, two))
     value = num.safe_sqrt(jnp.maximum(transport_value(cost, a, b), 0.0))
     return MixturePlan(value, optimal_plan(cost, a, b).coupling, cost)
 

@@ -14,7 +14,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from divjax import operands as op
-from divjax.discretize.families import Profile, profile
+from divjax.distributions.family import Profile
 from divjax.models.multivariate import HeldNormal
 from divjax.models.networks import Layers, init_mlp, mlp
 from divjax.models.parameters import check_names, check_positive
@@ -28,7 +28,7 @@ _SHARES = np.array([1 / 32, 1 / 8, 0.35, 0.65, 7 / 8, 31 / 32])
 
 
 class SplineFlow(distrax.Transformed):
-    """A ``distrax.Transformed`` on the line, of a class of its own for ``profile`` to know where its knots are."""
+    """A ``distrax.Transformed`` on the line, of a class of its own, so that ``spline_profile`` tells where its knots are."""
 
 
 def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> dict[str, Array]:
@@ -65,9 +65,8 @@ def spline_flow(params: dict[str, Array], *, bound: float = 4.0) -> SplineFlow:
     return SplineFlow(base, distrax.Chain([affine, _spline(params["spline"], bound)]))
 
 
-@profile.register(SplineFlow)
-def _(flow):
-    """Panels between the images of the spline's knots, several to a bin, and of those of the base."""
+def spline_profile(flow: SplineFlow) -> Profile:
+    """Where its mass is: panels between the images of the spline's knots, several to a bin, and of those of the base."""
     spline = flow.bijector.bijectors[-1]
     forward = jax.vmap(flow.bijector.forward)
     ends = spline.x_pos

@@ -9,9 +9,9 @@ from scipy import special, stats
 from tensorflow_probability.substrates import jax as tfp
 
 from divjax import divergences, numerics
-from divjax.discretize.density import log_density
-from divjax.discretize.families import profile
 from divjax.discretize.quadrature import quadrature
+from divjax.distributions import resolve
+from divjax.distributions.density import log_prob
 
 tfd = tfp.distributions
 LOC, SCALE, WEIGHTS = np.array([0.0, 3.0, -1.0]), np.array([1.0, 0.2, 4.0]), np.array([0.2, 0.5, 0.3])
@@ -30,7 +30,7 @@ def test_mixtures_of_gaussians(mixture, categorical, normal, given):
         dist = mixture(
             categorical(**{given: jnp.asarray(w, jnp.float32)}), normal(jnp.asarray(LOC, jnp.float32), scale)
         )
-        return log_density(dist, profile(dist), x)
+        return log_prob(resolve(dist), x)
 
     x = np.linspace(-20.0, 20.0, 41).astype(np.float32)
     exact = special.logsumexp(stats.norm.logpdf(x[:, None], LOC, SCALE) + np.log(WEIGHTS), axis=1)
@@ -57,7 +57,7 @@ def test_a_gaussian_as_a_polynomial_has_its_derivatives_of_every_order(normal, x
 
     def ours(theta):
         dist = normal(theta[0], jnp.exp(theta[1]))
-        return log_density(dist, profile(dist), x + jnp.sin(theta[0] * theta[1]))
+        return log_prob(resolve(dist), x + jnp.sin(theta[0] * theta[1]))
 
     def textbook(theta):
         u = (x + jnp.sin(theta[0] * theta[1]) - theta[0]) * jnp.exp(-theta[1])

@@ -183,7 +183,7 @@ def test_what_is_invalid_is_refused(name):
 
 
 def test_not_a_distribution():
-    with pytest.raises(TypeError, match="distrax or TFP"):
+    with pytest.raises(TypeError, match="a distribution of distrax"):
         dj.monte_carlo(jax.random.key(0), NORMAL, 3.0, 64)
 
 

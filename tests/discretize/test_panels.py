@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from divjax.discretize import panels
-from divjax.discretize.families import profile
+from divjax.distributions import resolve
+from divjax.distributions.density import profile
 
 
 @pytest.mark.parametrize("num", [1, 3])
@@ -16,7 +17,7 @@ def test_nodes_as_matrix_products(num, dtype, x64):
     """Where the kinds of the panels are known while tracing; the general formula serves where they are not."""
     loc, scale = jnp.asarray([-3.0, 0.0, 40.0], dtype), jnp.asarray([1e-3, 1.0, 2.0], dtype)
     parts = distrax.MixtureSameFamily(distrax.Categorical(logits=jnp.zeros(3, dtype)), distrax.Normal(loc, scale))
-    grid = panels.lay(profile(parts), profile(distrax.Normal(dtype(0.5), dtype(3.0))))
+    grid = panels.lay(profile(resolve(parts)), profile(resolve(distrax.Normal(dtype(0.5), dtype(3.0)))))
     assert isinstance(grid.tail, np.ndarray)
     assert isinstance(grid.graded_left, np.ndarray)
     general = panels.nodes(jax.tree.map(jnp.asarray, grid), num)

@@ -1,5 +1,8 @@
 """Where nodes are laid: mass, far distributions, edges of supports, crossings, errors."""
 
+import dataclasses
+from typing import NamedTuple
+
 import distrax
 import jax
 import jax.numpy as jnp
@@ -9,7 +12,8 @@ import scipy.stats as st
 from tensorflow_probability.substrates import jax as tfp
 
 import divjax as dj
-from divjax.discretize import families
+from divjax.distributions import Family, register
+from divjax.distributions.family import FLAT, bounded
 
 tfd = tfp.distributions
 
@@ -150,29 +154,32 @@ def test_errors(discretise):
     one = distrax.Normal(0.0, 1.0)
     with pytest.raises(ValueError, match="vmap"):
         discretise(one, distrax.Normal(jnp.zeros(3), jnp.ones(3)))
-    with pytest.raises(ValueError, match="one-dimensional"):
+    with pytest.raises(ValueError, match="one-dimensional|equal event shapes"):
         discretise(distrax.MultivariateNormalDiag(jnp.zeros(2), jnp.ones(2)), one)
 
     class Unknown:
         event_shape = batch_shape = ()
         log_prob = staticmethod(one.log_prob)
 
-    with pytest.raises(TypeError, match=r"register\(Unknown\)"):
+    with pytest.raises(TypeError, match=r"register\(Unknown"):
         discretise(Unknown(), one)
 
 
 def test_registering_a_distribution_of_ones_own():
-    class Triangle(OnTheLine):
+    class Triangle:
         """Density 1 − |x| on [−1, 1]."""
 
-        def log_prob(self, x):
-            return jnp.log1p(-jnp.minimum(jnp.abs(x), 1.0))
+    class Nothing(NamedTuple):
+        """It has no parameters."""
 
-    @families.profile.register(Triangle)
-    def _(dist):
-        one = jnp.ones(1)
-        return families.Profile(0 * one, 0.4 * one, families.FLAT, 0 * one, jnp.array([-1.0, 1.0]), -one[0], one[0])
-
+    record = Family(
+        name="Triangle",
+        parameters=Nothing,
+        log_prob=lambda params, x: jnp.log1p(-jnp.minimum(jnp.abs(x), 1.0)),
+        support=lambda params: (-1.0, 1.0),
+        profile=lambda params: dataclasses.replace(bounded(0.0, 0.4, FLAT, -1.0, 1.0), kinks=jnp.zeros(1)),
+    )
+    register(Triangle, lambda dist: record())
     nodes = jax.jit(lambda: dj.quadrature(Triangle(), distrax.Normal(0.0, 1.0)))()
     np.testing.assert_allclose(masses(nodes), 1.0, rtol=1e-6)
     # KL = ∫ (1−|x|) log(1−|x|) + log √(2π) + ½ E x² = −½ + log √(2π) + 1/12

@@ -32,14 +32,14 @@ def test_no_closed_form(f):
 
 def test_no_closed_form_of_kl_between_mixtures():
     mixture = distrax.MixtureOfTwo(0.5, distrax.Normal(0.0, 1.0), distrax.Normal(3.0, 1.0))
-    with pytest.raises(NotImplementedError, match="MixtureOfTwo and Normal"):
+    with pytest.raises(NotImplementedError, match="Mixture and Normal"):
         exact.kl(mixture, distrax.Normal(0.0, 1.0))
     with pytest.raises(NotImplementedError, match="Laplace"):
         exact.bounds.kl(mixture, distrax.Laplace(0.0, 1.0))
 
 
 def test_arrays_are_no_distributions():
-    with pytest.raises(TypeError, match=r"Expected distrax or TFP distributions; got .*\. Log-densities go to the div"):
+    with pytest.raises(TypeError, match=r"Expected p to be a distribution; got .*dj\.pmf\(log_p, log_q\)"):
         exact.kl(jnp.zeros(3), jnp.zeros(3))
 
 

@@ -10,9 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jaxtyping import Array
+from tensorflow_probability.substrates import jax as tfp
 
 from divjax import exact
+from divjax.distributions import Family, register
+from divjax.distributions.counts import POISSON
 from tests.exact.cases import CASES, ORDERS
+
+tfd = tfp.distributions
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
 
@@ -72,9 +77,26 @@ def test_a_family_of_ones_own():
 
     class Counts(NamedTuple):
         log_rate: Array
-        batch_shape: tuple = ()
-        event_shape: tuple = ()
 
-    exact.exponential_family.register(Counts, lambda d: exact.Member(family, "Counts", d.log_rate))
-    got = exact.kl(Counts(jnp.log(2.5)), Counts(jnp.log(0.75)))
+    record = Family(
+        name="Counts",
+        parameters=Counts,
+        log_prob=lambda params, x: x * params.log_rate - jnp.exp(params.log_rate) - jax.lax.lgamma(x + 1.0),
+        discrete=True,
+        member=lambda params: exact.Member(family, "Counts", params.log_rate),
+    )
+    got = exact.kl(record(jnp.log(2.5)), record(jnp.log(0.75)))
     np.testing.assert_allclose(got, 2.5 * np.log(2.5 / 0.75) - 1.75, rtol=1e-5)
+
+
+def test_an_object_of_ones_own():
+    """A class of one's own is registered as a member of a known family."""
+
+    class Counter:
+        def __init__(self, rate):
+            self.rate = rate
+
+    register(Counter, lambda counter: POISSON(counter.rate))
+    np.testing.assert_allclose(
+        exact.kl(Counter(2.5), tfd.Poisson(0.75)), exact.kl(POISSON(2.5), POISSON(0.75)), rtol=1e-6
+    )

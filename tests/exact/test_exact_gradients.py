@@ -92,3 +92,20 @@ def test_vmap_over_parameters():
     loc = jnp.linspace(-2.0, 2.0, 5)
     values = jax.jit(jax.vmap(lambda m: exact.kl(p, distrax.Normal(m, 1.0))))(loc)
     np.testing.assert_allclose(values, loc**2 / 2, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ["l2", "cauchy_schwarz", "mmd2"])
+def test_a_component_of_weight_0_has_a_derivative(name):
+    """In its weight, against differences to the inside."""
+    components, q = distrax.Normal(jnp.array([0.0, 2.0, 5.0]), jnp.array([1.0, 0.5, 1.0])), distrax.Normal(1.0, 2.0)
+    measure = {"l2": exact.l2, "cauchy_schwarz": exact.cauchy_schwarz, "mmd2": GEOMETRY["mmd2"]}[name]
+
+    @jax.jit
+    @jax.value_and_grad
+    def f(w):
+        return measure(distrax.MixtureSameFamily(distrax.Categorical(probs=w), components), q)
+
+    w, h = jnp.array([0.4, 0.6, 0.0]), jnp.array([0.0, 0.0, 1e-6])
+    (value, slopes), (above, _) = f(w), f(w + h)
+    np.testing.assert_allclose(slopes[2], (above - value) / 1e-6, rtol=1e-4)

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Array
 
 from divjax import numerics as nu
-from divjax.exact import _numerics as num
-from divjax.exact.families import Located, log_gap
-from divjax.exact.family import Family, guarded, same_support
+from divjax.distributions.exponential.families import Located, log_gap
+from divjax.distributions.exponential.family import Family, guarded, same_support
+from divjax.numerics import segments as num
 
 _X, _W = np.polynomial.legendre.leggauss(20)
 _EULER = float(np.euler_gamma)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax.exact.family import combine_legs, same_support
+from divjax.distributions.exponential.family import combine_legs, same_support
 from divjax.numerics import matmul
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.exact import _numerics as num
-from divjax.exact.family import combine_legs, mix, same_support
+from divjax.distributions.exponential.family import combine_legs, mix, same_support
+from divjax.numerics import segments as num
 
 
 class Polar(NamedTuple):

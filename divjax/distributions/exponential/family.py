@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from divjax.exact import _numerics as num
+from divjax.numerics import segments as num
 
 
 class Overlap(NamedTuple):

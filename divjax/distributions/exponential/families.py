@@ -8,8 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax.exact import _numerics as num
-from divjax.exact.family import Family, Overlap, combine_legs, from_curvature, guarded, mix, same_support
+from divjax.distributions.exponential.family import (
+    Family,
+    Overlap,
+    combine_legs,
+    from_curvature,
+    guarded,
+    mix,
+    same_support,
+)
+from divjax.numerics import segments as num
 
 
 def log_gap(alpha: Array, ratio: Array) -> Array:

@@ -1,0 +1,324 @@
+"""Families on 0, 1, 2, ..., and what all on the integers share: a log-density is −inf at what is no integer."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import betainc, gammainc, gammaincc
+from jaxtyping import Array, Float
+
+from divjax import numerics as nu
+from divjax.distributions.density import log_prob, support, tails
+from divjax.distributions.exponential import families as gaps
+from divjax.distributions.exponential.family import Member, repeated
+from divjax.distributions.family import HALF_LINE, Density, Family, floats
+from divjax.numerics import segments as num
+from divjax.numerics.factorials import deviance, factorial_excess
+
+_LOG_REST = -math.log(1e-13)  # what may be left out of a grid on either side
+LONGEST = 2**20  # of a grid
+
+
+# --- What all of them share --------------------------------------------------------------------------------
+
+
+def on_integers(
+    log_prob: Callable[[Any, Array], Array],
+    low: Callable[[Any], Array | float] = lambda params: 0.0,
+    high: Callable[[Any], Array | float] = lambda params: math.inf,
+) -> Callable[[Any, Array], Array]:
+    """The log-density of the integers from low to high by ``log_prob``, which sees no others; −inf elsewhere."""
+
+    def held(params, x):
+        x = jnp.asarray(x, jnp.result_type(*jax.tree.leaves(params)))
+        inside = (x >= low(params)) & (x <= high(params)) & (x == jnp.floor(x)) & (x < jnp.inf)
+        return jnp.where(inside, log_prob(params, jnp.where(inside, x, 0.0)), -jnp.inf)
+
+    return held
+
+
+def known(ask: Callable[[Any], Any], params: Any) -> list[np.ndarray] | None:
+    """What ``ask`` of the parameters returns, in float64; None while tracing, but for a derivative without ``jit``."""
+    peeled = [jax.lax.stop_gradient(x) if isinstance(x, jax.core.Tracer) else x for x in jax.tree.leaves(params)]
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in peeled):
+        return None
+    with jax.ensure_compile_time_eval():
+        found = ask(jax.tree.structure(params).unflatten(peeled))
+        return [np.asarray(value, np.float64) for value in found]
+
+
+def window(rate: Callable[[np.ndarray], np.ndarray], mean: np.ndarray) -> np.ndarray | None:
+    """The integers that P(X ≥ x), P(X ≤ x) ≤ e^(−rate(x)) (Chernoff) does not rule out, of every member of a batch.
+
+    ``rate`` grows with the distance from the mean on either side. None where they are too many.
+    """
+    if not np.all(np.isfinite(mean)):
+        return None
+    low, high = np.zeros_like(mean), 2.0 * mean + 64.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        while np.any(short := (rate(high) < _LOG_REST) & (high < 2.0 * LONGEST + 2.0 * mean)):
+            high = np.where(short, 2.0 * high, high)
+        above, below = _border(rate, mean, high), _border(rate, mean, low)
+    first, last = np.min(np.floor(below)), np.max(np.ceil(above))
+    return np.arange(int(first), int(last) + 1) if last - first < LONGEST else None
+
+
+def _border(rate, inside, outside):
+    """Where the rate passes what may be left out, by bisection; the outer end where it does nowhere."""
+    for _ in range(60):
+        middle = 0.5 * (inside + outside)
+        ruled_out = rate(middle) >= _LOG_REST
+        inside, outside = np.where(ruled_out, inside, middle), np.where(ruled_out, middle, outside)
+    return outside
+
+
+# --- Chances -----------------------------------------------------------------------------------------------
+
+
+def log_chance(chance: gaps.Chance) -> tuple[Array, Array]:
+    """log of the probabilities of success and of failure; −inf with derivative 0 where one is 0."""
+    if chance.logit is not None:
+        return -jax.nn.softplus(-chance.logit), -jax.nn.softplus(chance.logit)
+    if chance.success is not None:
+        return nu.safe_log(chance.success), _log1m(chance.success)
+    return _log1m(chance.failure), nu.safe_log(chance.failure)
+
+
+def _log1m(x: Array) -> Array:
+    short = x < 1.0
+    return jnp.where(short, jnp.log1p(-jnp.where(short, x, 0.0)), -jnp.inf)
+
+
+def both(chance: gaps.Chance) -> tuple[Array, Array]:
+    """The probabilities of success and of failure."""
+    if chance.logit is not None:
+        return jax.nn.sigmoid(chance.logit), jax.nn.sigmoid(-chance.logit)
+    if chance.success is not None:
+        return chance.success, 1.0 - chance.success
+    return 1.0 - chance.failure, chance.failure
+
+
+def two_deviances(x: Array, y: Array, log_s: Array, log_f: Array) -> Array:
+    """x log(x/(n s)) + y log(y/(n f)) ≥ 0 of n = x + y tries, for s + f = 1: nothing cancels."""
+    n = x + y
+    safe_x, safe_y = jnp.where(x > 0.0, x, 1.0), jnp.where(y > 0.0, y, 1.0)
+    successes = deviance(x, n * jnp.exp(log_s), log_s + jnp.log1p(y / safe_x))
+    return successes + deviance(y, n * jnp.exp(log_f), log_f + jnp.log1p(x / safe_y))
+
+
+def log_binomial(x: Array, y: Array, log_s: Array, log_f: Array) -> Array:
+    """log of C(x + y, x) s^x f^y, for real x, y ≥ 0 too."""
+    choose = factorial_excess(x + y) - factorial_excess(x) - factorial_excess(y)
+    return choose - two_deviances(x, y, log_s, log_f)
+
+
+# --- Poisson -----------------------------------------------------------------------------------------------
+
+
+def _rate(params: gaps.Rate) -> Array:
+    return params.rate if params.log_rate is None else nu.bounded_exp(params.log_rate)
+
+
+def _poisson_log_prob(params: gaps.Rate, x: Array) -> Array:
+    safe = jnp.where(x > 0.0, x, 1.0)
+    given = params.rate is not None
+    log_ratio = num.log_ratio(params.rate, safe) if given else params.log_rate - jnp.log(safe)
+    return -factorial_excess(x) - deviance(x, _rate(params), log_ratio)
+
+
+def _poisson_tails(params: gaps.Rate, x: Array) -> tuple[Array, Array]:
+    next_ = jnp.maximum(jnp.floor(x), 0.0) + 1.0
+    rate = jnp.broadcast_to(_rate(params), next_.shape)
+    return gammaincc(next_, rate), gammainc(next_, rate)
+
+
+def _poisson_grid(params: gaps.Rate) -> np.ndarray | None:
+    values = known(lambda params: (_rate(params),), params)
+    if values is None:
+        return None
+    (mean,) = values
+    return window(lambda x: np.where(x > 0.0, x * np.log(x / mean), 0.0) - x + mean, mean)
+
+
+POISSON = Family(
+    name="Poisson",
+    parameters=lambda rate=None, log_rate=None: gaps.Rate(rate, log_rate),
+    log_prob=on_integers(_poisson_log_prob),
+    support=lambda params: HALF_LINE,
+    tails=_poisson_tails,
+    draw=lambda key, params, shape: jax.random.poisson(key, _rate(params), shape + _rate(params).shape),
+    pathwise=False,
+    discrete=True,
+    grid=_poisson_grid,
+    member=lambda params: Member(gaps.POISSON, "Poisson", params),
+)
+
+
+# --- Geometric and negative binomial -----------------------------------------------------------------------
+
+
+class WaitingParameters(NamedTuple):
+    """Failures before ``count`` successes; of the chance, as it was given, two are None."""
+
+    count: Float[Array, ""]
+    success: Float[Array, ""] | None = None
+    failure: Float[Array, ""] | None = None
+    logit: Float[Array, ""] | None = None
+
+
+def _chance(params: WaitingParameters) -> gaps.Chance:
+    return gaps.Chance(*params[1:])
+
+
+def _geometric_log_prob(params: gaps.Chance, x: Array) -> Array:
+    log_s, log_f = log_chance(params)
+    some = x > 0.0
+    return log_s + jnp.where(some, x * jnp.where(some, log_f, 0.0), 0.0)
+
+
+def _geometric_tails(params: gaps.Chance, x: Array) -> tuple[Array, Array]:
+    above = log_chance(params)[1] * (jnp.maximum(jnp.floor(x), 0.0) + 1.0)
+    return -jnp.expm1(above), jnp.exp(above)
+
+
+def _geometric_draw(key: Array, params: gaps.Chance, shape: tuple[int, ...]) -> Array:
+    _, log_f = log_chance(params)
+    return jnp.floor(jax.random.exponential(key, shape + log_f.shape, log_f.dtype) / -log_f)
+
+
+def _failures_grid(count: Array | float, chance: gaps.Chance) -> np.ndarray | None:
+    values = known(lambda params: (params[0], *both(params[1])), (count, chance))
+    if values is None:
+        return None
+    r, s, f = values
+
+    def rate(x):
+        some = np.where(x > 0.0, x * np.log(x / (f * (x + r))), 0.0)
+        return some + r * np.log(r / (s * (x + r)))
+
+    with np.errstate(divide="ignore"):
+        return window(rate, r * f / s)
+
+
+GEOMETRIC = Family(
+    name="Geometric",
+    parameters=gaps.Chance,
+    log_prob=on_integers(_geometric_log_prob),
+    support=lambda params: HALF_LINE,
+    tails=_geometric_tails,
+    draw=_geometric_draw,
+    pathwise=False,
+    discrete=True,
+    grid=lambda params: _failures_grid(1.0, params),
+    member=lambda params: Member(gaps.GEOMETRIC, "Geometric", params),
+)
+
+
+def _negative_binomial_log_prob(params: WaitingParameters, x: Array) -> Array:
+    log_s, log_f = log_chance(_chance(params))
+    return -jnp.log1p(x / params.count) + log_binomial(params.count, x, log_s, log_f)
+
+
+def _negative_binomial_tails(params: WaitingParameters, x: Array) -> tuple[Array, Array]:
+    next_ = jnp.maximum(jnp.floor(x), 0.0) + 1.0
+    s, f, count, next_ = jnp.broadcast_arrays(*both(_chance(params)), params.count, next_)
+    return betainc(count, next_, s), betainc(next_, count, f)
+
+
+def _negative_binomial_draw(key: Array, params: WaitingParameters, shape: tuple[int, ...]) -> Array:
+    """A Poisson variable whose rate is a gamma variable."""
+    first, second = jax.random.split(key)
+    log_s, log_f = log_chance(_chance(params))
+    gamma = jax.random.gamma(first, params.count, shape + params.count.shape, params.count.dtype)
+    return jax.random.poisson(second, gamma * jnp.exp(log_f - log_s))
+
+
+NEGATIVE_BINOMIAL = Family(
+    name="NegativeBinomial",
+    parameters=WaitingParameters,
+    log_prob=on_integers(_negative_binomial_log_prob),
+    support=lambda params: HALF_LINE,
+    tails=_negative_binomial_tails,
+    draw=_negative_binomial_draw,
+    pathwise=False,
+    discrete=True,
+    grid=lambda params: _failures_grid(params.count, _chance(params)),
+    member=lambda params: Member(
+        repeated(gaps.GEOMETRIC), "NegativeBinomial", (params.count, _chance(params)), frame=params.count
+    ),
+)
+
+
+# --- Zero-inflated -----------------------------------------------------------------------------------------
+
+
+class InflatedParameters(NamedTuple):
+    """A density of counts, and the probability of a zero besides its own, or the logit; the other is None."""
+
+    base: Density
+    gate: Float[Array, ""] | None
+    logit: Float[Array, ""] | None
+
+
+def zero_inflated(base: Density, gate: Any = None, *, logits: Any = None) -> Density:
+    """0 with probability ``gate``, given as such or by ``logits``, else a draw of ``base``."""
+    given = floats(gate if logits is None else logits)
+    batch = np.broadcast_shapes(jnp.shape(given), base.batch_shape)
+    given = jnp.broadcast_to(given, batch)
+    own = len(base.batch_shape)
+    base = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, batch + jnp.shape(leaf)[own:]), base)
+    gate, logit = (given, None) if logits is None else (None, given)
+    return Density(_inflated(base.family), InflatedParameters(base, gate, logit))
+
+
+def _gate(params: InflatedParameters) -> gaps.Chance:
+    return gaps.Chance(success=params.gate, logit=params.logit)
+
+
+def _inflated_log_prob(params: InflatedParameters, x: Array) -> Array:
+    log_gate, log_rest = log_chance(_gate(params))
+    value = log_rest + log_prob(params.base, x)
+    return jnp.where(x == 0, jnp.logaddexp(log_gate, value), value)
+
+
+def _inflated_tails(params: InflatedParameters, x: Array) -> tuple[Array, Array]:
+    gate, rest = both(_gate(params))
+    below, above = tails(params.base, x)
+    return rest * below + jnp.where(x >= 0, gate, 0.0), rest * above + jnp.where(x >= 0, 0.0, gate)
+
+
+def _inflated_support(params: InflatedParameters) -> tuple[Any, Any]:
+    low, high = support(params.base)
+    low = min(low, 0.0) if isinstance(low, float) else jnp.minimum(low, 0.0)
+    return low, max(high, 0.0) if isinstance(high, float) else jnp.maximum(high, 0.0)
+
+
+def _inflated_draw(key: Array, params: InflatedParameters, shape: tuple[int, ...]) -> Array:
+    first, second = jax.random.split(key)
+    x = params.base.family.draw(first, params.base.params, shape)
+    return jnp.where(jax.random.bernoulli(second, both(_gate(params))[0], x.shape), jnp.zeros_like(x), x)
+
+
+def _inflated_grid(params: InflatedParameters) -> np.ndarray | None:
+    grid = params.base.family.grid(params.base.params)
+    return None if grid is None else np.union1d(grid, 0)
+
+
+@functools.cache
+def _inflated(base: Family) -> Family:
+    return Family(
+        name="ZeroInflated",
+        parameters=InflatedParameters,
+        batch=lambda params: params.base.batch_shape,
+        log_prob=_inflated_log_prob,
+        support=_inflated_support,
+        tails=base.tails and _inflated_tails,
+        draw=base.draw and _inflated_draw,
+        pathwise=False,
+        discrete=True,
+        grid=base.grid and _inflated_grid,
+    )

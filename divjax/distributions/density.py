@@ -1,0 +1,114 @@
+"""What can be asked of one density on the line: its logarithm, its distribution function and its quantiles."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from divjax.distributions.family import Density, Profile
+
+
+def log_prob(p: Density, x: Array) -> Array:
+    """log p(x), −inf outside the support, never NaN and never with a NaN derivative for parameters that make a law."""
+    if p.event_shape or p.family.discrete:
+        return p.family.log_prob(p.params, x)
+    low, high = support(p)
+    if _is_open(low) and _is_open(high):
+        return p.family.log_prob(p.params, x)
+    low, high = jax.lax.stop_gradient((low, high))
+    inside = (x >= low) & (x <= high)
+    # A node that rounding puts on an end of the support is moved one step inside: log 0 times 0 is NaN.
+    held = x
+    if not _is_open(low):
+        held = jnp.where(held <= low, _step(low, 1.0, x.dtype), held)
+    if not _is_open(high):
+        held = jnp.where(held >= high, _step(high, -1.0, x.dtype), held)
+    return jnp.where(inside, p.family.log_prob(p.params, held), -jnp.inf)
+
+
+def _is_open(end: Any) -> bool:
+    """Whether nothing ends here: at infinity, or where it is not known that there is an end."""
+    return isinstance(end, float) and not math.isfinite(end)
+
+
+def _step(end, sign, dtype):
+    """The next number after an end of the support; past 0 a normal one, since others count as 0."""
+    end, tiny = jnp.asarray(end, dtype), jnp.finfo(dtype).tiny
+    return jnp.where(end == 0.0, sign * tiny, jnp.nextafter(end, jnp.asarray(sign * jnp.inf, dtype)))
+
+
+def support(p: Density) -> tuple[Any, Any]:
+    """Both ends of the support: floats where no parameter moves them, NaN where they are not known."""
+    return (math.nan, math.nan) if p.family.support is None else p.family.support(p.params)
+
+
+def profile(p: Density) -> Profile:
+    """Where the mass of ``p`` is; TypeError, with the remedy, where that is not known."""
+    if p.family.profile is None:
+        raise TypeError(
+            f"Expected a one-dimensional distribution whose mass can be located; got {p.name}. Give its record a "
+            "profile, or use dj.monte_carlo."
+        )
+    return p.family.profile(p.params)
+
+
+def tails(p: Density, x: Array) -> tuple[Array, Array]:
+    """(P(X ≤ x), P(X > x)), neither of them the rounded complement of the other."""
+    if p.family.tails is None:
+        raise TypeError(
+            f"Expected a distribution with a distribution function; got {p.name}, which has none. Give its record "
+            "``tails``, or measure on dj.quadrature(p, q)."
+        )
+    below, above = p.family.tails(p.params, x)
+    low, high = support(p)
+    for end, is_past, limit in ((low, x < low, 0.0), (high, x > high, 1.0)):
+        if not _is_open(end):
+            below, above = jnp.where(is_past, limit, below), jnp.where(is_past, 1.0 - limit, above)
+    return below, above
+
+
+def knots(shape: Profile) -> Array:
+    """Ends of the panels of every component, [k, m]; towards an end of the support they crowd instead of crossing."""
+    reach = jnp.asarray(shape.reach, shape.center.dtype)
+    last = shape.reach[-1] + 1.0
+    offsets = shape.scale[:, None] * reach
+    below, above = offsets, offsets
+    if shape.low is not None:
+        below = jnp.minimum(below, (shape.center - shape.low)[:, None] * (reach / last))
+    if shape.high is not None:
+        above = jnp.minimum(above, (shape.high - shape.center)[:, None] * (reach / last))
+    center = shape.center[:, None]
+    return jnp.concatenate([center - below[:, :0:-1], center + above], axis=1)
+
+
+def quantile(p: Density, u: Array, v: Array) -> Array:
+    """x with P(X ≤ x) = u, P(X > x) = v = 1 − u: in closed form, or by bisection.
+
+    Bisection ends with one Newton step that carries the derivative, d x = (d u − ∂P/∂θ d θ) / p(x): the first
+    derivative in u and in the parameters is exact, higher ones are not.
+    """
+    if p.family.quantile is not None:
+        return p.family.quantile(p.params, u, v)
+    ends = jax.lax.stop_gradient(jnp.ravel(knots(profile(p))))
+    center, width = jnp.median(ends), jnp.max(ends) - jnp.min(ends)
+
+    def excess(x):
+        below, above = tails(p, x)
+        return jnp.where(u < 0.5, below - u, v - above)
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        too_low = excess(center + width * jnp.sinh(middle)) < 0.0
+        return jnp.where(too_low, middle, low), jnp.where(too_low, high, middle)
+
+    # In x = center + width sinh(z): from a billionth of the width to where a float ends, whatever the tail.
+    bracket = (jnp.full_like(u, -70.0), jnp.full_like(u, 70.0))
+    steps = jnp.finfo(u.dtype).nmant + 10
+    low, high = jax.lax.fori_loop(0, steps, halve, bracket)
+    x = jax.lax.stop_gradient(center + width * jnp.sinh(0.5 * (low + high)))
+    density = jnp.exp(log_prob(p, x))
+    density = jnp.where(density > 0.0, density, jnp.inf)
+    return x - excess(x) / jax.lax.stop_gradient(density)

@@ -1,0 +1,1 @@
+"""Exponential families: the gap between two members, from which their closed forms follow."""

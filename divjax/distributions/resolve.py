@@ -1,0 +1,89 @@
+"""From any library's object to a ``Density``, once, at the door."""
+
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from divjax.distributions.family import Density
+
+# The library that a class comes from -> the file that knows its classes. None is imported before its objects arrive.
+ADAPTERS = {
+    "distrax": "distrax",
+    "tensorflow_probability": "tfp",
+    "numpyro": "numpyro",
+    "distreqx": "distreqx",
+    "flowjax": "flowjax",
+    "efax": "efax",
+    "scipy": "scipy",
+    "divjax": "models",
+}
+_OWN: dict[type, Callable[[Any], Density]] = {}
+
+
+def register(kind: type, to_density: Callable[[Any], Density]) -> None:
+    """How objects of a class of one's own become a ``Density``: ``register(Mine, lambda d: NORMAL(d.mu, d.sigma))``.
+
+    Raises TypeError for what is no class, or no function.
+    """
+    if not isinstance(kind, type):
+        raise TypeError(f"Expected a class; got {kind!r:.60}. Register the class, not one of its objects.")
+    if not callable(to_density):
+        raise TypeError(f"Expected a function from an object to a Density; got {to_density!r:.60}.")
+    _OWN[kind] = to_density
+
+
+def resolve(dist: Any, name: str = "the distribution") -> Density:
+    """``dist`` as a ``Density``: a Density itself, an object of a known library, of a registered class, or any with a
+    log-density.
+
+    Raises TypeError, with what was expected and the remedy, for anything else.
+    """
+    if isinstance(dist, Density):
+        return dist
+    if isinstance(dist, type):
+        raise TypeError(f"Expected {name} to be a distribution; got the class {dist.__name__}. Build one of it.")
+    for kind in type(dist).__mro__:
+        if kind in _OWN:
+            return _OWN[kind](dist)
+        library = ADAPTERS.get(kind.__module__.partition(".")[0])
+        if library is None:
+            continue
+        adapter = importlib.import_module(f"divjax.distributions.adapters.{library}")
+        found = adapter.to_density(dist, kind)
+        if found is not None:
+            return found
+    if callable(getattr(dist, "log_prob", None)):
+        return importlib.import_module("divjax.distributions.protocol").by_protocol(dist)
+    raise TypeError(_refusal(dist, name))
+
+
+def is_distribution(value: Any) -> bool:
+    """Whether it can be meant as one: it has a log-density, or is of a class that is known."""
+    if isinstance(value, Density) or callable(getattr(value, "log_prob", None)):
+        return True
+    kinds = type(value).__mro__
+    return any(kind in _OWN for kind in kinds) or any(kind.__module__.startswith("scipy.stats") for kind in kinds)
+
+
+def _refusal(dist: Any, name: str) -> str:
+    got = type(dist).__name__
+    if isinstance(dist, jax.Array | np.ndarray | list | tuple) or hasattr(dist, "__array__"):
+        remedy = (
+            "Samples are compared by dj.wasserstein, dj.energy, dj.mmd2 and the like; log-probabilities are "
+            "dj.pmf(log_p, log_q)."
+        )
+    else:
+        remedy = "Build a distribution of distrax, TFP, numpyro, distreqx, flowjax, efax or scipy.stats, or give it a log_prob."
+    return f"Expected {name} to be a distribution; got {got}. {remedy}"
+
+
+def known(end: Any) -> float:
+    """The one value of an end of a support as a float; NaN while tracing, and where members of a batch differ."""
+    if isinstance(end, jax.core.Tracer):
+        return math.nan
+    values = np.unique(np.asarray(end))
+    return float(values[0]) if values.size == 1 else math.nan

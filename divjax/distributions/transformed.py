@@ -1,0 +1,158 @@
+"""Images of densities under bijections: normalising flows, logarithms of variables, shifted and scaled ones."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from divjax.distributions.density import knots, log_prob, profile, quantile, support, tails
+from divjax.distributions.family import Density, Family, Profile, Source, is_infinite
+from divjax.distributions.source import source
+
+
+class Bijection(NamedTuple):
+    """How to use the maps of one library: functions of a map b, a pytree, and points with any axes in front."""
+
+    forward: Callable[[PyTree, Array], Array]
+    inverse_and_log_det: Callable[[PyTree, Array], tuple[Array, Array]]  # x, log |dx/dy|
+    chain: Callable[[PyTree], list[PyTree]] = lambda b: [b]  # the maps it is made of, the first to act first
+    is_affine: Callable[[PyTree], bool] = lambda b: False
+
+
+class TransformedParameters(NamedTuple):
+    """The density of x, and the map b with y = b(x)."""
+
+    base: Density
+    map: PyTree
+
+
+def transformed(base: Density, map_: PyTree, bijection: Bijection, event: tuple[int, ...] | None = None) -> Density:
+    """The density of y = b(x). event: the shape of y, where it is not that of x."""
+    event = base.event_shape if event is None else event
+    return Density(_family(bijection, base.family, event), TransformedParameters(base, map_))
+
+
+def with_profile(p: Density, where: Callable[[TransformedParameters], Profile]) -> Density:
+    """The same density, whose panels are laid as ``where`` says: for a map that has kinks."""
+    return Density(_with_profile(p.family, where), p.params)
+
+
+def _forward(bijection: Bijection, params: TransformedParameters, x: Array) -> Array:
+    return bijection.forward(params.map, x)
+
+
+def _log_prob(bijection: Bijection, params: TransformedParameters, y: Array) -> Array:
+    x, log_det = bijection.inverse_and_log_det(params.map, y)
+    return log_prob(params.base, x) + log_det
+
+
+def _image(bijection: Bijection, map_: PyTree, end: Any) -> Any:
+    """The image of an end of a support, a Python float where it is ±inf: whether it is must be known while tracing.
+
+    An affine map whose coefficients are traced keeps an infinite end where it is: it is taken to be increasing.
+    """
+    for part in bijection.chain(map_):
+        if isinstance(end, float) and bijection.is_affine(part):
+            continue
+        with jax.ensure_compile_time_eval():
+            end = bijection.forward(part, jnp.asarray(end, jnp.result_type(float)))
+            if not isinstance(end, jax.core.Tracer) and jnp.isinf(end).all():
+                end = float(jnp.ravel(end)[0])
+    return end
+
+
+def _support(bijection: Bijection, params: TransformedParameters) -> tuple[Any, Any]:
+    """Images of both ends; in more dimensions, and where those of the base differ, only that there are some."""
+    low, high = support(params.base)
+    if params.base.event_shape or np.size(low) > 1 or np.size(high) > 1:
+        has_ends = not (is_infinite(low) and is_infinite(high))
+        return (math.nan, math.nan) if has_ends else (-math.inf, math.inf)
+    images = [_image(bijection, params.map, end) for end in (low, high)]
+    # An end that is an array may be traced: it is finite, and not compared.
+    at_infinity = [end if isinstance(end, float) else 0.0 for end in images]
+    if at_infinity[0] == math.inf or at_infinity[1] == -math.inf:  # a decreasing map
+        images = images[::-1]
+    elif not any(isinstance(end, float) for end in images):
+        images = [jnp.minimum(*images), jnp.maximum(*images)]
+    return tuple(images)
+
+
+def _profile(bijection: Bijection, params: TransformedParameters) -> Profile:
+    """Pushed forward from the base: the images of the base's panels lie where the mass is."""
+    base = profile(params.base)
+    forward = functools.partial(_forward, bijection, params)
+    # Four panels for one of the base: a map like exp stretches the outer ones, and the density with them.
+    ends = jnp.sort(jnp.ravel(knots(base)))
+    finer = ends[:-1, None] + jnp.diff(ends)[:, None] * jnp.arange(4) / 4
+    image = jnp.sort(forward(jnp.append(finer.ravel(), ends[-1])))
+    low, high = (None if is_infinite(end) else end for end in _support(bijection, params))
+    edges = [jnp.ravel(end) for end in (low, high) if end is not None]
+    none = jnp.zeros((0,), image.dtype)
+    kinks = forward(base.kinks) if base.kinks.size else none
+    # The outermost image gets the scale of its distance from the middle one: the tail panel starts there.
+    scale = jnp.abs(image - image[image.size // 2])
+    return Profile(image, scale, (0.0,), kinks, jnp.concatenate(edges) if edges else none, low, high)
+
+
+def _rises(bijection: Bijection, params: TransformedParameters) -> Array:
+    """Whether y grows with x, from two points where the base has mass."""
+    ends = jnp.ravel(knots(profile(params.base)))
+    low, high = _forward(bijection, params, jnp.stack([jnp.min(ends), jnp.max(ends)]))
+    return jax.lax.stop_gradient(low <= high)
+
+
+def _tails(bijection: Bijection, params: TransformedParameters, y: Array) -> tuple[Array, Array]:
+    low, high = _support(bijection, params)
+    middle = _forward(bijection, params, profile(params.base).center[0])
+    inside = jnp.ones(y.shape, bool)
+    inside = inside if is_infinite(low) else inside & (y > low)
+    inside = inside if is_infinite(high) else inside & (y < high)
+    x, _ = bijection.inverse_and_log_det(params.map, jnp.where(inside, y, middle))
+    below, above = tails(params.base, x)
+    rises = _rises(bijection, params)
+    below, above = jnp.where(rises, below, above), jnp.where(rises, above, below)
+    past = 0.0 if is_infinite(high) else (y >= high) * 1.0
+    return jnp.where(inside, below, past), jnp.where(inside, above, 1.0 - past)
+
+
+def _quantile(bijection: Bijection, params: TransformedParameters, u: Array, v: Array) -> Array:
+    rises = _rises(bijection, params)
+    x = quantile(params.base, jnp.where(rises, u, v), jnp.where(rises, v, u))
+    return _forward(bijection, params, x)
+
+
+def _source(bijection: Bijection, params: TransformedParameters) -> Source:
+    base = source(params.base)
+    return base._replace(image=lambda key, index, z: _forward(bijection, params, base.image(key, index, z)))
+
+
+@functools.lru_cache(maxsize=256)
+def _family(bijection: Bijection, base: Family, event: tuple[int, ...]) -> Family:
+    on_line = event == ()
+    knows = {
+        "profile": _profile if on_line and base.profile is not None else None,
+        "tails": _tails if on_line and base.tails is not None and base.profile is not None else None,
+        "quantile": _quantile if on_line and base.quantile is not None and base.profile is not None else None,
+        "support": _support if base.support is not None else None,
+        "log_prob": _log_prob,
+        "source": _source,
+    }
+    return Family(
+        name="Transformed",
+        parameters=TransformedParameters,
+        event=lambda params: event,
+        batch=lambda params: params.base.batch_shape,
+        parts=None if on_line else lambda params: (params.base,),
+        **{name: function and functools.partial(function, bijection) for name, function in knows.items()},
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _with_profile(family: Family, where: Callable[[TransformedParameters], Profile]) -> Family:
+    fields = {name: getattr(family, name) for name in family.__dataclass_fields__}
+    return Family(**fields | {"profile": where})

@@ -1,0 +1,32 @@
+"""log x! and the log-densities made of it without cancellation, after Loader (2000), "Fast and accurate computation
+of binomial probabilities".
+
+A probability mass that is written with log x! of large numbers cancels: log 10⁶! is 10⁷, and float32 keeps seven
+digits of it. With log x! = x log x − x + c(x) all that is large is in deviances, which are ≥ 0 and add up.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from divjax.numerics import polynomial
+from divjax.numerics.segments import expm1_minus
+
+# B_2k / (2k (2k − 1)): Stirling's series in 1/x.
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+
+
+def factorial_excess(x: Array) -> Array:
+    """c(x) = log Γ(x + 1) − x log x + x for x ≥ 0: 0 at 0, and ½ log(2πx) + 1/(12x) − … for large x."""
+    large, zero = x >= 16.0, x == 0.0
+    far, near = jnp.where(large, x, 16.0), jnp.where(large | zero, 1.0, x)
+    inverse = 1.0 / far
+    series = 0.5 * jnp.log(2.0 * jnp.pi * far) + inverse * polynomial(inverse * inverse, _STIRLING)
+    direct = jax.lax.lgamma(near + 1.0) - near * jnp.log(near) + near
+    return jnp.where(large, series, jnp.where(zero, 0.0, direct))
+
+
+def deviance(x: Array, mean: Array, log_ratio: Array) -> Array:
+    """x log(x/mean) + mean − x ≥ 0, given log(mean/x), of which any finite value will do where x is 0."""
+    some = x > 0.0
+    return jnp.where(some, x * expm1_minus(jnp.where(some, log_ratio, 0.0)), mean)
