@@ -4,6 +4,7 @@ p and q may each be an unbatched one-dimensional distrax or TFP distribution, or
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -27,7 +28,7 @@ def _sample(data: Any) -> Points | None:
     """A sample as Points with normalised weights, None for a distribution."""
     if hasattr(data, "log_prob"):
         return None
-    x, log_w = data if isinstance(data, Points) else (data, None)
+    x, log_w = (data.x, data.log_w) if isinstance(data, Points) else (data, None)
     x = jnp.asarray(x)
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) if jnp.issubdtype(x.dtype, jnp.inexact) else x * 1.0
     if x.ndim == 2 and x.shape[1] == 1:
@@ -67,7 +68,7 @@ def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cd
     if all(sample is not None for sample in samples):
         weighted = isinstance(p, Points) or isinstance(q, Points)
         found = cdfs_of_samples(*samples) if weighted else cdfs_of_counts(*(sample.x for sample in samples))
-        return found._replace(log_w=found.log_w + _broken(*samples))
+        return replace(found, log_w=found.log_w + _broken(*samples))
     shapes = [univariate(dist, name) for dist, name, s in zip((p, q), "pq", samples, strict=True) if s is None]
     points = [sample.x for sample in samples if sample is not None]
     grid = panels.lay(*shapes, points=jnp.concatenate(points) if points else None)

@@ -13,11 +13,11 @@ from divjax.discretize.cubature import cubature
 from divjax.discretize.density import log_density
 from divjax.discretize.families import Profile, profile
 from divjax.discretize.validity import is_discrete
-from divjax.measures import Cubature, Panels
+from divjax.measures import Nodes, Rule
 
 
 @compiled
-def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Panels | Cubature:
+def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Nodes:
     """Nodes for every ∫ h(p(x), q(x)) dx, from the distributions alone: no grid to choose.
 
     p, q: unbatched distrax or TFP distributions in one, two or three dimensions, mixtures too; build them from
@@ -30,7 +30,7 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
     float32 and 3 in float64, for errors at the level of rounding and near 1e-11. In more dimensions: so many times
     the intervals of an axis.
 
-    Returns ``Panels(log_p, log_q, log_w)``, [n] each, or ``Cubature``: feed it to any divergence as ``kl(*nodes)``.
+    Returns ``Nodes`` of the rule PANELS, [n], or CUBATURE: give them to any divergence on nodes, ``kl(nodes)``.
     Raises ValueError for batched distributions and for more than three dimensions, TypeError for one whose mass it
     cannot locate.
     """
@@ -49,7 +49,7 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
         x = jax.lax.stop_gradient(placed.x)
         placed = panels.split(grid, placed, lambda x: _gap(*log_densities(x)), _gap(*log_densities(x)), crossings)
     # Flat before anything is evaluated: loops over rows of 15 are not vectorised.
-    return Panels(*log_densities(placed.x.ravel()), placed.log_w.ravel())
+    return Nodes(*log_densities(placed.x.ravel()), placed.log_w.ravel(), Rule.PANELS, crossings)
 
 
 def _gap(log_p, log_q):
@@ -71,7 +71,7 @@ def univariate(dist: Any, name: str = "the distribution") -> Profile:
     if is_discrete(dist):
         raise TypeError(
             f"Expected {name} to be continuous; got {type(dist).__name__}. Measure on the log-probabilities of all "
-            "values, kl(log_p, log_q), or use dj.exact or dj.monte_carlo(..., gradient='score')."
+            "values, kl(pmf(log_p, log_q)), or use dj.exact or dj.monte_carlo(..., gradient='score')."
         )
     event, batch = tuple(dist.event_shape), tuple(dist.batch_shape)
     if event != ():

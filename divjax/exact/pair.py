@@ -42,7 +42,7 @@ def check(p: Any, q: Any) -> None:
         if not hasattr(dist, "batch_shape"):
             raise TypeError(
                 f"Expected distrax or TFP distributions; got {type(dist).__name__}. Log-densities go to the divergence "
-                "itself: dj.kl(log_p, log_q)."
+                "itself: dj.kl(dj.pmf(log_p, log_q))."
             )
         if tuple(dist.batch_shape):
             raise ValueError(
