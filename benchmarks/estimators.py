@@ -22,7 +22,7 @@ from divjax import discretize as dz
 
 TEN = (
     dj.kl, dj.reverse_kl, dj.jeffreys, dj.jensen_shannon, dj.squared_hellinger, dj.triangular, dj.total_variation,
-    dj.pearson_chi2, dj.neyman_chi2, lambda *draws: dj.alpha_divergence(*draws, alpha=0.3),
+    dj.pearson_chi2, dj.neyman_chi2, lambda draws: dj.alpha_divergence(draws, alpha=0.3),
 )  # fmt: skip
 COST_TARGET = 1.5
 THETA = jnp.array([0.5, 0.3])
@@ -58,7 +58,7 @@ def cost(num: int, rounds: int) -> tuple[list[common.Row], dict]:
 
             def values(theta, p=p, q=q, divergences=divergences):
                 draws = dj.monte_carlo(key, p, q(theta), num)
-                return sum(divergence(*draws) for divergence in divergences)
+                return sum(divergence(draws) for divergence in divergences)
 
             step = jax.jit(values).lower(THETA).compile()
             run[f"{name}, {label}"] = lambda step=step: jax.block_until_ready(step(THETA))
@@ -93,7 +93,7 @@ def tfp_loss(discrepancy, gradient, num):
 
 
 def ours(divergence, num, **options):
-    return lambda theta, key: divergence(*dj.monte_carlo(key, P, model(theta), num, **options))
+    return lambda theta, key: divergence(dj.monte_carlo(key, P, model(theta), num, **options))
 
 
 def estimators(num: int) -> dict:
@@ -121,7 +121,7 @@ def gradients(num: int, keys: int, rounds: int) -> dict:
     table = {}
     many = jax.random.split(jax.random.key(2), keys)
     for name, losses in estimators(num).items():
-        exact = jax.grad(lambda theta, name=name: getattr(dj, name)(*dj.quadrature(P, model(theta))))(THETA)
+        exact = jax.grad(lambda theta, name=name: getattr(dj, name)(dj.quadrature(P, model(theta))))(THETA)
         slopes = {label: jax.jit(jax.vmap(jax.grad(loss), (None, 0))) for label, loss in losses.items()}
         samples = {label: np.asarray(slope(THETA, many), np.float64) for label, slope in slopes.items()}
         run = {

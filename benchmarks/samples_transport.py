@@ -29,12 +29,12 @@ VALUE = 1e-5
 
 @jax.jit
 def wasserstein(x, y):
-    return dj.wasserstein(*dj.coupling(x, y))
+    return dj.wasserstein(dj.coupling(x, y))
 
 
 @jax.jit
 def energy(x, y):
-    return dj.energy(*dj.cdfs(x, y))
+    return dj.energy(dj.cdfs(x, y))
 
 
 def ready(function, *arguments):

@@ -79,7 +79,7 @@ def nodes_loss(name: str):
 
     def loss(theta, log_p):
         log_q = dj.models.normal({"loc": theta[0], "log_scale": theta[1]}).log_prob(X)
-        return divergence(log_p, log_q, jnp.log(X[1] - X[0]))
+        return divergence(dj.pmf(log_p, log_q, log_w=jnp.log(X[1] - X[0])))
 
     return loss
 

@@ -14,6 +14,7 @@ from divjax import twosample as twosample
 from divjax.discretize import cdfs as cdfs
 from divjax.discretize import coupling as coupling
 from divjax.discretize import monte_carlo as monte_carlo
+from divjax.discretize import pmf as pmf
 from divjax.discretize import quadrature as quadrature
 from divjax.divergences import alpha_divergence as alpha_divergence
 from divjax.divergences import beta_divergence as beta_divergence
@@ -77,12 +78,9 @@ from divjax.iteration import Iteration as Iteration
 from divjax.iteration import run as run
 from divjax.measures import Cdfs as Cdfs
 from divjax.measures import Coupling as Coupling
-from divjax.measures import Cubature as Cubature
-from divjax.measures import Draws as Draws
 from divjax.measures import Nodes as Nodes
-from divjax.measures import Panels as Panels
 from divjax.measures import Points as Points
-from divjax.measures import Scores as Scores
+from divjax.measures import Rule as Rule
 from divjax.pareto import pareto_k as pareto_k
 from divjax.status import explain as explain
 from divjax.sweeps import product as product

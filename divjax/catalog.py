@@ -15,17 +15,20 @@ from jaxtyping import Array
 
 from divjax import discretize as dz
 from divjax import divergences as dv
+from divjax.divergences.measured import declared, is_kinked
+from divjax.measures import Cdfs, Coupling, Nodes
 
 Leaf = Callable[..., Array]
 
+DISCRETIZERS = {Nodes: dz.quadrature, Coupling: dz.coupling, Cdfs: dz.cdfs}  # of two distributions
+
 
 class Entry(NamedTuple):
-    """One divergence. ``function(*discretize(p, q), **params)`` is its value; both are None for closed forms only."""
+    """One divergence. ``function(discretize(p, q), **params)`` is its value; both are None for closed forms only."""
 
     name: str
     formula: str
     function: Leaf | None
-    discretize: Callable[..., Any] | None  # what it is measured on: quadrature, coupling or cdfs
     high: str  # upper end of its range; the lower is 0
     symmetric: str
     metric: str  # "yes", "its root", "no"
@@ -33,7 +36,6 @@ class Entry(NamedTuple):
     parameter: str = ""  # the name of its parameter, and the value meant where none is given
     default: float | None = None
     objective: Leaf | None = None  # a monotone function of it that is easier to minimise
-    kinked: bool = False  # its integrand has kinks where p = q: nodes should know
     alias: str = ""  # how it is called with a parameter, if not by its name: alpha_0.5
     closed: str = ""  # its name in divjax.exact, if not its own
     needs: str = ""  # of p and q, if its discretisation does not say it
@@ -47,8 +49,18 @@ class Entry(NamedTuple):
         return self._on(self.objective or self.function, p, q)
 
     def _on(self, function, p, q):
-        arrays = _measured(self).discretize(p, q, crossings=4 if self.kinked else 0)
-        return function(*arrays, **({self.parameter: self.default} if self.parameter else {}))
+        measure = _measured(self).discretize(p, q, crossings=4 if self.kinked else 0)
+        return function(measure, **({self.parameter: self.default} if self.parameter else {}))
+
+    @property
+    def discretize(self) -> Callable[..., Any] | None:
+        """How two distributions are measured for it: quadrature, coupling or cdfs."""
+        return None if self.function is None else DISCRETIZERS[declared(self.function)]
+
+    @property
+    def kinked(self) -> bool:
+        """Whether its integrand has kinks where both sides are equal: nodes should know. Of convex orders only 1."""
+        return is_kinked(self.function) and self.default in (None, 1.0)
 
     def bases(self) -> tuple[str, ...]:
         """The bases of ``monte_carlo`` that are valid for it, the one first whose weights are always bounded."""
@@ -67,63 +79,63 @@ def _exists(route):
 
 
 ENTRIES = (
-    Entry("kl", "∫ p log(p/q)", dv.kl, dz.quadrature, "∞", "no", "no", "Kullback, Leibler 1951"),
-    Entry("reverse_kl", "∫ q log(q/p)", dv.reverse_kl, dz.quadrature, "∞", "no", "no", "Kullback, Leibler 1951"),
-    Entry("jeffreys", "∫ (p−q) log(p/q)", dv.jeffreys, dz.quadrature, "∞", "yes", "no", "Jeffreys 1946"),
-    Entry("jensen_shannon", "w KL(p‖m) + (1−w) KL(q‖m), m = w p + (1−w) q", dv.jensen_shannon, dz.quadrature,
+    Entry("kl", "∫ p log(p/q)", dv.kl, "∞", "no", "no", "Kullback, Leibler 1951"),
+    Entry("reverse_kl", "∫ q log(q/p)", dv.reverse_kl, "∞", "no", "no", "Kullback, Leibler 1951"),
+    Entry("jeffreys", "∫ (p−q) log(p/q)", dv.jeffreys, "∞", "yes", "no", "Jeffreys 1946"),
+    Entry("jensen_shannon", "w KL(p‖m) + (1−w) KL(q‖m), m = w p + (1−w) q", dv.jensen_shannon,
           "log 2", "at ½", "its root", "Lin 1991; Huszár 2015", "weight", 0.5),
-    Entry("squared_hellinger", "1 − ∫ √(p q)", dv.squared_hellinger, dz.quadrature, "1", "yes", "its root",
+    Entry("squared_hellinger", "1 − ∫ √(p q)", dv.squared_hellinger, "1", "yes", "its root",
           "Hellinger 1909"),
-    Entry("bhattacharyya", "−log ∫ √(p q)", dv.bhattacharyya, dz.quadrature, "∞", "yes", "no",
+    Entry("bhattacharyya", "−log ∫ √(p q)", dv.bhattacharyya, "∞", "yes", "no",
           "Bhattacharyya 1943"),
-    Entry("chernoff", "max over a of −log ∫ pᵃ q¹⁻ᵃ", dv.chernoff, dz.quadrature, "∞", "yes", "no",
+    Entry("chernoff", "max over a of −log ∫ pᵃ q¹⁻ᵃ", dv.chernoff, "∞", "yes", "no",
           "Chernoff 1952"),
-    Entry("triangular", "∫ (p−q)²/(p+q)", dv.triangular, dz.quadrature, "2", "yes", "its root", "Le Cam 1986"),
-    Entry("total_variation", "½ ∫ abs(p−q)", dv.total_variation, dz.quadrature, "1", "yes", "yes",
-          "Jordan 1881", kinked=True),
-    Entry("pearson_chi2", "∫ (p−q)²/q", dv.pearson_chi2, dz.quadrature, "∞", "no", "no", "Pearson 1900",
+    Entry("triangular", "∫ (p−q)²/(p+q)", dv.triangular, "2", "yes", "its root", "Le Cam 1986"),
+    Entry("total_variation", "½ ∫ abs(p−q)", dv.total_variation, "1", "yes", "yes",
+          "Jordan 1881"),
+    Entry("pearson_chi2", "∫ (p−q)²/q", dv.pearson_chi2, "∞", "no", "no", "Pearson 1900",
           objective=partial(dv.log_affinity, alpha=2.0)),
-    Entry("neyman_chi2", "∫ (p−q)²/p", dv.neyman_chi2, dz.quadrature, "∞", "no", "no", "Neyman 1949",
+    Entry("neyman_chi2", "∫ (p−q)²/p", dv.neyman_chi2, "∞", "no", "no", "Neyman 1949",
           objective=partial(dv.log_affinity, alpha=-1.0)),
-    Entry("alpha_divergence", "(1 − ∫ pᵃ q¹⁻ᵃ) / (a (1−a))", dv.alpha_divergence, dz.quadrature, "∞", "no",
+    Entry("alpha_divergence", "(1 − ∫ pᵃ q¹⁻ᵃ) / (a (1−a))", dv.alpha_divergence, "∞", "no",
           "no", "Minka 2005", "alpha", 0.5, alias="alpha"),
-    Entry("renyi", "log ∫ pᵃ q¹⁻ᵃ / (a−1)", dv.renyi, dz.quadrature, "∞", "no", "no", "Rényi 1961", "alpha",
+    Entry("renyi", "log ∫ pᵃ q¹⁻ᵃ / (a−1)", dv.renyi, "∞", "no", "no", "Rényi 1961", "alpha",
           0.5),
-    Entry("tsallis", "(∫ pᵃ q¹⁻ᵃ − 1) / (a−1)", dv.tsallis, dz.quadrature, "∞", "no", "no", "Tsallis 1998",
+    Entry("tsallis", "(∫ pᵃ q¹⁻ᵃ − 1) / (a−1)", dv.tsallis, "∞", "no", "no", "Tsallis 1998",
           "alpha", 0.5),
-    Entry("beta_divergence", "∫ q¹⁺ᵇ − (1+1/b) p qᵇ + p¹⁺ᵇ/b", dv.beta_divergence, dz.quadrature, "∞", "no",
+    Entry("beta_divergence", "∫ q¹⁺ᵇ − (1+1/b) p qᵇ + p¹⁺ᵇ/b", dv.beta_divergence, "∞", "no",
           "no", "Basu et al. 1998", "beta", 0.5, alias="beta"),
-    Entry("gamma_divergence", "log∫p¹⁺ᵍ/(g(1+g)) − log∫p qᵍ/g + log∫q¹⁺ᵍ/(1+g)", dv.gamma_divergence, dz.quadrature,
+    Entry("gamma_divergence", "log∫p¹⁺ᵍ/(g(1+g)) − log∫p qᵍ/g + log∫q¹⁺ᵍ/(1+g)", dv.gamma_divergence,
           "∞", "no", "no", "Fujisawa, Eguchi 2008", "gamma", 0.5, alias="gamma"),
-    Entry("l2", "∫ (p−q)²", dv.l2, dz.quadrature, "∞", "yes", "its root", "Scott 2001"),
-    Entry("cauchy_schwarz", "−log (∫ p q / √(∫p² ∫q²))", dv.cauchy_schwarz, dz.quadrature, "∞", "yes", "no",
+    Entry("l2", "∫ (p−q)²", dv.l2, "∞", "yes", "its root", "Scott 2001"),
+    Entry("cauchy_schwarz", "−log (∫ p q / √(∫p² ∫q²))", dv.cauchy_schwarz, "∞", "yes", "no",
           "Príncipe 2000"),
-    Entry("wasserstein", "(∫ abs(P⁻¹−Q⁻¹)ᵏ du)^(1/k)", dv.wasserstein, dz.coupling, "∞", "yes", "yes",
-          "Villani 2003", "order", 1.0, objective=dv.transport_cost, kinked=True, closed="wasserstein2"),
-    Entry("cramer", "∫ (P−Q)² dx", dv.cramer, dz.cdfs, "∞", "yes", "its root", "Cramér 1928"),
-    Entry("energy", "2 ∫ (P−Q)² dx", dv.energy, dz.cdfs, "∞", "yes", "its root", "Székely, Rizzo 2013"),
+    Entry("wasserstein", "(∫ abs(P⁻¹−Q⁻¹)ᵏ du)^(1/k)", dv.wasserstein, "∞", "yes", "yes",
+          "Villani 2003", "order", 1.0, objective=dv.transport_cost, closed="wasserstein2"),
+    Entry("cramer", "∫ (P−Q)² dx", dv.cramer, "∞", "yes", "its root", "Cramér 1928"),
+    Entry("energy", "2 ∫ (P−Q)² dx", dv.energy, "∞", "yes", "its root", "Székely, Rizzo 2013"),
 )  # fmt: skip
 
 # Measured on samples or scores, or in closed form only: their functions are called by name.
 OTHERS = (
-    Entry("fisher", "∫ p ‖∇log p − ∇log q‖²", None, None, "∞", "no", "no", "Hyvärinen 2005", needs="scores"),
-    Entry("stein", "E_pp κ(X,X′), κ the Stein kernel of q, squared", None, None, "∞", "no", "no",
+    Entry("fisher", "∫ p ‖∇log p − ∇log q‖²", None, "∞", "no", "no", "Hyvärinen 2005", needs="scores"),
+    Entry("stein", "E_pp κ(X,X′), κ the Stein kernel of q, squared", None, "∞", "no", "no",
           "Liu et al. 2016; Chwialkowski et al. 2016", needs="samples of p, score of q"),
-    Entry("mmd2", "E k(X,X′) + E k(Y,Y′) − 2 E k(X,Y)", None, None, "2 sup k", "yes", "its root",
+    Entry("mmd2", "E k(X,X′) + E k(Y,Y′) − 2 E k(X,Y)", None, "2 sup k", "yes", "its root",
           "Gretton et al. 2012", "kernel", needs="samples"),
-    Entry("energy_distance", "2E‖X−Y‖ − E‖X−X′‖ − E‖Y−Y′‖", None, None, "∞", "yes", "its root",
+    Entry("energy_distance", "2E‖X−Y‖ − E‖X−X′‖ − E‖Y−Y′‖", None, "∞", "yes", "its root",
           "Székely, Rizzo 2013", needs="samples"),
-    Entry("sliced_wasserstein", "(E W_k(θᵀX, θᵀY)ᵏ)^(1/k), θ on the sphere", None, None, "∞", "yes", "yes",
+    Entry("sliced_wasserstein", "(E W_k(θᵀX, θᵀY)ᵏ)^(1/k), θ on the sphere", None, "∞", "yes", "yes",
           "Rabin et al. 2011", "order", 2.0, needs="samples"),
-    Entry("max_sliced_wasserstein", "max over θ of W_k(θᵀX, θᵀY)", None, None, "∞", "yes", "yes",
+    Entry("max_sliced_wasserstein", "max over θ of W_k(θᵀX, θᵀY)", None, "∞", "yes", "yes",
           "Deshpande et al. 2019", "order", 2.0, needs="samples"),
-    Entry("sinkhorn_divergence", "OT_ε(p,q) − (OT_ε(p,p) + OT_ε(q,q))/2", None, None, "∞", "yes", "no",
+    Entry("sinkhorn_divergence", "OT_ε(p,q) − (OT_ε(p,p) + OT_ε(q,q))/2", None, "∞", "yes", "no",
           "Feydy et al. 2019", "epsilon", needs="samples"),
-    Entry("neighbour_kl", "KL(p‖q) from nearest neighbours", None, None, "∞", "no", "no",
+    Entry("neighbour_kl", "KL(p‖q) from nearest neighbours", None, "∞", "no", "no",
           "Wang, Kulkarni, Verdú 2009", needs="samples"),
-    Entry("neighbour_renyi", "Rényi's from nearest neighbours", None, None, "∞", "no", "no",
+    Entry("neighbour_renyi", "Rényi's from nearest neighbours", None, "∞", "no", "no",
           "Póczos, Schneider 2011", "alpha", needs="samples"),
-    Entry("mixture_wasserstein2", "min over couplings of the components of (Σ πᵢⱼ W₂²(pᵢ, qⱼ))^½", None, None, "∞",
+    Entry("mixture_wasserstein2", "min over couplings of the components of (Σ πᵢⱼ W₂²(pᵢ, qⱼ))^½", None, "∞",
           "yes", "yes", "Delon, Desolneux 2020", needs="Gaussian mixtures"),
 )  # fmt: skip
 
@@ -153,8 +165,7 @@ def lookup(name: str) -> Entry:
         )
     value = float(number)
     _check_parameter(entry, value)
-    # The convex order 1 has a kink at x = y, others do not need nodes there.
-    entry = entry._replace(name=name, default=value, kinked=entry.kinked and value == 1.0)
+    entry = entry._replace(name=name, default=value)
     if entry.function in (dv.alpha_divergence, dv.tsallis) and not 0.0 <= value <= 1.0:
         return entry._replace(objective=dv.log_affinity)  # the divergence is its exponential, and overflows
     return entry
@@ -178,9 +189,9 @@ def _measured(entry):
 
 def _check_parameter(entry, value):
     """The function itself knows its domain."""
-    node = jax.ShapeDtypeStruct((1,), jnp.float32)
+    measure, node = declared(entry.function), jax.ShapeDtypeStruct((1,), jnp.float32)
     try:
-        jax.eval_shape(lambda x: entry.function(x, x, **{entry.parameter: value}), node)
+        jax.eval_shape(lambda x: entry.function(measure(x, x, x), **{entry.parameter: value}), node)
     except ValueError as error:
         raise ValueError(str(error).replace(f"Expected {entry.parameter} in", f"Expected {entry.parameter} of "
                                             f"{entry.name} in").splitlines()[0]) from None  # fmt: skip

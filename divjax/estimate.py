@@ -1,6 +1,7 @@
 """A divergence, or its gradient, with its error: value, standard error, effective sample size, status."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -9,19 +10,17 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
-from divjax import divergences as dv
 from divjax import numerics as nu
 from divjax import status
 from divjax.discretize.panels import LOG_GAUSS_WEIGHTS, LOG_WEIGHTS
-from divjax.measures import Cdfs, Coupling, Cubature, Draws, Nodes, Panels
+from divjax.divergences.measured import declared, is_kinked
+from divjax.measures import Nodes, Rule
 from divjax.pareto import pareto_k
 
 _MIN_ESS = 10.0
 _HEAVY = 0.7  # Vehtari et al. 2024
 _PROBES = 8
-_CURRENCY = {dv.wasserstein: Coupling, dv.transport_cost: Coupling, dv.cramer: Cdfs, dv.energy: Cdfs}
-
-Rule = Panels | Cubature  # with a nested rule for the error
+_NESTED = (Rule.PANELS, Rule.CUBATURE)  # with a coarser rule for the error
 
 
 class Estimate(NamedTuple):
@@ -33,35 +32,36 @@ class Estimate(NamedTuple):
     status: Int[Array, ""]  # bits of divjax.status
 
 
-def estimate(divergence: Callable[..., Array], nodes: Nodes | Draws | Rule, **params: ArrayLike) -> Estimate:
-    """``divergence(*nodes, **params)`` with its error, from the nodes alone: no code per divergence.
+def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike) -> Estimate:
+    """``divergence(nodes, **params)`` with its error, from the nodes alone: no code per divergence.
 
-    ``Panels``, ``Cubature`` (from ``quadrature``): the difference to the embedded rule (7-point Gauss; every second
-    node), scaled as in QUADPACK (Piessens et al. 1983) because the full rule is far better than that, plus what
-    rounding of the log-densities can do. ``Draws`` (from ``monte_carlo``): the infinitesimal jackknife (Jaeckel 1972)
-    over the independent units of every stratum, √(Σ u/(u−1) Σ (I − mean I)²) with I = Σ ∂D/∂log w over a unit's
-    members, and the second-order term ½ ‖H‖² of the same expansion (Efron 1982), which is what is left where the first
-    vanishes; by eight random probes. Other ``Nodes`` are taken for independent draws, weighted: a pmf, which is exact,
-    needs no estimate.
+    Nodes of ``quadrature``: the difference to the embedded rule (7-point Gauss; every second node in more dimensions),
+    scaled as in QUADPACK (Piessens et al. 1983) because the full rule is far better than that, plus what rounding of
+    the log-densities can do. Draws of ``monte_carlo``: the infinitesimal jackknife (Jaeckel 1972) over the independent
+    units of every stratum, √(Σ u/(u−1) Σ (I − mean I)²) with I = Σ ∂D/∂log w over a unit's members, and the
+    second-order term ½ ‖H‖² of the same expansion (Efron 1982), which is what is left where the first vanishes; by
+    eight random probes. Other nodes are taken for independent draws, weighted: a pmf, which is exact, needs no
+    estimate.
 
     status: MASS_MISSED where p or q does not have mass 1 on the nodes (by 10⁻³, and five standard errors for draws),
-    UNRESOLVED where the nested rules differ by more than a tenth of the value, LOW_ESS below 10 effective nodes of
-    draws, HEAVY_TAIL for a Pareto k̂ above 0.7 of the weights p/r, q/r or of the terms,
-    NON_FINITE for a value that is not finite (its stderr is inf). jit, vmap and grad as usual. Raises TypeError for a
-    divergence that is measured on something else.
+    UNRESOLVED where the nested rules differ by more than a tenth of the value, or a divergence with kinks is measured
+    on panels that were laid with crossings=0, LOW_ESS below 10 effective nodes of draws, HEAVY_TAIL for a Pareto k̂
+    above 0.7 of the weights p/r, q/r or of the terms, NON_FINITE for a value that is not finite (its stderr is inf).
+    jit, vmap and grad as usual. Raises TypeError for a divergence that is measured on something else.
     """
-    _check_currency(divergence, nodes)
-    nodes = type(nodes)(*jnp.broadcast_arrays(*nodes))
+    _check_measure(divergence, nodes)
+    nodes = _broadcast(nodes)
 
     def value_at(shift):
-        return divergence(nodes.log_p, nodes.log_q, nodes.log_w + shift, **params)
+        return divergence(replace(nodes, log_w=nodes.log_w + shift), **params)
 
     none = jnp.zeros_like(nodes.log_w)
     value = value_at(none)
-    if isinstance(nodes, Rule):
+    if nodes.rule in _NESTED:
         nested = _nested_error(value_at, nodes, value)
         stderr = nested + _rounding(divergence, nodes, params)
-        bits = _quadrature_status(nodes) | jnp.where(nested > 0.1 * jnp.abs(value), status.UNRESOLVED, status.OK)
+        bits = _quadrature_status(divergence, nodes)
+        bits = bits | jnp.where(nested > 0.1 * jnp.abs(value), status.UNRESOLVED, status.OK)
     else:
         influence, curvature = jax.linearize(jax.grad(value_at), none)
         stderr = nu.safe_root(_variance(nodes, influence) + _second_order(nodes, influence, curvature))
@@ -71,11 +71,11 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes | Draws | Rule, **pa
 
 def estimate_gradient(
     divergence: Callable[..., Array],
-    discretize: Callable[[PyTree], Nodes | Draws | Rule],
+    discretize: Callable[[PyTree], Nodes],
     theta: PyTree,
     **params: ArrayLike,
 ) -> Estimate:
-    """∂/∂θ of ``divergence(*discretize(theta), **params)`` with its error, entry by entry, as ``estimate`` has it.
+    """∂/∂θ of ``divergence(discretize(theta), **params)`` with its error, entry by entry, as ``estimate`` has it.
 
     discretize builds distributions and nodes from the parameters, a pytree of arrays; ``value`` and ``stderr`` are
     pytrees like it. For Monte Carlo the influence of a node on the gradient is ∂²D/∂θ∂log w, so the error is that of
@@ -84,24 +84,24 @@ def estimate_gradient(
     """
     flat, unravel = ravel_pytree(theta)
     nodes = discretize(theta)
-    _check_currency(divergence, nodes)
-    nodes = type(nodes)(*jnp.broadcast_arrays(*nodes))
+    _check_measure(divergence, nodes)
+    nodes = _broadcast(nodes)
 
     def gradient_at(shift):
         def value(flat):
             made = discretize(unravel(flat))
-            return divergence(made.log_p, made.log_q, made.log_w + shift, **params)
+            return divergence(replace(made, log_w=made.log_w + shift), **params)
 
         return jax.grad(value)(flat)
 
     none = jnp.zeros_like(nodes.log_w)
     gradient, influence = gradient_at(none), jax.jacrev(gradient_at)(none)
-    if isinstance(nodes, Rule):
+    if nodes.rule in _NESTED:
         units = 1.0 + jnp.abs(nu.finite(nodes.log_p)) + jnp.abs(nu.finite(nodes.log_q))
         # A score is a few operations on log-densities, each of which rounds.
         rounding = 4.0 * jnp.finfo(flat.dtype).eps * jax.vmap(lambda row: jnp.sum(jnp.abs(row) * units))(influence)
         stderr = _nested_error(gradient_at, nodes, gradient) + rounding
-        bits = _quadrature_status(nodes)
+        bits = _quadrature_status(divergence, nodes)
     else:
         stderr = nu.safe_root(jax.vmap(lambda row: _variance(nodes, row))(influence))
         bits = jax.vmap(lambda row: _draws_status(nodes, row))(influence)
@@ -110,28 +110,29 @@ def estimate_gradient(
     return found._replace(value=unravel(found.value), stderr=unravel(found.stderr))
 
 
-def _check_currency(divergence, nodes):
+def _check_measure(divergence, nodes):
     if not callable(divergence):
         raise TypeError(
             f"Expected a divergence such as dj.kl first, and nodes second; got {type(divergence).__name__}."
         )
-    needed = _CURRENCY.get(divergence)
-    if needed is not None and not isinstance(nodes, needed):
-        maker = "dj.coupling" if needed is Coupling else "dj.cdfs"
+    measure = declared(divergence)
+    if measure not in (Nodes, None):
         raise TypeError(
-            f"Expected nodes that give {divergence.__name__} an error; got {type(nodes).__name__}: it is measured on "
-            f"{needed.__name__}. Use {divergence.__name__}(*{maker}(p, q)), which has no error estimate."
+            f"Expected a divergence on nodes, which give it an error; got one that is measured on {measure.__name__}. "
+            f"Call it with {measure.made_by}: there is no error estimate."
         )
-    if not isinstance(nodes, Nodes | Draws | Rule):
-        raise TypeError(
-            f"Expected Nodes, Draws, Panels or Cubature; got {type(nodes).__name__}. "
-            "Use dj.quadrature or dj.monte_carlo."
-        )
+    if not isinstance(nodes, Nodes):
+        raise TypeError(f"Expected Nodes; got {type(nodes).__name__}. Use {Nodes.made_by}.")
+
+
+def _broadcast(nodes):
+    arrays = jnp.broadcast_arrays(nodes.log_p, nodes.log_q, nodes.log_w)
+    return replace(nodes, **dict(zip(("log_p", "log_q", "log_w"), arrays, strict=True)))
 
 
 def _finished(value, stderr, nodes, bits):
     ess = jnp.minimum(_kish(nodes.log_p + nodes.log_w), _kish(nodes.log_q + nodes.log_w))
-    if not isinstance(nodes, Rule):
+    if nodes.rule not in _NESTED:
         bits = bits | jnp.where(ess < _MIN_ESS, status.LOW_ESS, status.OK)
     is_finite = jnp.isfinite(value)
     stderr = jnp.where(is_finite & ~jnp.isnan(stderr), stderr, jnp.inf)
@@ -147,15 +148,16 @@ def _mass(nodes):
     return [jnp.exp(log_density + nodes.log_w) for log_density in (nodes.log_p, nodes.log_q)]
 
 
-def _quadrature_status(nodes):
+def _quadrature_status(divergence, nodes):
     missed = [jnp.abs(jnp.sum(mass) - 1.0) > 1e-3 for mass in _mass(nodes)]
-    return jnp.where(missed[0] | missed[1], status.MASS_MISSED, status.OK)
+    blind = is_kinked(divergence) and nodes.rule is Rule.PANELS and not nodes.crossings
+    return jnp.where(missed[0] | missed[1], status.MASS_MISSED, status.OK) | (status.UNRESOLVED if blind else status.OK)
 
 
-def _coarser(nodes: Rule) -> Array:
+def _coarser(nodes: Nodes) -> Array:
     """What to add to log_w for the embedded rule: −inf at nodes that it has not."""
     dtype = nodes.log_w.dtype
-    if isinstance(nodes, Panels):
+    if nodes.rule is Rule.PANELS:
         gauss = np.tile(LOG_GAUSS_WEIGHTS - LOG_WEIGHTS, nodes.log_w.shape[-1] // LOG_WEIGHTS.size)
         return jnp.asarray(gauss, dtype)
     is_even = np.ones((1,) * nodes.log_w.ndim, bool)
@@ -175,16 +177,15 @@ def _nested_error(function, nodes, value):
 def _rounding(divergence, nodes, params):
     """Σ |∂D/∂log p_i| eps |log p_i|, and the same for q: every log-density off by a unit in its last place."""
     eps = jnp.finfo(nodes.log_p.dtype).eps
-    by_p, by_q = jax.grad(lambda a, b: divergence(a, b, nodes.log_w, **params), argnums=(0, 1))(
-        nodes.log_p, nodes.log_q
-    )
+    by = jax.grad(lambda log_p, log_q: divergence(replace(nodes, log_p=log_p, log_q=log_q), **params), argnums=(0, 1))
+    by_p, by_q = by(nodes.log_p, nodes.log_q)
     units_p, units_q = (1.0 + jnp.abs(nu.finite(log)) for log in (nodes.log_p, nodes.log_q))
     return eps * (jnp.sum(jnp.abs(by_p) * units_p) + jnp.sum(jnp.abs(by_q) * units_q))
 
 
 def _by_unit(nodes, per_node):
     """Sums over the members of every unit, [strata, units]."""
-    return jnp.sum(per_node, axis=-1) if isinstance(nodes, Draws) else jnp.ravel(per_node)[None]
+    return jnp.sum(per_node, axis=-1) if nodes.rule is Rule.DRAWS else jnp.ravel(per_node)[None]
 
 
 def _centred(units):
@@ -207,7 +208,7 @@ def _second_order(nodes, influence, curvature):
 
     def probed(direction):
         direction = _centred(direction)
-        per_node = direction[..., None] if isinstance(nodes, Draws) else direction.reshape(influence.shape)
+        per_node = direction[..., None] if nodes.rule is Rule.DRAWS else direction.reshape(influence.shape)
         per_node = jnp.broadcast_to(per_node, influence.shape)
         change = curvature(per_node) - influence * per_node
         return jnp.sum(_centred(_by_unit(nodes, jnp.where(jnp.isfinite(change), change, 0.0))) ** 2)

@@ -1,90 +1,96 @@
-"""The currencies: what a divergence is measured on. Plain NamedTuples of arrays, unbatched; vmap adds axes."""
+"""What a divergence is measured on: a few arrays that belong together, passed whole. Unbatched; vmap adds axes.
 
-from typing import NamedTuple
+Every measure is a pytree of its arrays. How it was made is static: part of its type for jit, not an array. It is no
+sequence, so that ``kl(*coupling)`` is an error and not another number.
+"""
 
+import dataclasses
+import enum
+from typing import ClassVar
+
+import jax
 from jaxtyping import Array, Float
 
 
-class Nodes(NamedTuple):
-    """Two log-densities at the same n nodes, with Σ exp(log_w) h(x_i) ≈ ∫ h.
+class Rule(enum.Enum):
+    """How nodes were laid, and so where an error of theirs can be read off."""
 
-    A probability mass function is ``log_w = 0``; a masked node is ``log_w = -inf``.
+    PMF = "pmf"  # all values there are; or one's own nodes, of which no more is known
+    PANELS = "panels"  # [n], every 15 consecutive nodes are one Gauss-Kronrod panel
+    CUBATURE = "cubature"  # [k, m, …, m], an m^d grid on each of k components; every second node is a rule too
+    # [strata, units, members]: units of a stratum are independent and equally distributed, the members of a unit (an
+    # antithetic pair, a randomly shifted lattice) depend on each other.
+    DRAWS = "draws"
+
+
+# Measures are compared by identity (eq=False): arrays have no one answer to ==.
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Nodes:
+    """Two log-densities at the same nodes, with Σ exp(log_w) h(x_i) ≈ ∫ h. A masked node has ``log_w = -inf``.
+
+    The rule tells the shape of the arrays. Divergences sum over all entries; to ``estimate`` the rule says where the
+    error is found. crossings: for how many points with p = q nodes were laid; an integrand with kinks there needs them.
     """
 
-    log_p: Float[Array, " n"]
-    log_q: Float[Array, " n"]
-    log_w: Float[Array, " n"]
+    made_by: ClassVar[str] = "dj.quadrature(p, q), dj.monte_carlo(...) or dj.pmf(log_p, log_q)"
+
+    log_p: Float[Array, "*n"]
+    log_q: Float[Array, "*n"]
+    log_w: Float[Array, "*n"]
+    rule: Rule = dataclasses.field(default=Rule.PMF, metadata={"static": True})
+    crossings: int = dataclasses.field(default=0, metadata={"static": True})
 
 
-class Panels(NamedTuple):
-    """``Nodes`` made by ``quadrature``: every 15 consecutive nodes are one Gauss-Kronrod panel.
-
-    Unpacks like ``Nodes``. The type alone tells ``estimate`` that the embedded Gauss rule gives the error.
-    """
-
-    log_p: Float[Array, " n"]
-    log_q: Float[Array, " n"]
-    log_w: Float[Array, " n"]
-
-
-class Cubature(NamedTuple):
-    """``Nodes`` made by ``quadrature`` in d > 1 dimensions: an m^d grid on each of k components, [k, m, …, m].
-
-    Unpacks like ``Nodes``; leaves sum over all entries. The type tells ``estimate`` that every second node along each
-    axis is a rule too, whose difference to the full one gives the error.
-    """
-
-    log_p: Float[Array, "k *grid"]
-    log_q: Float[Array, "k *grid"]
-    log_w: Float[Array, "k *grid"]
-
-
-class Draws(NamedTuple):
-    """``Nodes`` made by ``monte_carlo``, [strata, units, members].
-
-    Unpacks like ``Nodes``; leaves sum over all entries. Units of a stratum are independent and equally distributed, the
-    members of a unit (an antithetic pair, a randomly shifted lattice) depend on each other: all that ``estimate`` has
-    to know for the standard error.
-    """
-
-    log_p: Float[Array, "s u m"]
-    log_q: Float[Array, "s u m"]
-    log_w: Float[Array, "s u m"]
-
-
-class Points(NamedTuple):
-    """A weighted sample: points ``x`` [n, d] (or [n] in one dimension) and log-weights that sum to one."""
-
-    x: Float[Array, "n d"] | Float[Array, " n"]
-    log_w: Float[Array, " n"]
-
-
-class Scores(NamedTuple):
-    """Gradients of two log-densities with respect to x, at the same weighted points."""
-
-    x: Float[Array, "n d"]
-    score_p: Float[Array, "n d"]
-    score_q: Float[Array, "n d"]
-    log_w: Float[Array, " n"]
-
-
-class Coupling(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Coupling:
     """The monotone coupling in one dimension: both quantile functions at the same levels.
 
     ``x_i = P⁻¹(u_i)`` and ``y_i = Q⁻¹(u_i)``; Σ exp(log_w) h(x_i, y_i) ≈ ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du.
     """
+
+    made_by: ClassVar[str] = "dj.coupling(p, q)"
 
     x: Float[Array, " n"]
     y: Float[Array, " n"]
     log_w: Float[Array, " n"]
 
 
-class Cdfs(NamedTuple):
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cdfs:
     """Two distribution functions at the same nodes: Σ exp(log_w) h(P(x_i) − Q(x_i)) ≈ ∫ h(P − Q) dx.
 
     Above the middle both are survival functions with the sign turned (P − 1), so that nothing cancels in the tail.
     """
 
+    made_by: ClassVar[str] = "dj.cdfs(p, q)"
+
     cdf_p: Float[Array, " n"]
     cdf_q: Float[Array, " n"]
     log_w: Float[Array, " n"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class Points:
+    """A weighted sample: points ``x`` [n, d] (or [n] in one dimension) and log-weights that sum to one."""
+
+    x: Float[Array, "n d"] | Float[Array, " n"]
+    log_w: Float[Array, " n"]
+
+
+Measure = Nodes | Coupling | Cdfs
+
+
+def arrays(measure: Measure) -> dict[str, Array]:
+    """Its arrays by name: that of p, that of q, the log-weights."""
+    names = (field.name for field in dataclasses.fields(measure) if not field.metadata.get("static"))
+    return {name: getattr(measure, name) for name in names}
+
+
+def exchanged(measure: Measure) -> Measure:
+    """p and q in each other's place."""
+    (of_p, p), (of_q, q), _ = arrays(measure).items()
+    return dataclasses.replace(measure, **{of_p: q, of_q: p})

@@ -5,7 +5,9 @@ concrete; a traced one is not, so that sweeps and fits over parameters cost noth
 at: what is wrong there is a NaN, and a status.
 """
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,31 +15,38 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-LOG_DENSITIES = ("log_p", "log_q")
+from divjax.measures import Measure, arrays
 
 
-def operands(
-    x: ArrayLike, y: ArrayLike, log_w: ArrayLike, *params: ArrayLike, names: tuple[str, str] = LOG_DENSITIES
-) -> tuple[Array, ...]:
-    """All as arrays of one floating dtype (at least float32), x and y of equal shape, log_w of that or a scalar; flat.
+def operands(measure: Measure, *params: ArrayLike) -> tuple[Any, ...]:
+    """The measure and the parameters, all arrays of one floating dtype, those of the measure flat: ``same_nodes``."""
+    names = arrays(measure)
+    values = same_nodes(names, *params)
+    # One axis: loops over the small last axes of structured nodes would not be vectorised.
+    flat = [jnp.ravel(value) if jnp.ndim(value) > 1 else value for value in values[: len(names)]]
+    return dataclasses.replace(measure, **dict(zip(names, flat, strict=True))), *values[len(names) :]
 
-    Raises TypeError for what is no array of real numbers, ValueError for a wrong shape, each with the remedy.
+
+def same_nodes(named: Mapping[str, ArrayLike], *params: ArrayLike) -> tuple[Array, ...]:
+    """Two arrays at the same nodes and log_w, by name, and parameters: all as arrays of one floating dtype.
+
+    At least float32; the two of equal shape, log_w of that or a scalar. Raises TypeError for what is no array of real
+    numbers, ValueError for a wrong shape, each with the remedy.
     """
-    values = (x, y, log_w, *params)
-    for value, name in zip(values[:3], (*names, "log_w"), strict=True):
+    for name, value in named.items():
         _check_array(value, name)
-    if jnp.shape(x) != jnp.shape(y):
+    of_p, of_q, _ = named
+    x, y, log_w = map(jnp.shape, named.values())
+    if x != y:
         raise ValueError(
-            f"Expected {names[0]} and {names[1]} of equal shapes; got {jnp.shape(x)} and {jnp.shape(y)}. Both belong "
+            f"Expected {of_p} and {of_q} of equal shapes; got {x} and {y}. Both belong "
             "to the same nodes: broadcast a shared one with jnp.broadcast_to, map over batches with jax.vmap."
         )
-    if jnp.shape(log_w) not in ((), jnp.shape(x)):
+    if log_w not in ((), x):
         raise ValueError(
-            f"Expected log_w to be a scalar or of the nodes' shape {jnp.shape(x)}; got {jnp.shape(log_w)}. "
-            "Use jnp.broadcast_to."
+            f"Expected log_w to be a scalar or of the nodes' shape {x}; got {log_w}. Use jnp.broadcast_to."
         )
-    # One axis: loops over the small last axes of structured nodes would not be vectorised.
-    return tuple(jnp.ravel(value) if jnp.ndim(value) > 1 else value for value in floating(*values))
+    return floating(*named.values(), *params)
 
 
 def floating(*values: ArrayLike) -> tuple[Array, ...]:
@@ -98,7 +107,7 @@ def _check_array(value: Any, name: str) -> None:
     if hasattr(value, "log_prob"):
         raise TypeError(
             f"Expected arrays such as log-densities; got the distribution {type(value).__name__}. Discretise first: "
-            "kl(*quadrature(p, q))."
+            "kl(quadrature(p, q))."
         )
     if not _is_real(value):
         raise TypeError(f"Expected {name} to be an array of real numbers; got {_kind(value)}. {_remedy(value)}")
@@ -119,8 +128,8 @@ def _kind(value: Any) -> str:
 
 def _remedy(value: Any) -> str:
     kind = _kind(value)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return f"Unpack it: kl(*{kind.lower()})."
+    if isinstance(value, Measure):
+        return f"Pass it whole: kl({kind.lower()})."
     if kind == "bool":
         return "A mask is log_w = jnp.where(mask, 0.0, -jnp.inf)."
     return "Use its real part, .real." if kind.startswith("complex") else "Use jnp.asarray."

@@ -18,6 +18,10 @@ class Row(NamedTuple):
     linear: bool = True  # twice the weights give twice the value
     own_mass: bool = True  # meaningful for p and q of any mass
 
+    def value(self, log_p, log_q, log_w=0.0):
+        """As a function of the three arrays, to differentiate in them."""
+        return self.divergence(dj.pmf(log_p, log_q, log_w=log_w), **self.params)
+
 
 def xlogx(t):
     return t * jnp.log(t)

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +85,18 @@ def currency(kind: str, number: int, *, x64: bool, tfp_only: bool = False) -> An
         dtype = np.float64 if x64 else np.float32
         params = [[param.astype(dtype) for param in parameters(pair[side])] for side in "pq"]
         made = run(*params)
-    *values, log_w = (np.asarray(field) for field in made)
+    log_w = made.log_w
     assert log_w.size <= PADDED, f"{kind} of {PAIR_NAMES[number]} has {log_w.size} nodes"
     short = PADDED - log_w.size
-    padded = np.pad(log_w, (0, short), constant_values=-np.inf)
-    return type(made)(*(np.pad(value, (0, short)) for value in values), padded)
+    padded = jax.tree.map(lambda values: np.pad(np.asarray(values), (0, short)), made)
+    return replace(padded, log_w=np.pad(np.asarray(log_w), (0, short), constant_values=-np.inf))
 
 
 def errors(name: str, divergence, params: dict, *, x64: bool, tfp_only=False, only=None) -> dict[int, float]:
     """|value − reference| / reference of every pair for which the reference has a number; raises on a wrong inf."""
     kind = "cdfs" if name in ON_CDFS else "coupling" if name in ON_COUPLING else "quadrature"
     found = {}
-    run = jax.jit(lambda row: divergence(*row, **params))
+    run = jax.jit(lambda row: divergence(row, **params))
     for number, pair in enumerate(PAIRS):
         expected = pair["values"].get(name)
         if expected is None or (only is not None and number not in only):

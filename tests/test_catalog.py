@@ -31,6 +31,30 @@ def test_every_entry_measures_is_exported_and_has_a_consistent_loss(entry):
     assert loss[0] < loss[1] < loss[2]  # the loss is monotone in the divergence
 
 
+MEASURES = {measure: measure(*np.log([[0.5, 0.5], [0.25, 0.75], [1.0, 1.0]])) for measure in catalog.DISCRETIZERS}
+
+
+@pytest.mark.parametrize("wrong", MEASURES, ids=lambda measure: measure.__name__)
+@pytest.mark.parametrize("entry", catalog.ENTRIES, ids=lambda entry: entry.name)
+def test_every_wrong_measure_is_refused_with_the_right_one(entry, wrong):
+    right = entry.function.measured_on
+    if wrong is right:
+        assert np.isfinite(entry.function(MEASURES[wrong]))
+        return
+    message = (
+        rf"Expected {right.__name__} for {entry.name}; got {wrong.__name__}\. Use .*dj\.{entry.discretize.__name__}"
+    )
+    for call in (entry.function, jax.jit(entry.function), jax.grad(entry.function), entry.objective or entry.function):
+        with pytest.raises(TypeError, match=message if call is not entry.objective else f"Expected {right.__name__} "):
+            call(MEASURES[wrong])
+
+
+@pytest.mark.parametrize("entry", catalog.ENTRIES, ids=lambda entry: entry.name)
+def test_the_usual_parameter_is_the_functions_default(entry):
+    if entry.parameter:
+        assert inspect.signature(entry.function).parameters[entry.parameter].default == entry.default
+
+
 def test_names_with_a_parameter():
     values = {
         name: measured(catalog.lookup(name))[0]

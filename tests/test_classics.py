@@ -80,7 +80,7 @@ def fgan_by_hand(name, mu, sigma):
 def test_fgan_table(name, x64):
     divergence, factor = getattr(dj, FGAN_NAMES[name]), 2.0 if name.startswith("2*") else 1.0
     starts = {"loc": np.array([-2.0, 0.0, 1.0, 3.0, -1.0]), "log_scale": np.log([1.5, 2.0, 3.0, 1.2, 0.5])}
-    fits = minima(lambda params: factor * divergence(*fgan_nodes(params)), starts)
+    fits = minima(lambda params: factor * divergence(fgan_nodes(params)), starts)
     value, mu, sigma = (np.asarray(x) for x in (fits.value, fits.params["loc"], jnp.exp(fits.params["log_scale"])))
     best = int(np.argmin(value))
     np.testing.assert_allclose([value[best], mu[best], sigma[best]], FGAN["exact"][name], atol=5e-4)
@@ -137,7 +137,7 @@ def test_theis_optima_from_several_starts(name, x64):
     divergence = getattr(dj, name)
     # Away from the optimum a rule's own error, 1e-8 of the value here, keeps the gradient from falling further.
     fits = minima(
-        lambda params: divergence(*dj.quadrature(dj.targets.theis_mixture(), isotropic(params))), starts, tol=2e-6
+        lambda params: divergence(dj.quadrature(dj.targets.theis_mixture(), isotropic(params))), starts, tol=2e-6
     )
     assert np.all(fits.status == status.OK)
     sigma = np.exp(fits.params["log_scale"])
@@ -182,7 +182,7 @@ def gaussian_chi2(a, b):
 
 def huszar(weight, p, q):
     nodes = dj.quadrature(distrax.Normal(*p), distrax.Normal(*q), crossings=0)
-    return dj.jensen_shannon(*nodes, weight=weight)
+    return dj.jensen_shannon(nodes, weight=weight)
 
 
 @pytest.mark.parametrize(("end", "pair"), [(0, HUSZAR), (1, HUSZAR[::-1])])
@@ -215,7 +215,7 @@ def test_huszar_the_weight_leads_from_one_fit_to_the_other(x64):
     """On f-GAN's mixture: JS_w is fitted by the Gaussian of KL(p‖q) as w → 0, by that of KL(q‖p) as w → 1."""
 
     def loss(params, weight):
-        return dj.jensen_shannon(*fgan_nodes(params), weight=weight)
+        return dj.jensen_shannon(fgan_nodes(params), weight=weight)
 
     iteration = dj.fit(loss, {"loc": 1.3, "log_scale": 0.55}, dj.newton(), tol=1e-10)
     weights = jnp.array([1e-4, 1e-2, 0.5, 0.99, 0.9999])
@@ -240,7 +240,7 @@ def full_gaussian(params):
 def test_bishop_10_3_forward_kl_matches_the_moments(x64):
     """Published re-creations draw [[3, 2], [2, 3]] by hand; the optimum is the covariance of the target."""
     starts = {"loc": np.array([[0.5, -1.0]]), "log_diagonal": np.zeros((1, 2)), "below": np.zeros(1)}
-    fits = minima(lambda params: dj.kl(*dj.quadrature(dj.targets.bishop_mixture(), full_gaussian(params))), starts)
+    fits = minima(lambda params: dj.kl(dj.quadrature(dj.targets.bishop_mixture(), full_gaussian(params))), starts)
     assert int(fits.status[0]) == status.OK
     q = full_gaussian(jax.tree.map(lambda leaf: leaf[0], fits.params))
     np.testing.assert_allclose(q.loc, BISHOP["forward_kl"]["mean"], atol=1e-6)
@@ -307,7 +307,7 @@ def test_parallel_lines_give_densities_nothing_to_follow(name, double):
     divergence, apart = LINES[name]
     with jax.enable_x64(double):
         small = 1e-7 if not double else 1e-15
-        measure = jax.jit(jax.value_and_grad(lambda v: divergence(*parallel_lines(v[0], v[1]))))
+        measure = jax.jit(jax.value_and_grad(lambda v: divergence(parallel_lines(v[0], v[1]))))
         for theta in (-2.0, -1e-6, 1e-6, 0.5):
             for tilt in (0.0, 0.4):
                 value, gradient = measure(jnp.array([theta, tilt]))
@@ -326,7 +326,7 @@ def first_coordinates(theta, num=64):
 def test_parallel_lines_have_a_distance_with_a_gradient(theta):
     """W₁ = |θ|: the projection on the first coordinate is 1-Lipschitz, so W₁ is at least that of the projections, two
     point masses |θ| apart; and moving every (0, z) to (θ, z) costs no more."""
-    distance = jax.jit(jax.value_and_grad(lambda theta: dj.wasserstein(*dj.coupling(*first_coordinates(theta)))))
+    distance = jax.jit(jax.value_and_grad(lambda theta: dj.wasserstein(dj.coupling(*first_coordinates(theta)))))
     value, gradient = distance(theta)
     assert float(value) == pytest.approx(abs(theta), rel=1e-6)
     assert float(gradient) == pytest.approx(np.sign(theta), rel=1e-6)
@@ -341,7 +341,7 @@ def test_parallel_lines_sampled():
             cost = np.hypot(theta, first[:, None] - z[None, :])
             return cost[linear_sum_assignment(cost)].mean()
 
-        ours = float(dj.wasserstein(*dj.coupling(*first_coordinates(theta))))
+        ours = float(dj.wasserstein(dj.coupling(*first_coordinates(theta))))
         assert assigned(first) == pytest.approx(abs(theta), rel=1e-12)
         assert ours == pytest.approx(assigned(first), rel=1e-6)
         assert ours < assigned(second)

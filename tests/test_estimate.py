@@ -1,5 +1,8 @@
 """Errors that are known: the nested rule is never smaller than the truth, the jackknife is calibrated."""
 
+import functools
+from dataclasses import replace
+
 import distrax
 import jax
 import jax.numpy as jnp
@@ -38,7 +41,7 @@ def test_missed_mass_is_a_status():
     def of_half(loc):
         nodes = dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(loc, 1.0))
         half = jnp.arange(nodes.log_w.size) < nodes.log_w.size // 2
-        return dj.estimate(dj.kl, nodes._replace(log_w=jnp.where(half, -jnp.inf, nodes.log_w)))
+        return dj.estimate(dj.kl, replace(nodes, log_w=jnp.where(half, -jnp.inf, nodes.log_w)))
 
     bits = int(of_half(1.0).status)
     assert bits == status.MASS_MISSED
@@ -63,7 +66,7 @@ def test_the_jackknife_is_calibrated():
         return found.value, found.stderr
 
     value, stderr = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), 400))
-    truth = dj.jensen_shannon(*dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.3)))
+    truth = dj.jensen_shannon(dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.3)))
     z = np.asarray((value - truth) / stderr)
     assert abs(z.mean()) < 4 / np.sqrt(z.size)
     assert abs(z.std() - 1.0) < 4 / np.sqrt(2 * z.size)
@@ -73,3 +76,29 @@ def test_unknown_status_is_refused():
     assert dj.explain(0) == "ok"
     with pytest.raises(ValueError, match="unknown part 1024"):
         dj.explain(1024)
+
+
+def test_kinks_that_are_not_nodes_are_a_status():
+    """Also through a combinator and a parameter that is given beforehand; a smooth divergence needs no crossings."""
+    p, q = distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.5)
+    blind, seen = dj.quadrature(p, q, crossings=0), dj.quadrature(p, q, crossings=2)
+    for kinked in (dj.total_variation, functools.partial(dj.total_variation), dj.reverse(dj.total_variation)):
+        assert int(dj.estimate(kinked, blind).status) == status.UNRESOLVED
+        assert int(dj.estimate(kinked, seen).status) == status.OK
+    assert int(dj.estimate(dj.kl, blind).status) == status.OK
+    assert "crossings" in dj.explain(status.UNRESOLVED)
+    slope = dj.estimate_gradient(
+        dj.total_variation, lambda m: dj.quadrature(p, distrax.Normal(m, 1.5), crossings=0), 1.0
+    )
+    assert int(slope.status) == status.UNRESOLVED
+
+
+def test_what_has_no_error_is_refused():
+    p, q = distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.5)
+    cdfs = dj.cdfs(p, q)
+    with pytest.raises(TypeError, match=r"a divergence on nodes.*measured on Cdfs.*dj\.cdfs"):
+        dj.estimate(dj.reverse(dj.energy), cdfs)
+    with pytest.raises(TypeError, match=r"Expected Nodes; got Cdfs\. Use dj\.quadrature"):
+        dj.estimate(dj.kl, cdfs)
+    with pytest.raises(TypeError, match=r"dj\.kl first"):
+        dj.estimate(cdfs, dj.kl)

@@ -30,7 +30,7 @@ def model(theta):
 
 
 def call(entry, nodes):
-    return entry.function(*nodes, **({entry.parameter: entry.default} if entry.parameter else {}))
+    return entry.function(nodes, **({entry.parameter: entry.default} if entry.parameter else {}))
 
 
 def values(entries, nodes):
@@ -50,7 +50,7 @@ def truth(base, *, many):
 def check_values(entries, base, design, exact, *, num=NUM):
     def estimates(key):
         draws = dj.monte_carlo(key, P, model(THETA[base]), num, base=base, design=design)
-        one = [dj.estimate(lambda *nodes, e=entry: call(e, nodes), draws) for entry in entries]
+        one = [dj.estimate(lambda nodes, e=entry: call(e, nodes), draws) for entry in entries]
         return jnp.stack([e.value for e in one]), jnp.stack([e.stderr for e in one])
 
     value, stderr = jax.jit(jax.vmap(estimates))(KEYS)
@@ -111,7 +111,7 @@ def test_strata_are_seen_by_the_standard_error():
     apart = distrax.Normal(jnp.array([0.0, 20.0]), jnp.array([1.0, 1.0]))
     p = distrax.MixtureSameFamily(distrax.Categorical(probs=jnp.array([0.3, 0.7])), apart)
     q = distrax.MixtureSameFamily(distrax.Categorical(probs=jnp.array([0.6, 0.4])), apart)
-    exact = dj.kl(*dj.quadrature(p, q))
+    exact = dj.kl(dj.quadrature(p, q))
     one = jax.jit(jax.vmap(lambda key: dj.estimate(dj.kl, dj.monte_carlo(key, p, q, 512))))
     found = one(KEYS)
     z = np.asarray((found.value - exact) / found.stderr)
@@ -123,13 +123,13 @@ def test_second_order_where_the_first_vanishes():
     """D = (∫ (p − q) sign(x))² at p = q: its influence vanishes with its value, and its spread is √2 s², not 0."""
     p = distrax.Normal(0.0, 1.0)
 
-    def squared(log_p, log_q, log_w, x):
-        return jnp.sum(jnp.exp(log_w) * jnp.exp(log_p) * jnp.sign(x)) ** 2
+    def squared(nodes, x):
+        return jnp.sum(jnp.exp(nodes.log_w) * jnp.exp(nodes.log_p) * jnp.sign(x)) ** 2
 
     def one(key):
         x = p.sample(seed=key, sample_shape=(256,))
         nodes = dj.Nodes(p.log_prob(x), p.log_prob(x), -p.log_prob(x) - jnp.log(256.0))
-        return dj.estimate(lambda a, b, w: squared(a, b, w, x), nodes)
+        return dj.estimate(lambda nodes: squared(nodes, x), nodes)
 
     found = jax.jit(jax.vmap(one))(KEYS)
     spread = np.std(found.value)
@@ -146,7 +146,7 @@ def test_gradient_errors():
         return found.value, found.stderr, found.status
 
     value, stderr, bits = jax.jit(jax.vmap(one))(KEYS)
-    exact = jax.jit(jax.grad(lambda theta: dj.jensen_shannon(*dj.quadrature(P, model(theta)))))(THETA["mixture"])
+    exact = jax.jit(jax.grad(lambda theta: dj.jensen_shannon(dj.quadrature(P, model(theta)))))(THETA["mixture"])
     z = np.asarray((value - exact) / stderr)
     assert ((z.std(axis=0) > 0.85) & (z.std(axis=0) < 1.2)).all()
     assert np.mean(np.asarray(bits) == 0) > 0.9  # k̂ of 96 values is noisy

@@ -20,7 +20,7 @@ MAY = {
     "measures": set(),
     "status": set(),
     "numerics": set(),
-    "operands": set(),
+    "operands": {"measures"},
     "iteration": {"status"},
     "divergences": CORE,
     "discretize": LEAVES | {"exact"},

@@ -20,13 +20,13 @@ from divjax.discretize.validity import with_fixed_ends
 from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.source import source
-from divjax.measures import Cubature
+from divjax.measures import Nodes, Rule
 
 _NODES = {2: 64, 3: 32}  # intervals of an axis; a multiple of 2, so that every second node is a rule too
 
 
 @compiled
-def cubature(p: Density, q: Density, *, refine: int | None = None) -> Cubature:
+def cubature(p: Density, q: Density, *, refine: int | None = None) -> Nodes:
     """Nodes for every ∫ h(p(x), q(x)) dx in two or three dimensions, [k, m, …, m].
 
     p and q: Gaussians and mixtures of Gaussians of any covariance, and what else is a smooth image of normal variables
@@ -61,7 +61,7 @@ def cubature(p: Density, q: Density, *, refine: int | None = None) -> Cubature:
     log_p, log_q = (with_fixed_ends(dist, log_prob(dist, x), "quadrature in more dimensions") for dist in (p, q))
     log_r = jax.lax.stop_gradient(jnp.logaddexp(log_p, log_q))
     log_normal = -0.5 * jnp.sum(z * z, axis=-1) - 0.5 * dim * math.log(2.0 * math.pi)
-    return Cubature(log_p, log_q, log_share + log_normal + log_dz - log_r)
+    return Nodes(log_p, log_q, log_share + log_normal + log_dz - log_r, Rule.CUBATURE)
 
 
 def _neighbours(

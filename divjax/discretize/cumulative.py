@@ -4,6 +4,7 @@ p and q may each be an unbatched distribution on the line, or a sample: ``Points
 """
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -84,7 +85,7 @@ def _cdfs(p: Side, q: Side, *, crossings: int, refine: int | None) -> Cdfs:
     if _is_sample(p) and _is_sample(q):
         weighted = isinstance(p, Points) or isinstance(q, Points)
         found = cdfs_of_samples(_points(p), _points(q)) if weighted else cdfs_of_counts(p, q)
-        return found._replace(log_w=found.log_w + _broken(p, q))
+        return replace(found, log_w=found.log_w + _broken(p, q))
     shapes = [profile(side) for side in (p, q) if not _is_sample(side)]
     points = [_points(side).x for side in (p, q) if _is_sample(side)]
     grid = panels.lay(*shapes, points=jnp.concatenate(points) if points else None)

@@ -12,10 +12,10 @@ from divjax.discretize.compiled import compiled
 from divjax.discretize.cubature import cubature
 from divjax.distributions.density import log_prob, profile
 from divjax.distributions.family import Density
-from divjax.measures import Cubature, Panels
+from divjax.measures import Nodes, Rule
 
 
-def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Panels | Cubature:
+def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Nodes:
     """Nodes for every ∫ h(p(x), q(x)) dx, from the distributions alone: no grid to choose.
 
     p, q: unbatched distributions of any known library in one, two or three dimensions, mixtures too; build them from
@@ -28,7 +28,7 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
     float32 and 3 in float64, for errors at the level of rounding and near 1e-11. In more dimensions: so many times
     the intervals of an axis.
 
-    Returns ``Panels(log_p, log_q, log_w)``, [n] each, or ``Cubature``: feed it to any divergence as ``kl(*nodes)``.
+    Returns ``Nodes`` of the rule PANELS, [n], or CUBATURE: give them to any divergence on nodes, ``kl(nodes)``.
     Raises ValueError for batched distributions and for more than three dimensions, TypeError for one whose mass it
     cannot locate.
     """
@@ -42,7 +42,7 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
 
 
 @compiled
-def _on_line(p: Density, q: Density, *, crossings: int, refine: int | None) -> Panels:
+def _on_line(p: Density, q: Density, *, crossings: int, refine: int | None) -> Nodes:
     grid = panels.lay(profile(p), profile(q))
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
 
@@ -53,7 +53,7 @@ def _on_line(p: Density, q: Density, *, crossings: int, refine: int | None) -> P
         x = jax.lax.stop_gradient(placed.x)
         placed = panels.split(grid, placed, lambda x: _gap(*log_densities(x)), _gap(*log_densities(x)), crossings)
     # Flat before anything is evaluated: loops over rows of 15 are not vectorised.
-    return Panels(*log_densities(placed.x.ravel()), placed.log_w.ravel())
+    return Nodes(*log_densities(placed.x.ravel()), placed.log_w.ravel(), Rule.PANELS, crossings)
 
 
 def _gap(log_p, log_q):

@@ -16,7 +16,7 @@ from divjax.distributions.family import Density, Source
 from divjax.distributions.mixtures import log_base
 from divjax.distributions.resolve import is_distribution
 from divjax.distributions.source import source
-from divjax.measures import Draws
+from divjax.measures import Nodes, Rule
 
 
 def monte_carlo(
@@ -28,7 +28,7 @@ def monte_carlo(
     base: Any = "mixture",
     gradient: str = "pathwise",
     design: Callable[..., Array] = designs.independent,
-) -> Draws:
+) -> Nodes:
     """``num`` draws x_i from the density r of ``base``, weighted 1/(num r): nodes for every ∫ h(p(x), q(x)) dx.
 
     p, q: unbatched distributions of any known library with the same event shape, of any dimension, discrete ones too; build
@@ -46,7 +46,7 @@ def monte_carlo(
 
     design: ``independent``, ``antithetic`` or ``lattice`` (quasi-Monte Carlo) of ``divjax.discretize``.
 
-    Returns ``Draws(log_p, log_q, log_w)``, [strata, units, members]: feed it to any divergence as ``kl(*draws)``.
+    Returns ``Nodes`` of the rule DRAWS, [strata, units, members]: give them to any divergence on nodes, ``kl(nodes)``.
     Raises ValueError for batched distributions, unequal event shapes, a base or gradient that is invalid for the pair,
     and a num that the design cannot divide; TypeError for something that is no distribution.
     """
@@ -71,7 +71,7 @@ def monte_carlo(
     weighed = [_weighed(p, q, gradient, x, parts, sources) for x, _, _ in drawn]
     _, units, members = drawn[0][2]
     log_p, log_q, log_w = (jnp.concatenate(logs).reshape(-1, units, members) for logs in zip(*weighed, strict=True))
-    return Draws(log_p, log_q, log_w - jnp.log(jnp.asarray(num, log_w.dtype)))
+    return Nodes(log_p, log_q, log_w - jnp.log(jnp.asarray(num, log_w.dtype)), Rule.DRAWS)
 
 
 def _weighed(p, q, gradient, x, parts, sources):

@@ -1,4 +1,4 @@
-"""Divergences: arrays in, scalar out. They know nothing of distributions."""
+"""Divergences: a measure in, scalar out. They know nothing of distributions."""
 
 from divjax.divergences.cdf import cramer as cramer
 from divjax.divergences.cdf import energy as energy
@@ -21,6 +21,7 @@ from divjax.divergences.f import total_variation as total_variation
 from divjax.divergences.f import triangular as triangular
 from divjax.divergences.ksd import stein as stein
 from divjax.divergences.ksd import stein_unbiased as stein_unbiased
+from divjax.divergences.measured import measured_on as measured_on
 from divjax.divergences.mmd import mmd2 as mmd2
 from divjax.divergences.mmd import mmd2_block as mmd2_block
 from divjax.divergences.mmd import mmd2_features as mmd2_features

@@ -1,14 +1,16 @@
-"""Combinators: from divergences to divergences, for any leaf with the signature div(log_p, log_q, log_w, **params)."""
+"""Combinators: from divergences of a measure to divergences of a measure, which are declared to be measured alike."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 from divjax import numerics as nu
 from divjax import operands as op
-
-Divergence = Callable[..., Array]
+from divjax.divergences.measured import Divergence, declared, declared_as
+from divjax.measures import Measure, Nodes, exchanged
 
 
 def _share(weight, part):
@@ -21,8 +23,9 @@ def _share(weight, part):
 def reverse(divergence: Divergence) -> Divergence:
     """D(q, p): the arguments exchanged."""
 
-    def reversed_divergence(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
-        return divergence(log_q, log_p, log_w, **params)
+    @declared_as(divergence, "reverse")
+    def reversed_divergence(measure: Measure, **params: Any) -> Array:
+        return divergence(exchanged(measure), **params)
 
     return reversed_divergence
 
@@ -30,31 +33,48 @@ def reverse(divergence: Divergence) -> Divergence:
 def symmetrize(divergence: Divergence) -> Divergence:
     """D(p, q) + D(q, p), e.g. Jeffreys from kl."""
 
-    def symmetric(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
-        return divergence(log_p, log_q, log_w, **params) + divergence(log_q, log_p, log_w, **params)
+    @declared_as(divergence, "symmetrize")
+    def symmetric(measure: Measure, **params: Any) -> Array:
+        return divergence(measure, **params) + divergence(exchanged(measure), **params)
 
     return symmetric
 
 
 def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
-    """D(p, w p + (1−w) q): finite where D is not, since the second argument covers the first (Lee 1999)."""
-    op.parameter(weight, "weight", 0.0, 1.0)
+    """D(p, w p + (1−w) q): finite where D is not, since the second argument covers the first (Lee 1999).
 
-    def skewed(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
-        log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
-        return divergence(log_p, nu.log_mixture(log_p, log_q, weight), log_w, **params)
+    Raises TypeError for a divergence that is not measured on ``Nodes``: of other measures no mixture is known.
+    """
+    _check_mixed(divergence, weight, "skew")
+
+    @declared_as(divergence, "skew")
+    def skewed(nodes: Nodes, **params: Any) -> Array:
+        (nodes,) = op.operands(nodes)
+        return divergence(replace(nodes, log_q=nu.log_mixture(nodes.log_p, nodes.log_q, weight)), **params)
 
     return skewed
 
 
 def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
-    """w D(p, m) + (1−w) D(q, m) with m = w p + (1−w) q, e.g. Jensen-Shannon from kl."""
-    op.parameter(weight, "weight", 0.0, 1.0)
+    """w D(p, m) + (1−w) D(q, m) with m = w p + (1−w) q, e.g. Jensen-Shannon from kl. Errors as for ``skew``."""
+    _check_mixed(divergence, weight, "jensen")
 
-    def jensen_divergence(log_p: Array, log_q: Array, log_w: ArrayLike = 0.0, **params: ArrayLike) -> Array:
-        log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
-        log_m = nu.log_mixture(log_p, log_q, weight)
-        p_part, q_part = divergence(log_p, log_m, log_w, **params), divergence(log_q, log_m, log_w, **params)
+    @declared_as(divergence, "jensen")
+    def jensen_divergence(nodes: Nodes, **params: Any) -> Array:
+        (nodes,) = op.operands(nodes)
+        log_m = nu.log_mixture(nodes.log_p, nodes.log_q, weight)
+        p_part, q_part = (divergence(replace(nodes, log_p=log, log_q=log_m), **params)
+                          for log in (nodes.log_p, nodes.log_q))  # fmt: skip
         return _share(weight, p_part) + _share(1.0 - weight, q_part)
 
     return jensen_divergence
+
+
+def _check_mixed(divergence: Callable[..., Array], weight: ArrayLike, name: str) -> None:
+    op.parameter(weight, "weight", 0.0, 1.0)
+    measure = declared(divergence)
+    if measure not in (Nodes, None):
+        raise TypeError(
+            f"Expected a divergence that is measured on Nodes for {name}; got one on {measure.__name__}, of which no "
+            "mixture is known. Choose one such as dj.kl."
+        )

@@ -10,6 +10,7 @@ trained on, and at T = f'(p/q) it is the divergence. The value of a bound is in 
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from divjax import numerics as nu
 from divjax import operands as op
+from divjax.measures import Nodes
 
 Outputs = Float[Array, " n"]
 Scalar = Float[Array, ""]
@@ -116,27 +118,30 @@ def tangent(
     T = f'(e^v), and needs no conjugate. Outputs beyond ±40 (float32; half the logarithm of the largest
     number, so that χ² can square the ratio) count as that, and have no gradient.
 
-    divergence: a leaf such as ``dj.kl`` or ``functools.partial(dj.alpha_divergence, alpha=3.0)``. Raises ValueError for
-    one that is no such sum (``renyi``, ``l2``), unless its parameter is traced: then that is yours to know.
+    divergence: on ``Nodes``, such as ``dj.kl`` or ``functools.partial(dj.alpha_divergence, alpha=3.0)``. Raises
+    ValueError for one that is no such sum (``renyi``, ``l2``), unless its parameter is traced: that is yours to know.
     """
     _check_sum(divergence)
     critic_p, critic_q, mean_p, mean_q = _sides(critic_p, critic_q, log_w_p, log_w_q)
     reach = 0.5 * math.log(jnp.finfo(critic_p.dtype).max) - 4.0
     v_p, v_q = (jnp.clip(v, -reach, reach) for v in (critic_p, critic_q))
-    by_p = jax.grad(lambda log_p: divergence(log_p, -v_p))(jnp.zeros_like(v_p))
-    by_q = jax.grad(lambda log_q: divergence(v_q, log_q))(jnp.zeros_like(v_q))
+    by_p = jax.grad(lambda log_p: divergence(_nodes(log_p, -v_p)))(jnp.zeros_like(v_p))
+    by_q = jax.grad(lambda log_q: divergence(_nodes(v_q, log_q)))(jnp.zeros_like(v_q))
     return mean_p(by_p) + mean_q(by_q)
+
+
+def _nodes(log_p, log_q):
+    return Nodes(log_p, log_q, jnp.zeros_like(log_p))
 
 
 def _check_sum(divergence):
     """On two numbers: T(3p, 3q) = 3 T(p, q), and the terms of two nodes add. With a traced parameter: not known."""
     with jax.ensure_compile_time_eval():
-        p, q, three = jnp.array([-1.0, 0.5]), jnp.array([0.3, -0.7]), math.log(3.0)
-        whole = divergence(p, q)
-        parts = divergence(p[:1], q[:1]) + divergence(p[1:], q[1:])
-        good = jnp.allclose(parts, whole, rtol=1e-4) & jnp.allclose(
-            divergence(p + three, q + three), 3.0 * whole, rtol=1e-4
-        )
+        nodes = _nodes(jnp.array([-1.0, 0.5]), jnp.array([0.3, -0.7]))
+        whole = divergence(nodes)
+        parts = sum(divergence(jax.tree.map(lambda x, i=i: x[i : i + 1], nodes)) for i in (0, 1))
+        tripled = replace(nodes, log_p=nodes.log_p + math.log(3.0), log_q=nodes.log_q + math.log(3.0))
+        good = jnp.allclose(parts, whole, rtol=1e-4) & jnp.allclose(divergence(tripled), 3.0 * whole, rtol=1e-4)
         if not isinstance(good, jax.core.Tracer) and not good:
             raise ValueError(
                 "Expected an f-divergence, a sum over nodes of 1-homogeneous terms such as dj.kl; got one that is not. "

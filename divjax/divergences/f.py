@@ -1,9 +1,9 @@
 """The f-divergences: ∫ q f(p/q) with f convex and f(1) = f'(1) = 0, on (log p, log q), never on the ratio.
 
-Every one has the leaf signature ``div(log_p, log_q, log_w=0.0, *, params) -> scalar`` in nats: log-densities [n] at
-shared nodes and log-weights of the nodes ([n] or scalar), Σ exp(log_w) h(x_i) ≈ ∫ h. Terms are non-negative one by
-one, so a value is never negative, p ≈ q costs no digits beyond those of the log-densities, and log-ratios of ±1e4 are
-fine in float32. A node where p = q = 0, or of weight 0 and finite p and q, adds 0. Values may be +inf; value and
+Every one has the signature ``div(nodes, *, params) -> scalar`` in nats: ``Nodes`` hold log-densities at shared nodes
+and log-weights of the nodes, Σ exp(log_w) h(x_i) ≈ ∫ h. Terms are non-negative one by one, so a value is never
+negative, p ≈ q costs no digits beyond those of the log-densities, and log-ratios of ±1e4 are fine in float32. A node
+where p = q = 0, or of weight 0 and finite p and q, adds 0. Values may be +inf; value and
 gradient are never NaN: an infinite term has gradient 0.
 
 A term T(p, q) is 1-homogeneous, hence T = ∂T/∂log p + ∂T/∂log q (Euler). The two partial derivatives are written by
@@ -21,9 +21,10 @@ from jaxtyping import Array, ArrayLike, Float
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax.divergences.convex import check_convex
+from divjax.divergences.measured import measured_on
+from divjax.measures import Nodes
 
 Term = Callable[..., Array]
-LogDensity = Float[Array, " n"]
 Scalar = Float[Array, ""]
 
 
@@ -85,9 +86,9 @@ def _weighted(log_p, log_q, log_w):
     return *(jnp.where(overflow, 0.0, x) for x in (a, b, d)), overflow & (d != 0.0)
 
 
-def _total(term: Term, log_p: Array, log_q: Array, log_w: ArrayLike, *params: ArrayLike) -> Scalar:
-    log_p, log_q, log_w, *params = op.operands(log_p, log_q, log_w, *params)
-    return jnp.sum(term(log_p, log_q, jnp.broadcast_to(log_w, log_p.shape), *params))
+def _total(term: Term, nodes: Nodes, *params: ArrayLike) -> Scalar:
+    nodes, *params = op.operands(nodes, *params)
+    return jnp.sum(term(nodes.log_p, nodes.log_q, jnp.broadcast_to(nodes.log_w, nodes.log_p.shape), *params))
 
 
 def _kl_value(a, b, d):
@@ -115,17 +116,19 @@ _kl = _with_partials(_kl_value, _kl_partials)
 _reverse_kl = _with_partials(_swap(_kl_value), _swap_partials(_kl_partials))
 
 
-def kl(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def kl(nodes: Nodes) -> Scalar:
     """Kullback-Leibler divergence KL(p‖q) = ∫ p log(p/q) ≥ 0 (Kullback, Leibler 1951).
 
     p is the target (the data), q the model: minimising it is maximum likelihood. +inf where q = 0 < p.
     """
-    return _total(_kl, log_p, log_q, log_w)
+    return _total(_kl, nodes)
 
 
-def reverse_kl(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def reverse_kl(nodes: Nodes) -> Scalar:
     """Reverse Kullback-Leibler divergence KL(q‖p) = ∫ q log(q/p) ≥ 0. +inf where p = 0 < q."""
-    return _total(_reverse_kl, log_p, log_q, log_w)
+    return _total(_reverse_kl, nodes)
 
 
 def _jeffreys_value(a, b, d):
@@ -141,9 +144,10 @@ def _jeffreys_partials(a, b, d):
 _jeffreys = _with_partials(_jeffreys_value, _jeffreys_partials)
 
 
-def jeffreys(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def jeffreys(nodes: Nodes) -> Scalar:
     """Jeffreys divergence KL(p‖q) + KL(q‖p) = ∫ (p − q) log(p/q) ≥ 0 (Jeffreys 1946). Symmetric."""
-    return _total(_jeffreys, log_p, log_q, log_w)
+    return _total(_jeffreys, nodes)
 
 
 def _log_ratios_to_mixture(d, weight):
@@ -197,7 +201,8 @@ _skewed = _with_partials(_js_value, _js_partials, bounded=True)
 _halfway = _with_partials(_halfway_value, _halfway_partials, bounded=True)
 
 
-def jensen_shannon(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, weight: ArrayLike = 0.5) -> Scalar:
+@measured_on(Nodes)
+def jensen_shannon(nodes: Nodes, *, weight: ArrayLike = 0.5) -> Scalar:
     """Jensen-Shannon divergence w KL(p‖m) + (1−w) KL(q‖m), m = w p + (1−w) q (Lin 1991; weight: Huszár 2015).
 
     In [0, −w log w − (1−w) log(1−w)], at most log 2, finite for any supports. weight in [0, 1]; symmetric at ½.
@@ -205,8 +210,8 @@ def jensen_shannon(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0,
     """
     weight = op.parameter(weight, "weight", 0.0, 1.0)
     if isinstance(weight, float) and weight == 0.5:  # in half of the time
-        return _total(_halfway, log_p, log_q, log_w)
-    return _total(_skewed, log_p, log_q, log_w, weight)
+        return _total(_halfway, nodes)
+    return _total(_skewed, nodes, weight)
 
 
 def _hellinger_value(a, b, d):
@@ -222,9 +227,10 @@ def _hellinger_partials(a, b, d):
 _squared_hellinger = _with_partials(_hellinger_value, _hellinger_partials, bounded=True)
 
 
-def squared_hellinger(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def squared_hellinger(nodes: Nodes) -> Scalar:
     """Squared Hellinger distance 1 − ∫ √(p q) = ½ ∫ (√p − √q)², in [0, 1] (Hellinger 1909). Its root is a metric."""
-    return _total(_squared_hellinger, log_p, log_q, log_w)
+    return _total(_squared_hellinger, nodes)
 
 
 def _pearson_value(a, b, d):
@@ -244,17 +250,19 @@ _pearson_chi2 = _with_partials(_pearson_value, _pearson_partials)
 _neyman_chi2 = _with_partials(_swap(_pearson_value), _swap_partials(_pearson_partials))
 
 
-def pearson_chi2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def pearson_chi2(nodes: Nodes) -> Scalar:
     """Pearson χ² divergence ∫ (p − q)² / q ≥ 0 (Pearson 1900). +inf where q = 0 < p, or where it exceeds the dtype.
 
     To fit with it from far away, minimise ``renyi(alpha=2)`` = log(1 + χ²) instead: same optimum, no overflow.
     """
-    return _total(_pearson_chi2, log_p, log_q, log_w)
+    return _total(_pearson_chi2, nodes)
 
 
-def neyman_chi2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def neyman_chi2(nodes: Nodes) -> Scalar:
     """Neyman χ² divergence ∫ (p − q)² / p ≥ 0 (Neyman 1949): Pearson's with p and q exchanged."""
-    return _total(_neyman_chi2, log_p, log_q, log_w)
+    return _total(_neyman_chi2, nodes)
 
 
 def _triangular_value(a, b, d):
@@ -269,9 +277,10 @@ def _triangular_partials(a, b, d):
 _triangular = _with_partials(_triangular_value, _triangular_partials, bounded=True)
 
 
-def triangular(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def triangular(nodes: Nodes) -> Scalar:
     """Triangular discrimination ∫ (p − q)² / (p + q), in [0, 2] (Le Cam 1986; Topsøe 2000). Symmetric."""
-    return _total(_triangular, log_p, log_q, log_w)
+    return _total(_triangular, nodes)
 
 
 def _tv_value(a, b, d):
@@ -285,19 +294,14 @@ def _tv_partials(a, b, d):
 _total_variation = _with_partials(_tv_value, _tv_partials, bounded=True)
 
 
-def total_variation(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes, kinked=True)
+def total_variation(nodes: Nodes) -> Scalar:
     """Total variation distance ½ ∫ |p − q|, in [0, 1]. A metric. Its gradient at p = q is taken as 0."""
-    return _total(_total_variation, log_p, log_q, log_w)
+    return _total(_total_variation, nodes)
 
 
-def f_divergence(
-    log_p: LogDensity,
-    log_q: LogDensity,
-    log_w: ArrayLike = 0.0,
-    *,
-    f: Callable[[Array], Array],
-    slope: ArrayLike = jnp.inf,
-) -> Scalar:
+@measured_on(Nodes)
+def f_divergence(nodes: Nodes, *, f: Callable[[Array], Array], slope: ArrayLike = jnp.inf) -> Scalar:
     """∫ q f(p/q) − f(1) for a convex f of one's own (Csiszár 1963; Ali, Silvey 1966).
 
     f, of jax.numpy, maps arrays elementwise and must be finite on (0, ∞). f(t) − f(1) − f'(1) (t − 1) is what is
@@ -313,8 +317,8 @@ def f_divergence(
     if jax.config.jax_enable_checks:
         check_convex(f)
     slope = op.parameter(slope, "slope", infinite=True)
-    log_p, log_q, log_w, slope = op.operands(log_p, log_q, log_w, slope)
-    log_p, log_q, d, infinite = _weighted(log_p, log_q, log_w)
+    nodes, slope = op.operands(nodes, slope)
+    log_p, log_q, d, infinite = _weighted(nodes.log_p, nodes.log_q, nodes.log_w)
     one = jnp.ones_like(d)
     at_one, tilt = jax.jvp(f, (one,), (one,))
     if jnp.shape(at_one) != jnp.shape(one):

@@ -1,11 +1,12 @@
 """Divergences of powers of the densities: Minka's alpha, Rényi, Tsallis, and the density-power (beta, gamma) family.
 
-Leaf signature, shapes and guarantees as in ``divjax.divergences.f``. The order (alpha, beta, gamma) is traceable, so
+Signature, shapes and guarantees as in ``divjax.divergences.f``. The order (alpha, beta, gamma) is traceable, so
 that ``jax.vmap`` over it is one program, and its limits are smooth: alpha → 0 and 1 and beta, gamma → 0 are the
 Kullback-Leibler divergences, in value and in derivative.
 """
 
 import math
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,9 @@ from jaxtyping import ArrayLike
 
 from divjax import numerics as nu
 from divjax import operands as op
-from divjax.divergences.f import LogDensity, Scalar, _total, _with_partials, squared_hellinger
+from divjax.divergences.f import Scalar, _total, _with_partials, squared_hellinger
+from divjax.divergences.measured import measured_on
+from divjax.measures import Nodes, arrays
 
 
 def _alpha_value(a, b, d, alpha):
@@ -59,38 +62,42 @@ def _power_gap(log_q, d, order):
 _alpha = _with_partials(_alpha_value, _alpha_partials)
 
 
-def alpha_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
+@measured_on(Nodes)
+def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """(1 − ∫ p^α q^(1−α)) / (α (1−α)) ≥ 0, any real α (Minka 2005; Amari's with another parameter).
 
     α → 1 is kl, α → 0 reverse_kl, ½ is 4 squared_hellinger, 2 is pearson_chi2 / 2, −1 neyman_chi2 / 2.
     +inf where q = 0 < p for α ≥ 1, where p = 0 < q for α ≤ 0.
     """
-    return _total(_alpha, log_p, log_q, log_w, op.parameter(alpha, "alpha"))
+    return _total(_alpha, nodes, op.parameter(alpha, "alpha"))
 
 
-def tsallis(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
+@measured_on(Nodes)
+def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """Tsallis relative entropy (∫ p^α q^(1−α) − 1) / (α − 1), which is α times alpha_divergence (Tsallis 1998).
 
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, α = 0 gives ∫ q over p = 0, which is 0 where the supports agree.
     """
     alpha = op.parameter(alpha, "alpha", 0.0)
-    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
-    divergence = alpha_divergence(log_p, log_q, log_w, alpha=alpha)
+    nodes, alpha = op.operands(nodes, alpha)
+    divergence = alpha_divergence(nodes, alpha=alpha)
     is_finite = jnp.isfinite(divergence)
     # At α = 0 what is left of an infinite α-divergence is the mass of q where p = 0.
-    outside = jnp.sum(nu.bounded_exp(jnp.where(log_p == -jnp.inf, log_q + log_w, -jnp.inf)))
+    outside = jnp.sum(nu.bounded_exp(jnp.where(nodes.log_p == -jnp.inf, nodes.log_q + nodes.log_w, -jnp.inf)))
     infinite = jnp.where(alpha == 0.0, outside, jnp.inf)
     return jnp.where(is_finite, alpha * jnp.where(is_finite, divergence, 0.0), infinite)
 
 
-def log_affinity(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
+@measured_on(Nodes)
+def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
     """log ∫ p^α q^(1−α), any real α: 0 for p = q, −inf for disjoint supports and 0 < α < 1.
 
     In log space throughout, so that it is finite where its exponential overflows: α = 2 is log(1 + pearson_chi2) and
     α = −1 log(1 + neyman_chi2), to be minimised in their place. Near p = q ``renyi`` has more digits.
     """
     alpha = op.parameter(alpha, "alpha")
-    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
+    nodes, alpha = op.operands(nodes, alpha)
+    log_p, log_q, log_w = arrays(nodes).values()
     powers = alpha * nu.finite(log_p) + (1.0 - alpha) * nu.finite(log_q)
     p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
     powers = jnp.where((p_zero & (alpha >= 0.0)) | (q_zero & (alpha <= 1.0)), -jnp.inf, powers)
@@ -99,18 +106,19 @@ def log_affinity(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *
     return nu.logsumexp(jnp.where(log_w == -jnp.inf, -jnp.inf, powers + log_w))
 
 
-def renyi(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, alpha: ArrayLike) -> Scalar:
+@measured_on(Nodes)
+def renyi(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """Rényi divergence log ∫ p^α q^(1−α) / (α − 1) (Rényi 1961; van Erven, Harremoës 2014).
 
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, 2 is log(1 + pearson_chi2), α = ½ is 2 bhattacharyya. Computed from
     alpha_divergence near p = q and α = 1, where the logarithm cancels, and in log space where that one overflows.
     """
     alpha = op.parameter(alpha, "alpha", 0.0)
-    log_p, log_q, log_w, alpha = op.operands(log_p, log_q, log_w, alpha)
-    log_sum = log_affinity(log_p, log_q, log_w, alpha=alpha)
+    nodes, alpha = op.operands(nodes, alpha)
+    log_sum = log_affinity(nodes, alpha=alpha)
     near = (jnp.abs(log_sum) < 0.5) | (alpha == 1.0)
     # Where the other branch is taken alpha_divergence may overflow, and its derivatives with it: it gets p = q there.
-    tsallis_gap = tsallis(log_p, jnp.where(near, log_q, log_p), log_w, alpha=alpha)
+    tsallis_gap = tsallis(replace(nodes, log_q=jnp.where(near, nodes.log_q, nodes.log_p)), alpha=alpha)
     from_tsallis = _infinite_or(tsallis_gap, lambda gap: gap * nu.log1p_slope((1.0 - alpha) * gap))
     from_affinity = _infinite_or(log_sum, lambda log_sum: log_sum / jnp.where(near, 1.0, alpha - 1.0))
     return jnp.where(near, from_tsallis, from_affinity)
@@ -123,32 +131,34 @@ def _infinite_or(x, function):
     return jnp.where(large, constant, function(jnp.where(large, 0.0, x)))
 
 
-def bhattacharyya(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def bhattacharyya(nodes: Nodes) -> Scalar:
     """Bhattacharyya distance −log ∫ √(p q) ≥ 0 (Bhattacharyya 1943). +inf for disjoint supports."""
-    distance = squared_hellinger(log_p, log_q, log_w)
+    distance = squared_hellinger(nodes)
     near = distance < 0.5
-    affinity = log_affinity(log_p, log_q, log_w, alpha=0.5)
+    affinity = log_affinity(nodes, alpha=0.5)
     return jnp.where(near, distance * nu.log1p_slope(jnp.where(near, distance, 0.0)), -affinity)
 
 
-def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+def chernoff_exponent(nodes: Nodes) -> Scalar:
     """The α in [0, 1] that maximises −log ∫ p^α q^(1−α), by bisection on the derivative (the log is convex in α).
 
     Near p = q it maximises ∫ αp + (1−α)q − p^α q^(1−α) instead, whose terms do not cancel: the same α for exact masses,
     and, where they have the noise of draws, the one at which ``renyi`` is stationary.
     """
-    log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
-    affinity = lambda alpha: log_affinity(log_p, log_q, log_w, alpha=alpha)  # noqa: E731
-    near = affinity(jnp.asarray(0.5, log_p.dtype)) > -0.5
-    other = jnp.where(near, log_q, log_p)
+    (nodes,) = op.operands(nodes)
+    dtype = nodes.log_p.dtype
+    affinity = lambda alpha: log_affinity(nodes, alpha=alpha)  # noqa: E731
+    near = affinity(jnp.asarray(0.5, dtype)) > -0.5
+    close = replace(nodes, log_q=jnp.where(near, nodes.log_q, nodes.log_p))
 
     def gap(alpha):
-        return alpha * (1.0 - alpha) * alpha_divergence(log_p, other, log_w, alpha=alpha)
+        return alpha * (1.0 - alpha) * alpha_divergence(close, alpha=alpha)
 
     def slope(alpha):
         return jnp.where(near, -jax.grad(gap)(alpha), jax.grad(affinity)(alpha))
 
-    bits = jnp.finfo(log_p.dtype).nmant + 2
+    bits = jnp.finfo(dtype).nmant + 2
 
     def halve(_, bracket):
         low, high = bracket
@@ -156,10 +166,10 @@ def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0
         rising = slope(middle) > 0.0
         return jnp.where(rising, low, middle), jnp.where(rising, middle, high)
 
-    zero = jnp.zeros((), log_p.dtype)
+    zero = jnp.zeros((), dtype)
     low, high = jax.lax.stop_gradient(jax.lax.fori_loop(0, bits, halve, (zero, zero + 1.0)))
     # Strictly inside, where (1 − α) renyi is −log ∫ p^α q^(1−α) even if kl is infinite.
-    eps = jnp.finfo(log_p.dtype).eps
+    eps = jnp.finfo(dtype).eps
     alpha = jax.lax.stop_gradient(jnp.clip(0.5 * (low + high), eps, 1.0 - eps))
     # It moves with the densities as the implicit function theorem has it: d alpha = −d slope / slope'.
     curvature = nu.finite(jax.lax.stop_gradient(jax.grad(slope)(alpha)))
@@ -169,13 +179,14 @@ def chernoff_exponent(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0
     return alpha - jnp.where(inside, moved, 0.0)
 
 
-def chernoff(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def chernoff(nodes: Nodes) -> Scalar:
     """Chernoff information max over α in [0, 1] of −log ∫ p^α q^(1−α) ≥ 0 (Chernoff 1952). Symmetric.
 
     +inf for disjoint supports.
     """
-    alpha = chernoff_exponent(log_p, log_q, log_w)
-    return (1.0 - alpha) * renyi(log_p, log_q, log_w, alpha=alpha)
+    alpha = chernoff_exponent(nodes)
+    return (1.0 - alpha) * renyi(nodes, alpha=alpha)
 
 
 def _beta_terms(log_p, log_q, log_w, beta):
@@ -206,26 +217,29 @@ def _beta_far(log_p, log_q, log_w, d, beta):
     return jnp.where(alone_p, nu.over_order(p_power, beta), q_power - cross + slope)
 
 
-def beta_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, beta: ArrayLike) -> Scalar:
+@measured_on(Nodes)
+def beta_divergence(nodes: Nodes, *, beta: ArrayLike = 0.5) -> Scalar:
     """Density-power divergence ∫ q^(1+β) − (1+1/β) p q^β + p^(1+β)/β ≥ 0, β ≥ 0 (Basu et al. 1998).
 
     β → 0 is kl, β = 1 is l2; in between efficiency is traded for robustness against outliers in p.
     """
     beta = op.parameter(beta, "beta", 0.0)
-    log_p, log_q, log_w, beta = op.operands(log_p, log_q, log_w, beta)
-    return jnp.sum(_beta_terms(log_p, log_q, log_w, beta))
+    nodes, beta = op.operands(nodes, beta)
+    return jnp.sum(_beta_terms(**arrays(nodes), beta=beta))
 
 
-def gamma_divergence(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0, *, gamma: ArrayLike) -> Scalar:
+@measured_on(Nodes)
+def gamma_divergence(nodes: Nodes, *, gamma: ArrayLike = 0.5) -> Scalar:
     """log∫p^(1+γ) / (γ(1+γ)) − log∫p q^γ / γ + log∫q^(1+γ) / (1+γ) ≥ 0, γ ≥ 0 (Fujisawa, Eguchi 2008).
 
     γ → 0 is kl. Unchanged when p or q is multiplied by a constant. Computed as −log(1 − γ D/(1+γ)) / γ with D the
     beta-divergence of the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
     """
     gamma = op.parameter(gamma, "gamma", 0.0)
-    log_p, log_q, log_w, gamma = op.operands(log_p, log_q, log_w, gamma)
+    nodes, gamma = op.operands(nodes, gamma)
+    log_w = nodes.log_w
     log_p, log_q = (x - nu.finite(nu.logsumexp(nu.log_power(x, 1.0 + gamma) + log_w)) / (1.0 + gamma)
-                    for x in (log_p, log_q))  # fmt: skip
+                    for x in (nodes.log_p, nodes.log_q))  # fmt: skip
     distance = jnp.sum(_beta_terms(log_p, log_q, log_w, gamma))
     gap = gamma / (1.0 + gamma) * nu.finite(distance)  # 1 − ∫ p q^γ of the normalised densities
     near = gap < 0.5
@@ -245,18 +259,22 @@ def _squared_gap(log_p, log_q, log_w):
     return jnp.sum(jnp.where(overflow, jnp.inf, root * root))
 
 
-def l2(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def l2(nodes: Nodes) -> Scalar:
     """Squared L2 distance of the densities ∫ (p − q)² ≥ 0. In units of density; the root is a metric."""
-    return _squared_gap(*op.operands(log_p, log_q, log_w))
+    (nodes,) = op.operands(nodes)
+    return _squared_gap(**arrays(nodes))
 
 
-def cauchy_schwarz(log_p: LogDensity, log_q: LogDensity, log_w: ArrayLike = 0.0) -> Scalar:
+@measured_on(Nodes)
+def cauchy_schwarz(nodes: Nodes) -> Scalar:
     """Cauchy-Schwarz divergence −log (∫ p q / √(∫ p² ∫ q²)) ≥ 0 (Príncipe 2000). +inf for disjoint supports.
 
     Computed as −log(1 − ½ ‖p/‖p‖ − q/‖q‖‖²), so that nothing cancels near p = q.
     """
-    log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
-    log_p, log_q = (x - 0.5 * nu.finite(nu.logsumexp(2.0 * x + log_w)) for x in (log_p, log_q))
+    (nodes,) = op.operands(nodes)
+    log_w = nodes.log_w
+    log_p, log_q = (x - 0.5 * nu.finite(nu.logsumexp(2.0 * x + log_w)) for x in (nodes.log_p, nodes.log_q))
     gap = 0.5 * _squared_gap(log_p, log_q, log_w)
     near = gap < 0.5
     in_logs = -nu.logsumexp(log_p + log_q + log_w)

@@ -18,7 +18,7 @@ def weighted(sample: Sample, name: str = "p", least: int = 1) -> tuple[Float[Arr
 
     A masked point (log-weight −inf) may be anything, NaN too: it is put at the origin and counts for nothing.
     """
-    x, log_w = sample if isinstance(sample, Points) else (sample, None)
+    x, log_w = (sample.x, sample.log_w) if isinstance(sample, Points) else (sample, None)
     (x,) = op.floating(x)
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or x.shape[0] < least or x.shape[1] < 1:

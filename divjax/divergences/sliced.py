@@ -73,7 +73,7 @@ def paired_samples(x, y):
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.size or not y.size:
         raise ValueError(
             f"Expected two samples of shapes [n, d] and [m, d], not empty; got {x.shape} and {y.shape}. "
-            "For samples [n] on the line use wasserstein(*coupling(x, y))."
+            "For samples [n] on the line use wasserstein(coupling(x, y))."
         )
     if not weighted:
         return (x, None), (y, None)
@@ -93,8 +93,8 @@ def _cost_along(direction, p, q, order):
     (x, log_w_x), (y, log_w_y) = p, q
     x, y = nu.matmul(x, direction), nu.matmul(y, direction)
     if log_w_x is None:
-        return transport_cost(*coupling_of_counts(x, y), order=order)
-    return transport_cost(*coupling_of_samples(Points(x, log_w_x), Points(y, log_w_y)), order=order)
+        return transport_cost(coupling_of_counts(x, y), order=order)
+    return transport_cost(coupling_of_samples(Points(x, log_w_x), Points(y, log_w_y)), order=order)
 
 
 def _blocks(directions, size):

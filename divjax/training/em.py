@@ -155,7 +155,7 @@ def _check_arguments(data, floor, max_steps, tol):
 
 def _centred(points: Any, params: dict[str, Array]) -> _Data:
     """The data as [n, d] around their mean, 0 where without weight; ValueError where they do not fit the parameters."""
-    x, log_w = points if isinstance(points, Points) else (points, None)
+    x, log_w = (points.x, points.log_w) if isinstance(points, Points) else (points, None)
     check_mixture(params)
     shape, locs = jnp.shape(x), jnp.shape(params["locs"])
     if len(shape) != len(locs) or shape[1:] != locs[1:]:

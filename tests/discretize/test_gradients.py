@@ -22,7 +22,7 @@ def measured(name, x64):
     base = lines.BASES[line.ends]
 
     def function(theta, phi):
-        return dj.jensen_shannon(*dj.quadrature(base.build(phi), line.build(theta)))
+        return dj.jensen_shannon(dj.quadrature(base.build(phi), line.build(theta)))
 
     with jax.enable_x64(x64):
         dtype = jnp.float64 if x64 else jnp.float32
@@ -66,7 +66,7 @@ def test_second_derivatives(family, x64):
     at = jnp.asarray([0.3, 0.8])
 
     def function(theta, phi):
-        return dj.jensen_shannon(*dj.quadrature(line.build(phi), line.build(theta), crossings=0))
+        return dj.jensen_shannon(dj.quadrature(line.build(phi), line.build(theta), crossings=0))
 
     gradient, hessian = jax.jit(jax.grad(function)), jax.jit(jax.hessian(function))
     for phi in (jnp.asarray([0.1, 1.0]), jnp.asarray([0.3, 1.0])):

@@ -20,9 +20,9 @@ RNG = np.random.RandomState(3)
 ORDERS = jnp.array([1.0, 2.0, 3.0])
 
 
-def costs(*coupling):
+def costs(coupling):
     """The distances of three orders; one program for all."""
-    return jax.vmap(lambda order: dj.wasserstein(*coupling, order=order))(ORDERS)
+    return jax.vmap(lambda order: dj.wasserstein(coupling, order=order))(ORDERS)
 
 
 def quantile_costs(x, wx, y, wy):
@@ -55,10 +55,10 @@ def points(x, weights):
 def test_samples(name, x64):
     x, wx, y, wy = SAMPLES[name]
     coupled, steps = jax.jit(lambda p, q: (dj.coupling(p, q), dj.cdfs(p, q)))(points(x, wx), points(y, wy))
-    np.testing.assert_allclose(costs(*coupled), quantile_costs(x, wx, y, wy), rtol=1e-12)
-    assert float(dj.wasserstein(*coupled)) == pytest.approx(st.wasserstein_distance(x, y, wx, wy), rel=1e-12)
-    assert float(dj.energy(*steps)) == pytest.approx(st.energy_distance(x, y, wx, wy) ** 2, rel=1e-12)
-    assert float(dj.cramer(*steps)) == pytest.approx(st.energy_distance(x, y, wx, wy) ** 2 / 2, rel=1e-12)
+    np.testing.assert_allclose(costs(coupled), quantile_costs(x, wx, y, wy), rtol=1e-12)
+    assert float(dj.wasserstein(coupled)) == pytest.approx(st.wasserstein_distance(x, y, wx, wy), rel=1e-12)
+    assert float(dj.energy(steps)) == pytest.approx(st.energy_distance(x, y, wx, wy) ** 2, rel=1e-12)
+    assert float(dj.cramer(steps)) == pytest.approx(st.energy_distance(x, y, wx, wy) ** 2 / 2, rel=1e-12)
 
 
 def test_sample_gradient(x64):
@@ -67,7 +67,7 @@ def test_sample_gradient(x64):
 
     def distances(x, log_w):
         p, q = dj.Points(x, log_w), points(y, wy)
-        return dj.wasserstein(*dj.coupling(p, q), order=2.0) + dj.energy(*dj.cdfs(p, q))
+        return dj.wasserstein(dj.coupling(p, q), order=2.0) + dj.energy(dj.cdfs(p, q))
 
     gradient, distances = jax.jit(jax.grad(distances, (0, 1))), jax.jit(distances)
     step = 1e-6 * RNG.randn(2, 40)
@@ -84,7 +84,7 @@ def between_normals(loc, scale, order):
     """The distance from N(0, 1) and its gradient in (loc, scale)."""
 
     def distance(loc, scale):
-        return dj.wasserstein(*dj.coupling(distrax.Normal(0.0, 1.0), distrax.Normal(loc, scale)), order=order)
+        return dj.wasserstein(dj.coupling(distrax.Normal(0.0, 1.0), distrax.Normal(loc, scale)), order=order)
 
     return jax.value_and_grad(distance, (0, 1))(loc, scale)
 
@@ -131,8 +131,8 @@ def measured(name, x64):
         theta_fixed = [*jnp.asarray(line.params[:fixed], theta.dtype), *theta[fixed:]] if fixed else theta
         p, q = base.build(jnp.asarray(base.params, theta.dtype)), line.build(theta_fixed)
         coupled = dj.coupling(p, q)
-        powers = jax.vmap(lambda order: dj.transport_cost(*coupled, order=order))(ORDERS.astype(theta.dtype))
-        return jnp.append(powers, dj.energy(*dj.cdfs(p, q)))
+        powers = jax.vmap(lambda order: dj.transport_cost(coupled, order=order))(ORDERS.astype(theta.dtype))
+        return jnp.append(powers, dj.energy(dj.cdfs(p, q)))
 
     with jax.enable_x64(x64):
         theta = jnp.asarray(line.params, jnp.float64 if x64 else jnp.float32)
@@ -186,7 +186,7 @@ def test_distribution_against_a_sample(x64):
     def both(loc):
         q = distrax.Normal(loc, 1.2)
         forward, backward = dj.coupling(data, q), dj.coupling(q, data)
-        return costs(*forward), costs(*backward), dj.energy(*dj.cdfs(data, q))
+        return costs(forward), costs(backward), dj.energy(dj.cdfs(data, q))
 
     forward, backward, energy = both(jnp.asarray(0.3))
     law, levels = st.norm(0.3, 1.2), np.r_[0, np.cumsum(weights)]

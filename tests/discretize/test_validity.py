@@ -45,7 +45,7 @@ def test_pathwise_is_refused(name):
     p, q = REFUSED[name]
     with pytest.raises(ValueError, match="gradient='score'"):
         dj.monte_carlo(KEY, p, q, 64)
-    assert np.isfinite(dj.squared_hellinger(*dj.monte_carlo(KEY, p, q, 64, gradient="score")))
+    assert np.isfinite(dj.squared_hellinger(dj.monte_carlo(KEY, p, q, 64, gradient="score")))
 
 
 MIXTURES = {
@@ -70,10 +70,10 @@ def test_weights_of_zero_have_the_right_gradient(name, w):
 
     truth = scipy.integrate.quad(integrand, -20, 20, limit=200)[0]
     target = distrax.Normal(0.3, 0.9)
-    loss = lambda w, key: dj.kl(*dj.monte_carlo(key, target, MIXTURES[name](w), 256))  # noqa: E731
+    loss = lambda w, key: dj.kl(dj.monte_carlo(key, target, MIXTURES[name](w), 256))  # noqa: E731
     slopes = np.asarray(jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(w, KEYS), np.float64)
     assert abs(slopes.mean() - truth) < 4 * slopes.std() / np.sqrt(len(KEYS))
-    exact = jax.jit(jax.grad(lambda w: dj.kl(*dj.quadrature(target, MIXTURES[name](w)))))(w)
+    exact = jax.jit(jax.grad(lambda w: dj.kl(dj.quadrature(target, MIXTURES[name](w)))))(w)
     assert float(exact) == pytest.approx(truth, rel=1e-5)
 
 

@@ -102,7 +102,7 @@ def test_one_dimensional_energy_is_the_square_of_scipys():
     truth = scipy.stats.energy_distance(x, y, w, v) ** 2
     np.testing.assert_allclose(dj.energy_distance(points(x, w), points(y, v)), truth, rtol=1e-5)
     np.testing.assert_allclose(
-        dj.energy(*dj.cdfs(points(x, w), points(y, v))), dj.energy_distance(points(x, w), points(y, v)), rtol=1e-5
+        dj.energy(dj.cdfs(points(x, w), points(y, v))), dj.energy_distance(points(x, w), points(y, v)), rtol=1e-5
     )
 
 

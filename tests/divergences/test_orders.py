@@ -67,7 +67,7 @@ def test_value_and_derivative_in_the_order(name, x64):
 
     def function(log_p, log_q, order):
         traces.append(order)
-        return divergence(log_p, log_q, **{parameter: order})
+        return divergence(dj.pmf(log_p, log_q), **{parameter: order})
 
     with jax.enable_x64(x64):
         run = jax.jit(jax.vmap(jax.value_and_grad(function, 2), (None, None, 0)))
@@ -117,7 +117,7 @@ def test_through_the_limits_between_gaussians(name):
     divergence, key, *_ = CASES[name]
     steps = np.array([-1e-4, -1e-5, -1e-7, 0, 1e-7, 1e-5, 1e-4])
     orders = np.float32(np.r_[steps[0 if name == "alpha_divergence" else 3 :], 1 + steps])
-    run = jax.jit(jax.vmap(jax.value_and_grad(lambda order, nodes: divergence(*nodes, **{key: order})), (0, None)))
+    run = jax.jit(jax.vmap(jax.value_and_grad(lambda order, nodes: divergence(nodes, **{key: order})), (0, None)))
     for pair, sides in PAIRS.items():
         exactly = tuple(tuple(mp.mpf(float(np.float32(x))) for x in side) for side in sides)
         integral = lambda a, b, sides=exactly: gaussian_integral(*sides, a, b)  # noqa: E731
@@ -147,7 +147,8 @@ SLOW = ("alpha_divergence", "tsallis", "gamma_divergence")  # renyi is made of t
 def test_extreme_orders_at_the_edges(name):
     """No NaN, and finite derivatives in the densities, the weights and the order."""
     key = CASES[name][1] if name in CASES else "weight"
-    function = jax.value_and_grad(lambda p, q, w, order: getattr(dj, name)(p, q, w, **{key: order}), (0, 1, 2, 3))
+    at = lambda p, q, w, order: getattr(dj, name)(dj.pmf(p, q, log_w=w), **{key: order})  # noqa: E731
+    function = jax.value_and_grad(at, (0, 1, 2, 3))
     over_orders = jax.vmap(function, (None, None, None, 0))
     values, grads = jax.jit(jax.vmap(over_orders, (0, 0, 0, None)))(*STACK, np.float32(EXTREMES[name]))
     where = np.broadcast_to(np.array(NAMES)[:, None], values.shape)
@@ -167,7 +168,7 @@ def test_no_step_where_the_formula_changes(x64):
             (CASES[name][0], {CASES[name][1]: order}) for name in ("alpha_divergence", "beta_divergence")
             for order in (1e-3, 0.3, 0.5, 1.0, 2.0)
         ]:  # fmt: skip
-            on_one = lambda d, f=divergence, ps=params: f(d[None] - 1, 0 * d[None] - 1, **ps)  # noqa: E731
+            on_one = lambda d, f=divergence, ps=params: f(dj.pmf(d[None] - 1, 0 * d[None] - 1), **ps)  # noqa: E731
             run = jax.jit(jax.vmap(jax.value_and_grad(on_one)))
             for at in (0.5, 1 / 3, 0.25, 1.0):
                 side = np.array([at * (1 - 4 * eps), at * (1 + 4 * eps)], dtype)
@@ -180,17 +181,18 @@ def test_no_step_where_the_formula_changes(x64):
 def test_limits_at_zeros_of_the_densities():
     p, q = np.log([0.25, 0.75, 1e-300]), np.log([0.5, 1e-300, 0.5])
     p, q = np.where(p < -100, -np.inf, p), np.where(q < -100, -np.inf, q)
-    assert dj.alpha_divergence(p, q, alpha=0.0) == dj.alpha_divergence(p, q, alpha=1.0) == np.inf
-    assert float(dj.renyi(p, q, alpha=0.0)) == pytest.approx(np.log(2))  # −log Q(p > 0)
-    assert dj.renyi(p, q, alpha=1.0) == dj.renyi(p, q, alpha=1.5) == np.inf
-    assert float(dj.renyi(p, q, alpha=1 - 1e-6)) == pytest.approx(np.log(4) * 1e6, rel=0.05)
-    assert float(dj.tsallis(p, q, alpha=0.0)) == pytest.approx(0.5)
-    assert dj.gamma_divergence(p, q, gamma=0.0) == dj.beta_divergence(p, q, beta=0.0) == np.inf
+    nodes = dj.pmf(p, q)
+    assert dj.alpha_divergence(nodes, alpha=0.0) == dj.alpha_divergence(nodes, alpha=1.0) == np.inf
+    assert float(dj.renyi(nodes, alpha=0.0)) == pytest.approx(np.log(2))  # −log Q(p > 0)
+    assert dj.renyi(nodes, alpha=1.0) == dj.renyi(nodes, alpha=1.5) == np.inf
+    assert float(dj.renyi(nodes, alpha=1 - 1e-6)) == pytest.approx(np.log(4) * 1e6, rel=0.05)
+    assert float(dj.tsallis(nodes, alpha=0.0)) == pytest.approx(0.5)
+    assert dj.gamma_divergence(nodes, gamma=0.0) == dj.beta_divergence(nodes, beta=0.0) == np.inf
     for gamma in (0.5, 3.0):  # far enough for the logarithmic branch: the zero of q must not count as one
         a, b = (np.exp(x) for x in (p, q))
         expected = (np.log((a ** (1 + gamma)).sum()) / (gamma * (1 + gamma)) - np.log((a * b**gamma).sum()) / gamma
                     + np.log((b ** (1 + gamma)).sum()) / (1 + gamma))  # fmt: skip
-        assert float(dj.gamma_divergence(p, q, gamma=gamma)) == pytest.approx(expected, rel=1e-6)
+        assert float(dj.gamma_divergence(nodes, gamma=gamma)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_slopes_have_derivatives_of_every_order(x64):

@@ -192,28 +192,27 @@ def draws(size=4000):
 
 def test_fisher_against_the_closed_form():
     x = draws(20_000)
-    scores = dj.Scores(x, jax.vmap(score_of(P))(x), jax.vmap(score_of(Q))(x), jnp.zeros(len(x)))
-    terms = np.sum((scores.score_p - scores.score_q) ** 2, 1, dtype=float)
-    got = dj.fisher(*scores[1:])
+    score_p, score_q = (jax.vmap(score_of(dist))(x) for dist in (P, Q))
+    terms = np.sum((score_p - score_q) ** 2, 1, dtype=float)
+    got = dj.fisher(x, score_p, score_q)
+    assert dj.fisher(x, score_of(P), score_of(Q)) == dj.fisher(x, score_of(P), score_q) == got
     np.testing.assert_allclose(got, terms.mean(), rtol=1e-5)
     assert abs(got - dj.exact.fisher(P, Q)) < 4 * terms.std() / np.sqrt(terms.size)
-    half = dj.explicit_score_matching(x, scores.score_p, score_of(Q))
+    half = dj.explicit_score_matching(x, score_p, score_of(Q))
     np.testing.assert_allclose(2 * half, got, rtol=1e-5)
 
 
 def test_fisher_weights_masks_and_zero():
-    p, q = RNG.randn(6, 3), RNG.randn(6, 3)
+    x, p, q = RNG.randn(3, 6, 3)
     w = RNG.rand(6)
-    np.testing.assert_allclose(
-        dj.fisher(p, q, np.log(w)), w / w.sum() @ ((p - q) ** 2).sum(1), rtol=1e-5
-    )  # fmt: skip
-    log_w = np.where(np.arange(6) < 4, 0.0, -np.inf)
-    value, grad = jax.value_and_grad(dj.fisher)(np.where(np.arange(6)[:, None] < 4, p, np.nan), q, log_w)
-    np.testing.assert_allclose(value, dj.fisher(p[:4], q[:4]), rtol=1e-6)
+    np.testing.assert_allclose(dj.fisher(points(x, w), p, q), w / w.sum() @ ((p - q) ** 2).sum(1), rtol=1e-5)
+    sample = dj.Points(x, np.where(np.arange(6) < 4, 0.0, -np.inf))
+    value, grad = jax.value_and_grad(dj.fisher, 1)(sample, np.where(np.arange(6)[:, None] < 4, p, np.nan), q)
+    np.testing.assert_allclose(value, dj.fisher(x[:4], p[:4], q[:4]), rtol=1e-6)
     assert not np.any(grad[4:])
     assert np.isfinite(grad).all()
-    assert dj.fisher(p, p) == 0.0
-    assert dj.fisher(p[:, 0], q[:, 0]) == pytest.approx(((p[:, 0] - q[:, 0]) ** 2).mean())
+    assert dj.fisher(x, p, p) == 0.0
+    assert dj.fisher(x[:, 0], p[:, 0], q[:, 0]) == pytest.approx(((p[:, 0] - q[:, 0]) ** 2).mean())
 
 
 def network(params):
@@ -292,8 +291,10 @@ def test_errors():
         dj.stein(x, np.zeros((4, 3)), kernel=kernels.rbf(1.0))
     with pytest.raises(ValueError, match=r"n >= 2; got shape \[1, 2\]"):
         dj.stein_unbiased(x[:1], x[:1], kernel=kernels.rbf(1.0))
-    with pytest.raises(ValueError, match=r"shapes \[4, 2\] and \[3, 2\]"):
-        dj.fisher(x, x[:3])
+    with pytest.raises(ValueError, match=r"score_q at all points, of shape \[4, 2\]; got \[3, 2\]"):
+        dj.fisher(x, x, x[:3])
+    with pytest.raises(ValueError, match=r"score_p\(x\) of the shape of one point, \[2\]; got \[1\]"):
+        dj.fisher(x, lambda x: x[:1], x)
     with pytest.raises(ValueError, match=r"shape of one point, \[2\]; got \[\]"):
         dj.implicit_score_matching(x, lambda x: jnp.sum(x))
 
