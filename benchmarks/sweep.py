@@ -25,11 +25,11 @@ from main_job import convergence, known_minima
 from scipy.optimize import minimize
 
 import divjax as dj
-from divjax.iteration import Iteration, run
 from divjax.studies import two_modes
 from divjax.sweeps import engine
 from divjax.sweeps.cases import canonical, take
 from divjax.sweeps.table import describe, in_memory
+from divjax.training.iteration import Iteration, run
 
 NAMES = ("kl", "reverse_kl", "jensen_shannon")
 SEPARATIONS, SEEDS = np.linspace(0.0, 16.0, 33, dtype=np.float32), 64

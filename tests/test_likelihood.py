@@ -9,10 +9,10 @@ import pytest
 from scipy import integrate, special, stats
 
 import divjax as dj
-from divjax import likelihood as li
 from divjax import report_models, status
 from divjax.plots.likelihood import likelihood_on_data
 from divjax.studies import likelihood as study
+from divjax.training import likelihood as li
 from tests.test_plots import assert_legible, said
 
 COUNTS = np.array([3, 0, 1, 4, 0, 9, 2])

@@ -14,12 +14,12 @@ from scipy.special import gammaln
 import divjax as dj
 from divjax import report_models
 from divjax.diagnostics.levels import rate_below
-from divjax.iteration import run
 from divjax.models import factorisation, topics
 from divjax.plots import look
 from divjax.plots import post_models as figures
 from divjax.studies import post_models as study
 from divjax.training.alternating import _solved, alternating
+from divjax.training.iteration import run
 from divjax.training.topic_em import topic_em
 from tests.test_plots import said
 

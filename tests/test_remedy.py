@@ -7,9 +7,9 @@ import pytest
 import xarray
 
 from divjax import plots, report_models, status
-from divjax.iteration import run
 from divjax.studies import remedy
 from divjax.training import em, fit, newton
+from divjax.training.iteration import run
 
 POST = {"separation": jnp.asarray(16.0), "seed": jnp.asarray(0)}
 GOOD = {"logits": jnp.asarray([0.5, 0.0]), "locs": jnp.asarray([1.0, 14.0]), "log_scales": jnp.asarray([0.5, -0.5])}

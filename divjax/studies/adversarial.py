@@ -4,9 +4,9 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from divjax.iteration import Iteration
 from divjax.studies.methods import Method
 from divjax.training import Players, adversarial_losses, game, unrolled
+from divjax.training.iteration import Iteration
 
 ROUNDS = 20
 LAST = 0.02  # the share of Adam's rate that is left at the end of its cosine

@@ -12,12 +12,12 @@ from jaxtyping import Array, PyTree
 
 from divjax import diagnostics, models, targets
 from divjax.divergences import critic
-from divjax.iteration import Iteration
 from divjax.studies import two_modes
 from divjax.studies.adversarial import ended, losses_of, trained
 from divjax.studies.methods import LINE, NON_SATURATING, Method, lookup, measure
 from divjax.sweeps import product, sweep
 from divjax.training import Players, Start
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray

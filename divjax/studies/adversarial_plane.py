@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from divjax import diagnostics, models
-from divjax.iteration import Iteration
 from divjax.studies.adversarial import ended, losses_of, trained
 from divjax.studies.methods import PLANE, Method, lookup
 from divjax.sweeps import product, sweep
 from divjax.training import Start
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray

@@ -17,10 +17,10 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from divjax import diagnostics
 from divjax.divergences.neighbours import nearest
-from divjax.iteration import Iteration
 from divjax.studies.adversarial import ROUNDS
 from divjax.studies.digits_models import MODELS, Images, quantised
 from divjax.sweeps import product, sweep
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from divjax import models, variational
-from divjax.iteration import Iteration
 from divjax.studies.adversarial import ROUNDS, descent, losses_of, trained
 from divjax.studies.methods import lookup
 from divjax.training import Start, stochastic_fit
+from divjax.training.iteration import Iteration
 
 DIM, LEVELS, LATENT, NOISE = 64, 17, 8, 16
 BATCH, HIDDEN = 64, (128, 128)

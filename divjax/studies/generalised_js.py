@@ -14,11 +14,11 @@ from jaxtyping import Array
 
 from divjax.discretize import quadrature
 from divjax.divergences import critic, jensen_shannon
-from divjax.iteration import Iteration
 from divjax.studies import two_modes
 from divjax.studies.adversarial_line import PATHS, Starts, gaussian_game, outputs, sample_p, sample_q
 from divjax.sweeps import product, sweep
 from divjax.training import Players, adversarial_losses
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray

@@ -17,7 +17,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 from divjax import models, targets
 from divjax import numerics as nu
 from divjax.discretize import quadrature
-from divjax.likelihood import predicted_kl, sandwich
+from divjax.training.likelihood import predicted_kl, sandwich
 
 SEPARATION = 16.0
 NUMS, SEEDS = (10, 32, 100, 316, 1000, 3162, 10_000, 31_623, 100_000), 400

@@ -16,12 +16,12 @@ from jaxtyping import Array, Float
 
 from divjax.discretize import quadrature
 from divjax.divergences import log_affinity
-from divjax.iteration import Iteration
 from divjax.models import normal
 from divjax.status import OK, STALLED
 from divjax.studies import two_modes
 from divjax.studies.generalised_js import normalised
 from divjax.sweeps import product, sweep
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray

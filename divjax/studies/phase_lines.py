@@ -23,12 +23,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from scipy.optimize import root
 
-from divjax.iteration import run
 from divjax.models import normal
 from divjax.status import OK
 from divjax.studies.phase import Family, free_scale, log_scale
 from divjax.targets import two_modes
 from divjax.training import fit, newton
+from divjax.training.iteration import run
 
 Theta = Float[Array, "2"]  # the mean's offset from the middle of the modes, and the log of the scale
 CLOSE, FAR, BISECTIONS = 0.25, 16.0, 18  # the separations that are searched, to 6e-5

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from divjax.diagnostics.levels import rate_below
-from divjax.iteration import Iteration
 from divjax.models import factorisation, topics
 from divjax.sweeps import product, sweep
 from divjax.training.alternating import alternating
+from divjax.training.iteration import Iteration
 from divjax.training.topic_em import topic_em
 
 if TYPE_CHECKING:

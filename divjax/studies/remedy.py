@@ -18,9 +18,9 @@ from jaxtyping import Array, PyTree
 from divjax import models, targets
 from divjax.discretize import quadrature
 from divjax.divergences import kl
-from divjax.iteration import Iteration
 from divjax.sweeps import product, sweep
 from divjax.training import em, fit, newton
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray

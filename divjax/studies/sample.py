@@ -10,8 +10,8 @@ from jaxtyping import Array
 
 from divjax import catalog, models
 from divjax.discretize import cdfs, coupling
-from divjax.iteration import run
 from divjax.training import fit, newton
+from divjax.training.iteration import run
 
 DIVERGENCES = ("kl", "wasserstein_2", "energy")
 

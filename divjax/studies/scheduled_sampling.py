@@ -19,9 +19,9 @@ import optax
 from jaxtyping import Array, ArrayLike, Float
 
 from divjax import numerics as nu
-from divjax.iteration import Iteration
 from divjax.sweeps import product, sweep
 from divjax.training import fit
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray

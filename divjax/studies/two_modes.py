@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from divjax import catalog, diagnostics, models, targets
-from divjax.iteration import Iteration
 from divjax.status import OK
 from divjax.sweeps import product, sweep
 from divjax.training import fit, newton
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray
