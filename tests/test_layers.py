@@ -16,6 +16,7 @@ ARRAYS = LEAVES | {"discretize", "exact"}
 MODELS = ARRAYS | {"estimate", "models", "targets", "training.iteration"}
 TRAINING = MODELS | {"training"}
 LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample", "variational"}
+SHOWN = LOOKING | {"catalog", "plots", "tables", "inputs"}
 MAY = {
     "measures": set(),
     "status": set(),
@@ -35,15 +36,25 @@ MAY = {
     "twosample": LEAVES,
     "logits": set(),
     "inputs": set(),
-    "inputs_samples": {"inputs"},
-    "studies": LOOKING | {"catalog"},
-    "plots": LOOKING | {"studies"},
-    "report": LOOKING | {"plots", "studies"},
-    "report_games": LOOKING | {"plots", "report", "studies"},
-    "report_models": LOOKING | {"plots", "report", "studies"},
-    "report_compare": LOOKING | {"plots", "studies", "report"},
+    "tables": set(),
+    "plots": {"diagnostics", "tables"},
+    "compare": SHOWN,
+    "studies.two_modes": SHOWN,
+    "studies.adversarial": SHOWN | {"studies.two_modes"},
+    "studies.huszar": SHOWN | {"studies.two_modes", "studies.adversarial"},
+    "studies.phase": SHOWN | {"studies.two_modes", "studies.huszar"},
+    "studies.remedy": SHOWN,
+    "studies.likelihood": SHOWN,
+    "studies.topics": SHOWN,
+    "studies.digits": SHOWN | {"studies.adversarial"},
+    "studies.sample": SHOWN,
+    "studies": set(),
 }
-EVERYTHING = {"__init__", "catalog", "cli", "cli_studies", "compare_files", "__main__"}
+EVERYTHING = {"__init__", "catalog", "cli", "__main__"}
+
+# Inside a subject: what is found, how it is shown, how it is asked for. And the rooms that serve the latter two.
+STAGE = {"plot": 1, "titles": 1, "table": 1, "page": 1, "read": 2, "command": 2}
+SHOWS = {"plots": 1, "tables": 1, "inputs": 2}
 HEAVY = ("matplotlib", "xarray", "zarr", "typer", "tqdm", "pandas", "sklearn", "ott", "mpmath", "scipy.stats")
 
 
@@ -84,6 +95,33 @@ def test_no_back_edge(path):
     assert part in MAY or part in EVERYTHING, f"{part} has no place in the order"
     package = ("divjax", *relative.parts[:-1])
     assert not back_edges(part, path.read_text(), package)
+
+
+SUBJECTS = [path for path in FILES if path.relative_to(PACKAGE).parts[0] in ("studies", "compare")]
+
+
+def too_early(stem: str, source: str) -> set[str]:
+    """What a module of a subject imports of a later stage: a study of its plot, a plot of its command."""
+    stage = STAGE.get(stem, 0)
+    return {
+        name
+        for name in imports(source, ())
+        for first, *inside in [name.split(".")]
+        if SHOWS.get(first, 0) > stage
+        or (first in ("studies", "compare") and any(STAGE.get(part, 0) > stage for part in inside))
+    }
+
+
+@pytest.mark.parametrize("path", SUBJECTS, ids=[str(path.relative_to(PACKAGE)) for path in SUBJECTS])
+def test_a_study_does_not_know_how_it_is_shown(path):
+    assert not too_early(path.stem, path.read_text())
+
+
+def test_what_is_shown_too_early_is_found():
+    assert too_early("study", "from divjax.plots import look")
+    assert too_early("study", "from divjax.studies.phase import plot")
+    assert too_early("plot", "from divjax.studies.phase.command import phase")
+    assert not too_early("table", "from divjax.tables import table")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +204,13 @@ def rounded(node: ast.AST) -> bool:
 
 
 # On the host, by numpy; and networks, where speed or digits is the user's to choose.
-OTHERS = {"plots/compare.py", "plots/likelihood.py", "plots/sweeps.py", "studies/checks.py", "models/networks.py"}
+OTHERS = {
+    "compare/checks.py",
+    "compare/plot.py",
+    "models/networks.py",
+    "studies/likelihood/plot.py",
+    "studies/two_modes/plot.py",
+}
 OURS = [path for path in FILES if str(path.relative_to(PACKAGE)) not in OTHERS]
 
 
