@@ -3,7 +3,6 @@
 A file is known by its name and by its first bytes, and the two have to agree.
 """
 
-import csv
 import math
 import zipfile
 from collections.abc import Sequence
@@ -12,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from divjax.inputs.files import PICKLE, is_number, reason
+from divjax.inputs.files import KINDS, read_csv, read_npy, stacked, unreadable
 
-KINDS = {".npy": "a .npy file", ".npz": "a .npz archive", ".csv": "a CSV file", ".parquet": "a Parquet file"}
 MAGIC = (
     (b"\x93NUMPY", "a .npy file"),
     (b"PK\x03\x04", "a .npz archive"),
@@ -153,12 +151,7 @@ def _content(path):
 
 
 def _read_npy(path):
-    try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError, SyntaxError) as error:
-        raise _unreadable(path, error) from None
-    return _from_array(array, repr(path.name))
+    return _from_array(read_npy(path), repr(path.name))
 
 
 def _read_npz(path, member):
@@ -175,7 +168,7 @@ def _read_npz(path, member):
             name = member or names[0]
             array = _load_member(path, archive, name)
     except (OSError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     return _from_array(array, f"{name!r} of {path.name!r}")
 
 
@@ -183,19 +176,10 @@ def _load_member(path, archive, name):
     try:
         array = archive[name]
     except (ValueError, OSError, EOFError, MemoryError, SyntaxError, KeyError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     if isinstance(array, bytes):  # a member that is no array
-        raise _unreadable(path, ValueError(f"{name} is no array"))
+        raise unreadable(path, ValueError(f"{name} is no array"))
     return array
-
-
-def _unreadable(path, error):
-    line = reason(error)
-    if line == PICKLE:
-        return ValueError(f"Expected an array of numbers in {path.name!r}; got {PICKLE}. Save it as a numeric array.")
-    return ValueError(
-        f"Expected {KINDS[path.suffix.lower()]} of numbers; got {path.name!r}, which cannot be read: {line}."
-    )
 
 
 def _from_array(array, name):
@@ -213,82 +197,16 @@ def _from_array(array, name):
 
 
 def _read_csv(path):
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            first = _rows(csv.reader(file), 2)
-            if not first:
-                raise ValueError(f"Expected a CSV file with rows; got {path.name!r}, which has none.")
-            separator = next((mark for mark in ";\t|" if len(first[0]) == 1 and mark in first[0][0]), None)
-            if separator:
-                raise ValueError(f"Expected commas between the cells of {path.name!r}; got {separator!r}. Convert it.")
-            has_header = _is_header(first[0], first[-1])
-            body = _all_numbers(path, has_header, len(first[0])) if len(first) > has_header else None
-            if body is None:
-                file.seek(0)
-                return _mixed(_rows(csv.reader(file)), has_header, path.name)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable(path, error) from None
-    return SampleFile(body, _header(first[0], has_header, path.name), (body.shape[1],), ())
+    found = read_csv(path)
+    return _without(found.x, found.columns, found.words, path.name)
 
 
-def _is_header(row, below):
-    """Whether a word stands where there is a number below, or there is no number at all."""
-    names = [bool(cell.strip()) and not is_number(cell) for cell in row]
-    return any(names[i] and is_number(cell) for i, cell in enumerate(below[: len(row)])) or not any(map(is_number, row))
-
-
-def _rows(reader, most=math.inf):
-    rows = []
-    for row in reader:
-        if any(cell.strip() for cell in row):
-            rows.append(row)
-        if len(rows) >= most:
-            break
-    return rows
-
-
-def _all_numbers(path, has_header, width):
-    """The numbers below the header, read at numpy's speed; None where some cell is no number."""
-    try:
-        body = np.loadtxt(path, delimiter=",", skiprows=int(has_header), ndmin=2, encoding="utf-8-sig", comments=None)
-    except ValueError:
-        return None
-    return body if body.size and body.shape[1] == width else None
-
-
-def _header(row, has_header, name):
-    header = tuple(cell.strip() for cell in row) if has_header else tuple(map(str, range(len(row))))
-    if len(set(header)) < len(header):
-        twice = next(column for column in header if header.count(column) > 1)
-        raise ValueError(f"Expected different names of the columns in {name!r}; got {twice!r} twice. Rename one.")
-    return header
-
-
-def _mixed(rows, has_header, name):
-    """Columns cell by cell: what is empty is NaN, and a column that is mostly words is left out."""
-    if ragged := next((i for i, row in enumerate(rows, 1) if len(row) != len(rows[0])), None):
-        raise ValueError(
-            f"Expected {len(rows[0])} cells in every row of {name!r}; got {len(rows[ragged - 1])} in row {ragged}."
-        )
-    header, body = _header(rows[0], has_header, name), rows[has_header:]
-    if not body:
-        raise ValueError(f"Expected rows below the header of {name!r}; got {', '.join(header[:5])} alone.")
-    columns, words = {}, []
-    for column, cells in zip(header, zip(*body, strict=True), strict=True):
-        filled = [cell for cell in cells if cell.strip()]
-        if filled and sum(map(is_number, filled)) < 0.5 * len(filled):
-            words.append(column)
-        else:
-            columns[column] = [float(cell) if is_number(cell) else math.nan for cell in cells]
-    return _from_columns(columns, words, name)
-
-
-def _from_columns(columns, words, name):
+def _without(x, columns, words, name):
+    """The columns of numbers, and a note of those of words, which are left out."""
     if not columns:
         raise ValueError(f"Expected a column of numbers in {name!r}; got none in {', '.join(words[:5])}.")
     listed = ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
     notes = (f"{name}: left out, for not being numbers: {listed}.",) if words else ()
-    x = np.stack([np.asarray(values, float) for values in columns.values()], axis=1)
     return SampleFile(x, tuple(columns), (x.shape[1],), notes)
 
 
@@ -304,7 +222,7 @@ def _read_parquet(path):
     try:
         table = pyarrow.parquet.ParquetFile(path).read()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
     types = pyarrow.types
     columns, words = {}, []
     for column, values in zip(table.column_names, table.columns, strict=True):
@@ -315,4 +233,5 @@ def _read_parquet(path):
             words.append(column)
     if not table.num_rows:
         raise ValueError(f"Expected rows in {path.name!r}; got an empty table.")
-    return _from_columns(columns, words, path.name)
+    x = stacked(columns, table.num_rows)
+    return _without(x, columns, words, path.name)
