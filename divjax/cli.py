@@ -1,4 +1,4 @@
-"""The command line. It reads what is asked, refuses what is wrong in one line, and leaves the work to the library."""
+"""The command line: every subject's command, and what is wrong with what was asked in one line."""
 
 import sys
 from typing import Annotated

@@ -172,6 +172,10 @@ def test_import_is_light():
     assert not foreign, foreign
 
 
+def test_few_modules_stand_outside_a_folder():
+    assert len(list(PACKAGE.glob("*.py"))) <= 12
+
+
 def test_files_and_functions_stay_small():
     """At most 400 lines in a file and 40 in the body of a function with those inside it, its docstring apart."""
     for path in FILES:

@@ -1,4 +1,4 @@
-"""``divjax huszar``."""
+"""``divjax huszar``: refuses what means nothing, runs the study, prints its table, keeps its figures."""
 
 import time
 from pathlib import Path

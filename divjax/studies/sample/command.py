@@ -1,4 +1,4 @@
-"""``divjax fit``."""
+"""``divjax fit``: a column of a file, fitted, told and drawn."""
 
 from pathlib import Path
 from typing import Annotated

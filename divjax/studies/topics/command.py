@@ -1,4 +1,4 @@
-"""``divjax topics``."""
+"""``divjax topics``: refuses what means nothing, runs the study, prints its table, keeps its figures."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``divjax sweep``."""
+"""``divjax sweep``: refuses what means nothing, runs the study, prints its table, keeps its figures."""
 
 import sys
 import time
