@@ -85,19 +85,19 @@ def back_edges(part: str, source: str, package: tuple[str, ...]) -> set[str]:
     return set() if part in EVERYTHING else reached - MAY[part]
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+# Of every file, by its path in the package, the source: checked in one test each, which names all who offend.
+SOURCES = {path.relative_to(PACKAGE): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
-def test_no_back_edge(path):
-    relative = path.relative_to(PACKAGE)
-    part = room(".".join(relative.with_suffix("").parts))
-    assert part in MAY or part in EVERYTHING, f"{part} has no place in the order"
-    package = ("divjax", *relative.parts[:-1])
-    assert not back_edges(part, path.read_text(), package)
-
-
-SUBJECTS = [path for path in FILES if path.relative_to(PACKAGE).parts[0] in ("studies", "compare")]
+def test_no_back_edge():
+    offenders = {}
+    for path, source in SOURCES.items():
+        part = room(".".join(path.with_suffix("").parts))
+        known = part in MAY or part in EVERYTHING
+        found = back_edges(part, source, ("divjax", *path.parts[:-1])) if known else "no place in the order"
+        if found:
+            offenders[str(path)] = found
+    assert not offenders
 
 
 def too_early(stem: str, source: str) -> set[str]:
@@ -112,9 +112,10 @@ def too_early(stem: str, source: str) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("path", SUBJECTS, ids=[str(path.relative_to(PACKAGE)) for path in SUBJECTS])
-def test_a_study_does_not_know_how_it_is_shown(path):
-    assert not too_early(path.stem, path.read_text())
+def test_a_study_does_not_know_how_it_is_shown():
+    subjects = {path: source for path, source in SOURCES.items() if path.parts[0] in ("studies", "compare")}
+    found = {str(path): too_early(path.stem, source) for path, source in subjects.items()}
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_what_is_shown_too_early_is_found():
@@ -178,13 +179,14 @@ def test_few_modules_stand_outside_a_folder():
 
 def test_files_and_functions_stay_small():
     """At most 400 lines in a file and 40 in the body of a function with those inside it, its docstring apart."""
-    for path in FILES:
-        source = path.read_text()
-        assert source.count("\n") <= 400, path
+    offenders = [str(path) for path, source in SOURCES.items() if source.count("\n") > 400]
+    for path, source in SOURCES.items():
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.FunctionDef):
                 first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
-                assert node.end_lineno - first.lineno < 40, f"{path}: {node.name}"
+                if node.end_lineno - first.lineno >= 40:
+                    offenders.append(f"{path}: {node.name}")
+    assert not offenders
 
 
 def test_the_list_of_slow_tests_is_current():
@@ -215,13 +217,15 @@ OTHERS = {
     "studies/likelihood/plot.py",
     "studies/two_modes/plot.py",
 }
-OURS = [path for path in FILES if str(path.relative_to(PACKAGE)) not in OTHERS]
 
 
-@pytest.mark.parametrize("path", OURS, ids=[str(path.relative_to(PACKAGE)) for path in OURS])
-def test_products_of_arrays_are_in_full_precision(path):
+def test_products_of_arrays_are_in_full_precision():
     """The matrix units of GPUs and TPUs round float32 unless told otherwise; on a CPU no test sees it."""
-    assert [node.lineno for node in ast.walk(ast.parse(path.read_text())) if rounded(node)] == []
+    ours = {str(path): source for path, source in SOURCES.items() if str(path) not in OTHERS}
+    found = {
+        path: [node.lineno for node in ast.walk(ast.parse(source)) if rounded(node)] for path, source in ours.items()
+    }
+    assert {path: lines for path, lines in found.items() if lines} == {}
 
 
 def test_a_rounded_product_is_found():
