@@ -1,5 +1,7 @@
 import gc
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import jax
@@ -14,13 +16,32 @@ COMPUTING = {
     "test_adversarial", "test_compare", "test_digits", "test_em", "test_honesty", "test_huszar", "test_kernel",
     "test_lanes", "test_phase", "test_post_models", "test_remedy", "test_twosample",
 }  # fmt: skip
+# JAX's cache of compiled programs: one is read in milliseconds, so those quickly compiled are worth keeping too.
+CACHE = "jax_compilation_cache_dir"
+KEPT = {"jax_persistent_cache_min_compile_time_secs": 0.05, "jax_persistent_cache_min_entry_size_bytes": 0}
 
 
 def pytest_configure(config):
+    _share_programs(config)
     if "not slow" in config.option.markexpr or "not exhaustive" in config.option.markexpr:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {PLAIN}".strip()
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # of the processes that tests start
         jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003
+
+
+def _share_programs(config):
+    """One cache of compiled programs for all workers of a run and the processes that tests start.
+
+    It is thrown away with the run, unless the caller's environment names one. The workers inherit the environment, so
+    that for them it does.
+    """
+    if CACHE.upper() not in os.environ:
+        os.environ[CACHE.upper()] = folder = tempfile.mkdtemp(prefix="divjax-programs-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    jax.config.update(CACHE, os.environ[CACHE.upper()])
+    for name, value in KEPT.items():
+        os.environ.setdefault(name.upper(), str(value))
+        jax.config.update(name, type(value)(os.environ[name.upper()]))
 
 
 def pytest_collection_modifyitems(items):

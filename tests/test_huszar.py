@@ -7,8 +7,9 @@ import pytest
 
 import divjax as dj
 from divjax.cli import main
-from divjax.studies import generalised_js, scheduled_sampling, two_modes
-from divjax.studies.scheduled_sampling import PHRASES, objective, optimum
+from divjax.studies.huszar import generalised_js, scheduled_sampling
+from divjax.studies.huszar.scheduled_sampling import PHRASES, objective, optimum
+from divjax.studies.two_modes import study as two_modes
 
 
 def fitted(weights, separation=6.0, seeds=12):

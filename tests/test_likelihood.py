@@ -9,10 +9,11 @@ import pytest
 from scipy import integrate, special, stats
 
 import divjax as dj
-from divjax import likelihood as li
-from divjax import report_models, status
-from divjax.plots.likelihood import likelihood_on_data
-from divjax.studies import likelihood as study
+from divjax import status
+from divjax.studies.likelihood import study
+from divjax.studies.likelihood import table as in_words
+from divjax.studies.likelihood.plot import likelihood_on_data
+from divjax.training import likelihood as li
 from tests.test_plots import assert_legible, said
 
 COUNTS = np.array([3, 0, 1, 4, 0, 9, 2])
@@ -377,7 +378,7 @@ def test_the_figure():
     fits = study.Sampling(1000, estimates, truth, covariance, fisher, np.full(2, 0.95), np.array([0.95, 1.0]),
                           np.zeros(2000, np.int32))  # fmt: skip
     figure = likelihood_on_data(rate, fits)
-    table = report_models.likelihood(rate, fits)
+    table = in_words.likelihood(rate, fits)
     assert "KL = 1.39400 nats: slope -0.500 ± 0.010" in table
     assert table.splitlines()[4].split() == ["10", "0.22357", "±", "0.00671", "0.22357"]
     assert f"{(0.5 / 1000) ** 0.5:.5f}" in table  # Fisher's, of log σ

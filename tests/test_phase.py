@@ -11,7 +11,8 @@ from scipy.integrate import quad
 
 import divjax as dj
 from divjax.cli import main
-from divjax.studies import phase, phase_lines
+from divjax.studies.phase import lines as phase_lines
+from divjax.studies.phase import study as phase
 
 FITS = json.loads((Path(__file__).parent / "reference" / "gaussian_fits.json").read_text())
 ALPHA = phase.lookup("alpha")

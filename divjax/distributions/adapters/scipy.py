@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from divjax import numerics as nu
 from divjax.distributions import (
     counts,
     finite,
@@ -17,54 +18,64 @@ from divjax.distributions import (
     skewed,
     truncated,
 )
-from divjax.distributions.family import Density
+from divjax.distributions.adapters import image
+from divjax.distributions.family import Density, floats
 from divjax.distributions.protocol import by_protocol
-from divjax.distributions.transformed import Bijection, transformed
+from divjax.distributions.transformed import Bijection
 
 
 def to_density(dist: Any, kind: type) -> Density | None:
-    """``dist`` as a record with parameters; None for what is not frozen."""
-    make = _KINDS.get(kind.__name__)
+    """``dist`` as a record with parameters; None for what is not frozen, or has no record and no axis either."""
+    make = TABLE.get(kind.__name__)
     return None if make is None else make(dist)
-
-
-def _parsed(dist):
-    """Shapes, loc and scale; the distribution function that a law of one's own has may be what it has alone."""
-    shapes, loc, scale = dist.dist._parse_args(*dist.args, **dist.kwds)
-    is_own = not type(dist.dist).__module__.startswith("scipy.")
-    return ("" if is_own else dist.dist.name), shapes, loc, scale
 
 
 def _continuous(dist):
     name, shapes, loc, scale = _parsed(dist)
     if name in LOCATED:
         return LOCATED[name](*shapes, loc, scale)
-    if name in STANDARD:
-        standard = STANDARD[name](*shapes)
-        return standard if _is(loc, 0.0) and _is(scale, 1.0) else affine(standard, loc, scale)
-    if name in SCALED and _is(loc, 0.0):
-        return SCALED[name](*shapes, scale)
     if name in SCALED:
-        return affine(SCALED[name](*shapes, scale), loc, 1.0)
+        return _moved(SCALED[name](*shapes, scale), loc, 1.0)
+    if name in STANDARD:
+        return _moved(STANDARD[name](*shapes), loc, scale)
     return served(dist)
 
 
 def _discrete(dist):
     name, shapes, loc, _ = _parsed(dist)
-    record = DISCRETE.get(name)
-    start = 1.0 if name == "geom" else 0.0  # scipy counts the success too
-    return served_discrete(dist) if record is None or not _is(loc, -start) else record(*shapes)
+    start = -1.0 if name == "geom" else 0.0  # scipy counts the success too
+    return DISCRETE[name](*shapes) if name in DISCRETE and _is(loc, start) else served(dist, discrete=True)
+
+
+def _parsed(dist):
+    """The name of a law of scipy, its shapes, loc and scale; a law of one's own has none of the names."""
+    shapes, loc, scale = dist.dist._parse_args(*dist.args, **dist.kwds)
+    is_own = not type(dist.dist).__module__.startswith("scipy.")
+    return ("" if is_own else dist.dist.name), shapes, loc, scale
 
 
 def _is(value, number):
     return bool(np.all(np.asarray(value) == number))
 
 
-def affine(base: Density, loc: Any, scale: Any) -> Density:
+def _moved(base, loc, scale):
     """The density of loc + scale · x."""
-    loc, scale = (jnp.broadcast_to(jnp.asarray(of, float), jnp.broadcast_shapes(np.shape(loc), np.shape(scale),
-                  base.batch_shape)) for of in (loc, scale))  # fmt: skip
-    return transformed(base, (loc, scale), AFFINE)
+    if _is(loc, 0.0) and _is(scale, 1.0):
+        return base
+    return image(base, base, floats((loc, scale)), AFFINE, 0, lambda base: base)
+
+
+def _normal(dist):
+    covariance = dist.cov_object.covariance
+    if dist.dim == 1:
+        return real_line.NORMAL(dist.mean[0], np.sqrt(covariance[0, 0]))
+    return vectors.from_covariance(dist.mean, covariance)
+
+
+def _student_t(dist):
+    if dist.dim == 1:
+        return real_line.STUDENT_T(dist.df, dist.loc[0], np.sqrt(dist.shape[0, 0]))
+    return vectors.MULTIVARIATE_STUDENT_T(dist.df, dist.loc, np.linalg.cholesky(dist.shape))
 
 
 AFFINE = Bijection(
@@ -83,15 +94,16 @@ LOCATED = {
     "t": real_line.STUDENT_T,
     "hypsecant": skewed.SOFT_LAPLACE,
     "gennorm": lambda power, loc, scale: skewed.GENERALIZED_NORMAL(loc, scale, power),
-    "johnsonsu": lambda a, b, loc, scale: skewed.JOHNSON_SU(a, b, loc, scale),
+    "johnsonsu": skewed.JOHNSON_SU,
     "uniform": lambda loc, scale: interval.UNIFORM(loc, loc + scale),
     "triang": lambda c, loc, scale: interval.TRIANGULAR(loc, loc + scale, loc + c * scale),
     "halfcauchy": heavy_tails.HALF_CAUCHY,
     "levy": heavy_tails.LEVY,
     "genpareto": lambda c, loc, scale: heavy_tails.GENERALIZED_PARETO(loc, scale, c),
+    "vonmises_line": lambda kappa, loc, scale: _moved(circle.VON_MISES(0.0, kappa), loc, scale),
     "truncnorm": lambda a, b, loc, scale: truncated.TRUNCATED_NORMAL(loc, scale, loc + a * scale, loc + b * scale),
 }
-# Of shapes and scale, at loc = 0.
+# Of shapes and scale; any loc moves them.
 SCALED = {
     "expon": lambda scale: half_line.EXPONENTIAL_LAW(1.0 / scale),
     "gamma": lambda a, scale: half_line.GAMMA(a, 1.0 / scale),
@@ -106,9 +118,9 @@ SCALED = {
     "lomax": heavy_tails.LOMAX,
     "fisk": lambda c, scale: heavy_tails.LOG_LOGISTIC(np.log(scale), 1.0 / c),
     "invweibull": heavy_tails.FRECHET,
-    "loguniform": lambda a, b, scale: interval.LOG_UNIFORM(a * scale, b * scale),
+    **dict.fromkeys(("loguniform", "reciprocal"), lambda a, b, scale: interval.LOG_UNIFORM(a * scale, b * scale)),
 }
-# Of shapes, at loc = 0 and scale = 1.
+# Of shapes; loc and scale move and stretch them.
 STANDARD = {
     "beta": interval.BETA,
     "arcsine": lambda: interval.BETA(0.5, 0.5),
@@ -126,24 +138,79 @@ DISCRETE = {
 }
 
 
+TABLE = {
+    "rv_continuous_frozen": _continuous,
+    "rv_discrete_frozen": _discrete,
+    "multivariate_normal_frozen": _normal,
+    "multivariate_t_frozen": _student_t,
+    "dirichlet_frozen": lambda dist: vectors.DIRICHLET(dist.alpha),
+    "multinomial_frozen": lambda dist: finite.MULTINOMIAL(dist.n, probs=dist.p),
+}
+
+
 # --- By scipy itself ---------------------------------------------------------------------------------------
 
 
-def served(dist: Any) -> Density:
-    """By its own methods, called outside of the compiled program: no derivative in x is had of them."""
+def served(dist: Any, *, discrete: bool = False) -> Density:
+    """By its own methods, called from the compiled program: numbers go in and come out, and no derivatives."""
     return by_protocol(
         dist,
         name=dist.dist.name,
-        log_prob=functools.partial(_called, "logpdf"),
-        event=_nothing,
+        log_prob=_log_pmf if discrete else _log_pdf,
+        event=_no_axes,
         batch=_batch,
         draw=None,
         moments=_moments,
         tails=_tails,
         support=_ends,
+        discrete=discrete,
     )
 
 
-def served_discrete(dist: Any) -> Density:
-    """The same of a law of integers."""
-    return served(dist)
+def _no_axes(dist):
+    return ()
+
+
+def _batch(dist):
+    shapes, loc, scale = dist.dist._parse_args(*dist.args, **dist.kwds)
+    return np.broadcast_shapes(*(np.shape(of) for of in (*shapes, loc, scale)))
+
+
+def _call(method, x, batch):
+    """The values of a method of a frozen distribution, computed in double precision."""
+    message = (
+        "Expected points that stand still for a distribution that is served by scipy itself; got some that are "
+        "differentiated along. Use a distribution of distrax, TFP or numpyro, or dj.distributions.register."
+    )
+    shape = jax.ShapeDtypeStruct(np.broadcast_shapes(x.shape, batch), x.dtype)
+    value = jax.pure_callback(
+        lambda x: np.asarray(method(np.asarray(x, np.float64)), shape.dtype),
+        shape,
+        jax.lax.stop_gradient(x),
+        vmap_method="expand_dims",
+    )
+    return value + nu.undifferentiable(x, message)
+
+
+def _log_pdf(dist, x):
+    return _call(dist.logpdf, x, _batch(dist))
+
+
+def _log_pmf(dist, x):
+    return _call(dist.logpmf, x, _batch(dist))
+
+
+def _tails(dist, x):
+    return _call(dist.cdf, x, _batch(dist)), _call(dist.sf, x, _batch(dist))
+
+
+def _moments(dist):
+    """The median and a scale from the quartiles: a mean may be infinite."""
+    low, center, high = (dist.ppf(level) for level in (0.25, 0.5, 0.75))
+    return jnp.asarray(center), jnp.asarray((high - low) / 1.35)
+
+
+def _ends(dist):
+    """Floats, since no parameter is differentiated."""
+    low, high = dist.support()
+    return float(np.min(low)), float(np.max(high))
