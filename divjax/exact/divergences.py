@@ -59,7 +59,7 @@ def jeffreys(p: Density, q: Density) -> Scalar:
 
 
 @of_distributions
-def renyi(p: Density, q: Density, *, alpha: Float[Array, ""] | float) -> Scalar:
+def renyi(p: Density, q: Density, *, alpha: Float[Array, ""] | float = 0.5) -> Scalar:
     """log ∫ p^a q^(1−a) / (a−1); a → 1 is ``kl``, a = 0 is −log Q(support of p) (Rényi 1961).
 
     +inf for a ≥ 1 where p has mass outside the support of q, or where the integral diverges. a ≥ 0, as for
@@ -71,7 +71,7 @@ def renyi(p: Density, q: Density, *, alpha: Float[Array, ""] | float) -> Scalar:
 
 
 @of_distributions
-def tsallis(p: Density, q: Density, *, alpha: Float[Array, ""] | float) -> Scalar:
+def tsallis(p: Density, q: Density, *, alpha: Float[Array, ""] | float = 0.5) -> Scalar:
     """(∫ p^a q^(1−a) − 1)/(a−1); a ≥ 0; a → 1 is ``kl`` (Tsallis 1998)."""
     alpha = _order(alpha, 0.0)
     parts = closed_form("tsallis", p, q).overlap(alpha)
@@ -81,7 +81,7 @@ def tsallis(p: Density, q: Density, *, alpha: Float[Array, ""] | float) -> Scala
 
 
 @of_distributions
-def alpha_divergence(p: Density, q: Density, *, alpha: Float[Array, ""] | float) -> Scalar:
+def alpha_divergence(p: Density, q: Density, *, alpha: Float[Array, ""] | float = 0.5) -> Scalar:
     """(1 − ∫ p^a q^(1−a))/(a(1−a)) ≥ 0; a → 1 is KL(p‖q), a → 0 is KL(q‖p) (Minka 2005).
 
     At most 1/(a(1−a)) for 0 < a < 1; +inf for a ≥ 1 (a ≤ 0) where p (q) has mass outside the other's support.

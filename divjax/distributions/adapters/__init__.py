@@ -4,6 +4,7 @@ No file imports its library: an object brings its class along, and its parameter
 """
 
 import functools
+import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -113,3 +114,13 @@ def widened_leaves(map_: PyTree, batch: tuple[int, ...]) -> PyTree:
         return leaf if jnp.shape(leaf)[: len(batch)] == batch else jnp.broadcast_to(leaf, batch + jnp.shape(leaf))
 
     return jax.tree.map(full, map_) if batch else map_
+
+
+def on_points(function: Any, axes_in: int, *axes_out: int) -> Any:
+    """A function of one point as one of points with any axes in front."""
+    letters = iter(string.ascii_letters)
+
+    def core(axes):
+        return f"({','.join(next(letters) for _ in range(axes))})"
+
+    return jnp.vectorize(function, signature=f"{core(axes_in)}->{','.join(core(axes) for axes in axes_out)}")

@@ -1,13 +1,14 @@
 """scipy.stats: frozen distributions as records; any other by a call of scipy itself, whose parameters are constants."""
 
-import functools
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from divjax import numerics as nu
 from divjax.distributions import (
+    circle,
     counts,
     finite,
     half_line,
@@ -17,6 +18,7 @@ from divjax.distributions import (
     real_line,
     skewed,
     truncated,
+    vectors,
 )
 from divjax.distributions.adapters import image
 from divjax.distributions.family import Density, floats
@@ -49,9 +51,14 @@ def _discrete(dist):
 
 def _parsed(dist):
     """The name of a law of scipy, its shapes, loc and scale; a law of one's own has none of the names."""
-    shapes, loc, scale = dist.dist._parse_args(*dist.args, **dist.kwds)
+    shapes, loc, scale = _arguments(dist)
     is_own = not type(dist.dist).__module__.startswith("scipy.")
     return ("" if is_own else dist.dist.name), shapes, loc, scale
+
+
+def _arguments(dist):
+    shapes, loc, scale = dist.dist._parse_args(*dist.args, **dist.kwds)
+    return [np.asarray(shape) for shape in shapes], np.asarray(loc), np.asarray(scale)
 
 
 def _is(value, number):
@@ -172,7 +179,7 @@ def _no_axes(dist):
 
 
 def _batch(dist):
-    shapes, loc, scale = dist.dist._parse_args(*dist.args, **dist.kwds)
+    shapes, loc, scale = _arguments(dist)
     return np.broadcast_shapes(*(np.shape(of) for of in (*shapes, loc, scale)))
 
 
@@ -182,6 +189,7 @@ def _call(method, x, batch):
         "Expected points that stand still for a distribution that is served by scipy itself; got some that are "
         "differentiated along. Use a distribution of distrax, TFP or numpyro, or dj.distributions.register."
     )
+    x = floats(x)
     shape = jax.ShapeDtypeStruct(np.broadcast_shapes(x.shape, batch), x.dtype)
     value = jax.pure_callback(
         lambda x: np.asarray(method(np.asarray(x, np.float64)), shape.dtype),
