@@ -23,7 +23,7 @@ import optax
 from sweep import engine_run
 
 import divjax as dj
-from divjax.studies import adversarial_plane
+from divjax.studies.adversarial import plane as adversarial_plane
 
 CENTRES, SCALE = adversarial_plane.ring()
 BATCH, HIDDEN, NOISE, RATE = 256, (64, 64), 2, 1e-3

@@ -25,11 +25,11 @@ from main_job import convergence, known_minima
 from scipy.optimize import minimize
 
 import divjax as dj
-from divjax.iteration import Iteration, run
-from divjax.studies import two_modes
+from divjax.studies.two_modes import study as two_modes
 from divjax.sweeps import engine
 from divjax.sweeps.cases import canonical, take
 from divjax.sweeps.table import describe, in_memory
+from divjax.training.iteration import Iteration, run
 
 NAMES = ("kl", "reverse_kl", "jensen_shannon")
 SEPARATIONS, SEEDS = np.linspace(0.0, 16.0, 33, dtype=np.float32), 64
@@ -179,7 +179,7 @@ def overhead(repeats: int, lanes: int = 10**6) -> float:
 
 MILLION = """
 import resource, numpy as np, divjax as dj
-from divjax.studies import two_modes
+from divjax.studies.two_modes import study as two_modes
 table = dj.sweep({"reverse_kl": two_modes.iteration("reverse_kl")},
                  dj.product(separation=np.linspace(0, 16, 33, dtype=np.float32), seed=np.arange(32768, dtype=np.int32)),
                  store=STORE, chunk_size=32768)
@@ -207,7 +207,7 @@ if {cache!r}:
     jax.config.update("jax_compilation_cache_dir", {cache!r})
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 import sweep
-from divjax.studies import two_modes
+from divjax.studies.two_modes import study as two_modes
 print(sweep.engine_run({{n: two_modes.iteration(n) for n in two_modes.DIVERGENCES}}, sweep.cases())[0])"""
     out = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return float(out.stdout)

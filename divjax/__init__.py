@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from divjax import diagnostics as diagnostics
 from divjax import discretize as discretize
 from divjax import divergences as divergences
-from divjax import likelihood as likelihood
 from divjax import models as models
 from divjax import targets as targets
 from divjax import training as training
@@ -74,14 +73,12 @@ from divjax.divergences import witness as witness
 from divjax.estimate import Estimate as Estimate
 from divjax.estimate import estimate as estimate
 from divjax.estimate import estimate_gradient as estimate_gradient
-from divjax.iteration import Iteration as Iteration
-from divjax.iteration import run as run
+from divjax.estimate import pareto_k as pareto_k
 from divjax.measures import Cdfs as Cdfs
 from divjax.measures import Coupling as Coupling
 from divjax.measures import Nodes as Nodes
 from divjax.measures import Points as Points
 from divjax.measures import Rule as Rule
-from divjax.pareto import pareto_k as pareto_k
 from divjax.status import explain as explain
 from divjax.sweeps import product as product
 from divjax.sweeps import sweep as sweep
@@ -91,7 +88,10 @@ from divjax.training import Start as Start
 from divjax.training import adversarial_losses as adversarial_losses
 from divjax.training import fit as fit
 from divjax.training import game as game
+from divjax.training import likelihood as likelihood
 from divjax.training import newton as newton
+from divjax.training.iteration import Iteration as Iteration
+from divjax.training.iteration import run as run
 from divjax.variational import dreg as dreg
 from divjax.variational import iwae as iwae
 from divjax.variational import reverse_kl_stl as reverse_kl_stl

@@ -11,10 +11,12 @@ import pytest
 import xarray
 
 import divjax as dj
-from divjax import report_games
 from divjax.cli import main
 from divjax.divergences.critic import DUALS, f_gan, held_out
-from divjax.studies import adversarial, adversarial_line, adversarial_plane, methods
+from divjax.studies.adversarial import line as adversarial_line
+from divjax.studies.adversarial import methods, table
+from divjax.studies.adversarial import plane as adversarial_plane
+from divjax.studies.adversarial import play as adversarial
 
 CLASSICS = json.loads((Path(__file__).parent / "reference" / "classics.json").read_text())["fgan_2016"]
 NAMES = ("kl", "reverse_kl", "jensen_shannon", "jeffreys", "pearson_chi2")
@@ -79,7 +81,7 @@ def played(name):
 
 def all_of(p, q):
     nodes = dj.quadrature(p, q)
-    return jnp.stack([getattr(dj, name)(*nodes) for name in NAMES])
+    return jnp.stack([getattr(dj, name)(nodes) for name in NAMES])
 
 
 @pytest.mark.slow
@@ -271,7 +273,7 @@ def test_a_perfect_critic_leads_the_non_saturating_loss_elsewhere_than_jensen_sh
 def test_a_game_that_diverged_captures_no_mode():
     ended = {"modes": [8, -1], "high_quality": [0.9, np.nan], "diverged": [False, True], "collapsed": [False, False]}
     fits = xarray.Dataset({name: (("game", "seed"), [values]) for name, values in ended.items()}, {"game": ["gan"]})
-    text = report_games.plane(fits, "ring")
+    text = table.plane(fits, "ring")
     assert "4.0 ± 4.0 of 8" in text
     assert "45.0 ± 45.0 %" in text
     assert "nan" not in text

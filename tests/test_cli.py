@@ -15,6 +15,8 @@ from scipy import stats
 from sklearn.datasets import load_iris
 
 from divjax.cli import main
+from divjax.inputs.files import read_csv
+from divjax.studies.sample.read import read_column
 
 SWEEP = ["sweep", "--separations", "4,16", "--seeds", "3", "--divergences", "kl,reverse_kl"]
 
@@ -182,6 +184,15 @@ def test_bad_files_are_one_line(tmp_path):
     cases.append((tmp_path / "objects.npy", (), ("cannot be read",)))
     for path, arguments, words in cases:
         check_refused(here("fit", path, *arguments), *words)
+
+
+def test_a_column_that_is_mostly_empty_is_no_column_to_fit(tmp_path):
+    path = tmp_path / "gaps.csv"
+    path.write_text("a,b,c\n1,,x\n2,,y\n4,3,z\n,5,w\n")
+    name, x = read_column(path, None)
+    assert name == "a"
+    np.testing.assert_array_equal(x, [1.0, 2.0, 4.0, np.nan])
+    assert read_csv(path).columns == ("a", "b")
 
 
 def test_help_and_version():

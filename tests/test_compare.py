@@ -6,7 +6,8 @@ from scipy import stats
 from sklearn.datasets import load_digits, load_iris
 
 from divjax import diagnostics
-from divjax.studies import checks, compare, scaling
+from divjax.compare import checks, scaling
+from divjax.compare import judge as compare
 
 
 def digits(kind, seed):

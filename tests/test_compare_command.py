@@ -17,9 +17,9 @@ import pytest
 from scipy import stats
 from sklearn.datasets import load_iris
 
-from divjax import inputs_samples, report_compare
-from divjax.plots import compare as plots_compare
-from divjax.studies import compare
+from divjax.compare import judge as compare
+from divjax.compare import page, plot
+from divjax.compare.read import finite_rows, read_samples
 from tests.test_cli import here
 
 
@@ -106,7 +106,7 @@ def test_least_realistic_rows_of_one_column_are_on_a_line():
     x, far = np.arange(40.0)[:, None], np.linspace(0.0, 2.0, 40)
     none = np.zeros(40, int)
     e = compare.Evidence(x, x + 50.0, x, np.zeros(1), np.ones(1), far, none + 39, none > 0, none, x[:0])
-    figure, words = plots_compare.least_realistic(SimpleNamespace(evidence=e, columns=("height",)), None)
+    figure, words = plot.least_realistic(SimpleNamespace(evidence=e, columns=("height",)), None)
     (ax,) = figure.axes
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["real", "nearest real", "generated"]
     assert ax.get_xlabel() == "height"
@@ -114,7 +114,7 @@ def test_least_realistic_rows_of_one_column_are_on_a_line():
 
 
 def test_names_in_a_file_are_not_markup(iris, tmp_path):
-    text = report_compare._html_table(("a", "b", ""), [("<script>", "1", "& so")])
+    text = page._html_table(("a", "b", ""), [("<script>", "1", "& so")])
     assert "<script>" not in text
     assert "&amp; so" in text
 
@@ -213,8 +213,8 @@ def test_rows_with_holes_are_dropped_and_counted(tmp_path):
     x = np.arange(12.0).reshape(4, 3)
     x[1, 2] = np.nan
     np.save(tmp_path / "x.npy", x)
-    sample = inputs_samples.read_samples(tmp_path / "x.npy")
-    kept = inputs_samples.finite_rows(sample, "x.npy", drop=True)
+    sample = read_samples(tmp_path / "x.npy")
+    kept = finite_rows(sample, "x.npy", drop=True)
     np.testing.assert_array_equal(kept.x, x[[0, 2, 3]])
     assert "1 of 4 rows dropped" in kept.notes[0]
 
@@ -227,10 +227,10 @@ def test_all_formats_say_the_same(tmp_path):
     np.savetxt(tmp_path / "x.csv", x, delimiter=",", fmt="%.17g")
     np.savetxt(tmp_path / "head.csv", x, delimiter=",", fmt="%.17g", header="a,b,c", comments="")
     for name in ("x.npy", "x.npz", "x.csv", "head.csv", "two.npz:x"):
-        np.testing.assert_array_equal(inputs_samples.read_samples(tmp_path / name).x, x)
-    assert inputs_samples.read_samples(tmp_path / "head.csv").columns == ("a", "b", "c")
+        np.testing.assert_array_equal(read_samples(tmp_path / name).x, x)
+    assert read_samples(tmp_path / "head.csv").columns == ("a", "b", "c")
     np.save(tmp_path / "images.npy", x.reshape(5, 4, 3))
-    assert inputs_samples.read_samples(tmp_path / "images.npy").shape == (4, 3)
+    assert read_samples(tmp_path / "images.npy").shape == (4, 3)
 
 
 def test_parquet(tmp_path):
@@ -239,7 +239,7 @@ def test_parquet(tmp_path):
 
     table = pyarrow.table({"a": [1.0, 2.0, None], "b": [1, 2, 3], "c": ["x", "y", "z"]})
     parquet.write_table(table, tmp_path / "x.parquet")
-    sample = inputs_samples.read_samples(tmp_path / "x.parquet")
+    sample = read_samples(tmp_path / "x.parquet")
     np.testing.assert_array_equal(sample.x, [[1, 1], [2, 2], [np.nan, 3]])
     assert sample.columns == ("a", "b")
     assert "c" in sample.notes[0]

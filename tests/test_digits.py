@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from divjax import plots, report_models
-from divjax.studies import digits, digits_models
+from divjax.plots import save
+from divjax.studies.digits import models as digits_models
+from divjax.studies.digits import plot
+from divjax.studies.digits import study as digits
+from divjax.studies.digits import table as in_words
 
 
 def test_every_image_is_in_one_part_and_the_seed_draws_which():
@@ -69,6 +72,6 @@ def test_what_each_is_known_for(tmp_path):
     assert abs(float(fresh["unrealistic"].mean()) - 0.01) < 4.0 * (0.01 / 400) ** 0.5
     expected = 1.0 - np.prod([(399 - k) / (799 - k) for k in range(5)])  # of equal distributions
     assert abs(float(fresh["coverage"].mean()) - expected) < 0.02
-    assert "nats/image" in report_models.digits(table)
-    plots.save(plots.generated_digits(table), tmp_path / "digits.png")
+    assert "nats/image" in in_words.digits(table)
+    save(plot.generated_digits(table), tmp_path / "digits.png")
     assert (tmp_path / "digits.png").stat().st_size > 20_000

@@ -9,43 +9,52 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "divjax"
 
-# module or subpackage -> what it may import of divjax; itself always
+# room (a module, a subpackage or a part of one) -> what it may import of divjax; itself always
 CORE = {"measures", "status", "numerics", "operands"}
 LEAVES = CORE | {"divergences"}
 ARRAYS = LEAVES | {"discretize", "exact"}
-MODELS = ARRAYS | {"estimate", "models", "targets", "iteration"}
+MODELS = ARRAYS | {"estimate", "models", "targets", "training.iteration"}
 TRAINING = MODELS | {"training"}
-LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample", "likelihood", "variational"}
+LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample", "variational"}
+SHOWN = LOOKING | {"catalog", "plots", "tables", "inputs"}
 MAY = {
     "measures": set(),
     "status": set(),
     "numerics": set(),
     "operands": {"measures"},
-    "iteration": {"status"},
     "divergences": CORE,
     "discretize": LEAVES | {"exact"},
     "exact": LEAVES | {"discretize"},
-    "pareto": CORE,
-    "estimate": ARRAYS | {"pareto"},
+    "estimate": ARRAYS,
     "variational": ARRAYS,
-    "likelihood": LEAVES,
     "models": ARRAYS | {"estimate"},
     "targets": MODELS,
     "training": MODELS,
-    "sweeps": {"iteration"},
+    "training.iteration": set(),
+    "sweeps": {"training.iteration"},
     "diagnostics": TRAINING,
     "twosample": LEAVES,
     "logits": set(),
     "inputs": set(),
-    "inputs_samples": {"inputs"},
-    "studies": LOOKING | {"catalog"},
-    "plots": LOOKING | {"studies"},
-    "report": LOOKING | {"plots", "studies"},
-    "report_games": LOOKING | {"plots", "report", "studies"},
-    "report_models": LOOKING | {"plots", "report", "studies"},
-    "report_compare": LOOKING | {"plots", "studies", "report"},
+    "tables": set(),
+    "plots": {"diagnostics", "tables"},
+    "compare": SHOWN,
+    "studies.two_modes": SHOWN,
+    "studies.adversarial": SHOWN | {"studies.two_modes"},
+    "studies.huszar": SHOWN | {"studies.two_modes", "studies.adversarial"},
+    "studies.phase": SHOWN | {"studies.two_modes", "studies.huszar"},
+    "studies.remedy": SHOWN,
+    "studies.likelihood": SHOWN,
+    "studies.topics": SHOWN,
+    "studies.digits": SHOWN | {"studies.adversarial"},
+    "studies.sample": SHOWN,
+    "studies": set(),
 }
-EVERYTHING = {"__init__", "catalog", "cli", "cli_studies", "compare_files", "__main__"}
+EVERYTHING = {"__init__", "catalog", "cli", "__main__"}
+
+# Inside a subject: what is found, how it is shown, how it is asked for. And the rooms that serve the latter two.
+STAGE = {"plot": 1, "titles": 1, "table": 1, "page": 1, "read": 2, "command": 2}
+SHOWS = {"plots": 1, "tables": 1, "inputs": 2}
 HEAVY = ("matplotlib", "xarray", "zarr", "typer", "tqdm", "pandas", "sklearn", "ott", "mpmath", "scipy.stats")
 
 
@@ -64,8 +73,15 @@ def imports(source: str, package: tuple[str, ...]) -> set[str]:
     }
 
 
+def room(name: str) -> str:
+    """The room that a dotted name below divjax is in: the smallest that the order knows, else its first part."""
+    parts = name.split(".")
+    longer = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((part for part in longer if part in MAY), parts[0])
+
+
 def back_edges(part: str, source: str, package: tuple[str, ...]) -> set[str]:
-    reached = {name.split(".")[0] for name in imports(source, package)} - {part}
+    reached = {room(name) for name in imports(source, package)} - {part}
     return set() if part in EVERYTHING else reached - MAY[part]
 
 
@@ -75,10 +91,37 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(PACKAGE)) for path in FILES])
 def test_no_back_edge(path):
     relative = path.relative_to(PACKAGE)
-    part = relative.parts[0].removesuffix(".py")
+    part = room(".".join(relative.with_suffix("").parts))
     assert part in MAY or part in EVERYTHING, f"{part} has no place in the order"
     package = ("divjax", *relative.parts[:-1])
     assert not back_edges(part, path.read_text(), package)
+
+
+SUBJECTS = [path for path in FILES if path.relative_to(PACKAGE).parts[0] in ("studies", "compare")]
+
+
+def too_early(stem: str, source: str) -> set[str]:
+    """What a module of a subject imports of a later stage: a study of its plot, a plot of its command."""
+    stage = STAGE.get(stem, 0)
+    return {
+        name
+        for name in imports(source, ())
+        for first, *inside in [name.split(".")]
+        if SHOWS.get(first, 0) > stage
+        or (first in ("studies", "compare") and any(STAGE.get(part, 0) > stage for part in inside))
+    }
+
+
+@pytest.mark.parametrize("path", SUBJECTS, ids=[str(path.relative_to(PACKAGE)) for path in SUBJECTS])
+def test_a_study_does_not_know_how_it_is_shown(path):
+    assert not too_early(path.stem, path.read_text())
+
+
+def test_what_is_shown_too_early_is_found():
+    assert too_early("study", "from divjax.plots import look")
+    assert too_early("study", "from divjax.studies.phase import plot")
+    assert too_early("plot", "from divjax.studies.phase.command import phase")
+    assert not too_early("table", "from divjax.tables import table")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +142,7 @@ def test_a_back_edge_is_found(source):
 
 
 def test_subpackages_do_not_import_each_other_in_circles():
-    for low, high in (("divergences", "discretize"), ("models", "training"), ("iteration", "training")):
+    for low, high in (("divergences", "discretize"), ("models", "training"), ("training.iteration", "training")):
         assert high not in MAY[low]
 
 
@@ -127,6 +170,10 @@ def test_import_is_light():
     )
     foreign = {name.split(".")[0] for name in added} - set(allowed) - set(sys.stdlib_module_names)
     assert not foreign, foreign
+
+
+def test_few_modules_stand_outside_a_folder():
+    assert len(list(PACKAGE.glob("*.py"))) <= 12
 
 
 def test_files_and_functions_stay_small():
@@ -161,7 +208,13 @@ def rounded(node: ast.AST) -> bool:
 
 
 # On the host, by numpy; and networks, where speed or digits is the user's to choose.
-OTHERS = {"plots/compare.py", "plots/likelihood.py", "plots/sweeps.py", "studies/checks.py", "models/networks.py"}
+OTHERS = {
+    "compare/checks.py",
+    "compare/plot.py",
+    "models/networks.py",
+    "studies/likelihood/plot.py",
+    "studies/two_modes/plot.py",
+}
 OURS = [path for path in FILES if str(path.relative_to(PACKAGE)) not in OTHERS]
 
 

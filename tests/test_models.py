@@ -10,10 +10,10 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from divjax import kl, models, quadrature, status, targets
-from divjax.iteration import run
 from divjax.models.multivariate import cholesky, entries
 from divjax.models.splines import MonotoneSpline
 from divjax.training import fit, newton
+from divjax.training.iteration import run
 
 KEY = jax.random.key(0)
 LINE = {

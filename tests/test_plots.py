@@ -18,7 +18,8 @@ from scipy.stats import norm
 from divjax import plots
 from divjax.plots import look, words
 from divjax.status import NOT_CONVERGED
-from divjax.studies import two_modes
+from divjax.studies.two_modes import plot
+from divjax.studies.two_modes import study as two_modes
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def assert_legible(figure):
 
 
 def test_figure_1_states_the_unrealistic_rate_of_maximum_likelihood(fits):
-    figure = plots.figure_1(fits)
+    figure = plot.figure_1(fits)
     assert_legible(figure)
     text = said(figure)
     rate = float(fits["unrealistic_rate"].sel(divergence="kl", separation=16.0).isel(seed=0))
@@ -92,18 +93,18 @@ def test_figure_1_states_the_unrealistic_rate_of_maximum_likelihood(fits):
 
 
 def test_figure_1_at_another_separation_and_divergence(fits):
-    figure = plots.figure_1(fits, divergence="reverse_kl", separation=4.2)
+    figure = plot.figure_1(fits, divergence="reverse_kl", separation=4.2)
     assert_legible(figure)
     assert "½ N(4, 1)" in said(figure)
 
 
 def test_figure_1_needs_a_fit_that_converged(fits):
     with pytest.raises(ValueError, match=r"Expected a converged fit of kl at separation 16; got none\."):
-        plots.figure_1(unconverged(fits, fits["status"] == fits["status"]))
+        plot.figure_1(unconverged(fits, fits["status"] == fits["status"]))
 
 
 def test_optima_shows_each_distinct_optimum(fits):
-    figure = plots.optima(fits)
+    figure = plot.optima(fits)
     assert_legible(figure)
     kl, reverse_kl = figure.axes
     in_panel = "\n".join(text.get_text() for text in reverse_kl.texts)
@@ -119,7 +120,7 @@ def test_optima_shows_each_distinct_optimum(fits):
 
 
 def test_against_separation_has_a_row_for_each_divergence(fits):
-    figure = plots.against_separation(fits)
+    figure = plot.against_separation(fits)
     assert_legible(figure)
     assert len(figure.axes) == 6
     text = said(figure)
@@ -134,29 +135,29 @@ def test_against_separation_has_a_row_for_each_divergence(fits):
 def test_any_number_of_divergences(fits, num):
     names = ["jensen_shannon_0.25", "squared_hellinger", "kl", *(f"renyi_{i}" for i in range(9))][:num]
     many = xr.concat([fits.isel(divergence=i % 2) for i in range(num)], "divergence").assign_coords(divergence=names)
-    for figure, panels in ((plots.optima(many), num), (plots.against_separation(many), 3 * num)):
+    for figure, panels in ((plot.optima(many), num), (plot.against_separation(many), 3 * num)):
         assert_legible(figure)
         assert len(figure.axes) == panels
 
 
 def test_one_separation_and_one_seed(fits):
     one = fits.isel(separation=[1], seed=[0])
-    figure = plots.against_separation(one)
+    figure = plot.against_separation(one)
     assert_legible(figure)
     assert "o" in [line.get_marker() for line in figure.axes[1].lines]
-    figure = plots.optima(one)
+    figure = plot.optima(one)
     assert_legible(figure)
     assert "1 random start " in said(figure)
 
 
 def test_unequal_weights_and_scales(fits):
     for figure in (
-        plots.optima(fits, weights=(0.25, 0.75), scales=(0.5, 2.0)),
-        plots.figure_1(fits, weights=(0.25, 0.75), scales=(0.5, 2.0)),
+        plot.optima(fits, weights=(0.25, 0.75), scales=(0.5, 2.0)),
+        plot.figure_1(fits, weights=(0.25, 0.75), scales=(0.5, 2.0)),
     ):
         assert_legible(figure)
         assert "¼ N(0, 0.50²) + ¾ N(16, 2²)" in said(figure)
-    figure = plots.against_separation(fits, weights=(0.25, 0.75), scales=(0.5, 2.0))
+    figure = plot.against_separation(fits, weights=(0.25, 0.75), scales=(0.5, 2.0))
     spread = np.sqrt(0.25 * 0.25 + 0.75 * 4 + 0.25 * 0.75 * 16.0**2)
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata()[-1], spread)
 
@@ -167,18 +168,18 @@ def unconverged(fits, where):
 
 def test_fits_that_did_not_converge_are_left_out_and_counted(fits):
     some = unconverged(fits, (fits["seed"] == 0) & (fits["divergence"] == "kl"))
-    assert "3 of 36 fits did not converge and are left out." in said(plots.against_separation(some))
-    assert "1 of 12 fits did not converge and is left out." in said(plots.optima(some))
+    assert "3 of 36 fits did not converge and are left out." in said(plot.against_separation(some))
+    assert "1 of 12 fits did not converge and is left out." in said(plot.optima(some))
     none = unconverged(fits, fits["divergence"] == "kl")
-    for figure in (plots.against_separation(none), plots.optima(none)):
+    for figure in (plot.against_separation(none), plot.optima(none)):
         assert_legible(figure)
-    assert "no fit converged" in said(plots.optima(none))
-    assert "did not converge" not in said(plots.optima(fits))
+    assert "no fit converged" in said(plot.optima(none))
+    assert "did not converge" not in said(plot.optima(fits))
 
 
 def test_more_optima_than_a_panel_shows(fits):
     spread = fits.assign(scale=fits["scale"] * (1 + 0.2 * fits["seed"]), value=fits["value"] + fits["seed"])
-    figure = plots.optima(spread)
+    figure = plot.optima(spread)
     assert_legible(figure)
     assert "and 2 more" in said(figure)
 
@@ -227,7 +228,7 @@ def test_basins_have_colours_and_markers_of_their_own():
 @pytest.mark.slow
 def test_figures_of_a_sweep():
     swept = two_modes.run_sweep([8.0, 16.0], 4, ("kl", "reverse_kl"))
-    for figure in (plots.figure_1(swept), plots.optima(swept), plots.against_separation(swept)):
+    for figure in (plot.figure_1(swept), plot.optima(swept), plot.against_separation(swept)):
         assert_legible(figure)
         assert "68.9 %" in said(figure) or len(figure.axes) > 1
 

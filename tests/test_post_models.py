@@ -12,14 +12,14 @@ from scipy import stats
 from scipy.special import gammaln
 
 import divjax as dj
-from divjax import report_models
 from divjax.diagnostics.levels import rate_below
-from divjax.iteration import run
 from divjax.models import factorisation, topics
 from divjax.plots import look
-from divjax.plots import post_models as figures
-from divjax.studies import post_models as study
+from divjax.studies.topics import plot as figures
+from divjax.studies.topics import study
+from divjax.studies.topics import table as in_words
 from divjax.training.alternating import _solved, alternating
+from divjax.training.iteration import run
 from divjax.training.topic_em import topic_em
 from tests.test_plots import said
 
@@ -304,7 +304,7 @@ def test_rates_fall_with_the_number_of_topics_and_with_the_rank(tmp_path):
     look.save(figures.unrealistic(found), tmp_path / "post_models.png")
     assert (tmp_path / "post_models.png").stat().st_size > 10_000
     assert "2 data sets" in said(figures.unrealistic(found.sel(size=[2])))  # one size is a figure too
-    rows = [line.split() for line in report_models.post_models(found).splitlines()]
+    rows = [line.split() for line in in_words.topics(found).splitlines()]
     mean = 100.0 * best["unrealistic"].sel(model=study.DOCUMENTS, size=1).mean()
     assert rows[4][:2] == ["1", f"{float(mean):.1f}"]
 

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import xarray
 
-from divjax import plots, report_models, status
-from divjax.iteration import run
-from divjax.studies import remedy
+from divjax import status
+from divjax.studies.remedy import plot
+from divjax.studies.remedy import study as remedy
+from divjax.studies.remedy import table as in_words
 from divjax.training import em, fit, newton
+from divjax.training.iteration import run
 
 POST = {"separation": jnp.asarray(16.0), "seed": jnp.asarray(0)}
 GOOD = {"logits": jnp.asarray([0.5, 0.0]), "locs": jnp.asarray([1.0, 14.0]), "log_scales": jnp.asarray([0.5, -0.5])}
@@ -67,10 +69,10 @@ def test_one_component_never_and_two_nearly_always(tmp_path):
     exact = table.sel(optimizer="newton", components=2)
     assert float(exact["value"].where(exact["label"] == remedy.RECOVERED).max()) < 1e-6
     assert np.isnan(table["locs"].sel(components=1)[..., 1:]).all()
-    said = report_models.remedy(table)
+    said = in_words.remedy(table)
     assert [line.split()[:4] for line in said.splitlines()[4:8:2]] == [["em", "1", "0", "%"], ["newton", "1", "0", "%"]]
     assert said.splitlines()[4].endswith("merged")
-    heights = [bar.get_height() for bar in plots.recovered(table).axes[0].patches]
+    heights = [bar.get_height() for bar in plot.recovered(table).axes[0].patches]
     assert [height for height in heights if height] == [100.0, 100.0]  # one component: merged at both separations
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from divjax.studies import two_modes
+from divjax.studies.two_modes import study as two_modes
 
 REFERENCE = Path(__file__).parent / "reference"
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-from divjax.iteration import Iteration
 from divjax.sweeps.assembly import Launch, completed
 from divjax.sweeps.cases import Cases, canonical, chunk_shape, indices, regions, take
 from divjax.sweeps.configuration import attributes, configuration
@@ -20,6 +19,7 @@ from divjax.sweeps.program import Program, program
 from divjax.sweeps.progress import interruptible, reporter
 from divjax.sweeps.store import in_store, peek
 from divjax.sweeps.table import Sink, Table, describe, in_memory, stored_dtype
+from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
     import xarray

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PyTree
 
-from divjax.iteration import Iteration
+from divjax.training.iteration import Iteration
 
 LEAVE = 8  # a tile is sorted when one in so many of its lanes is done
 WIDTH = 16  # a tile is a multiple of it: whole vectors for any CPU, so that no lane is a remainder

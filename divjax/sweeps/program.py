@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
-from divjax.iteration import Iteration
 from divjax.sweeps import lanes
 from divjax.sweeps.cases import Cases, take
 from divjax.sweeps.devices import compiled, on_each, shares
 from divjax.sweeps.table import named_leaves
+from divjax.training.iteration import Iteration
 
 Like = jax.ShapeDtypeStruct
 NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one

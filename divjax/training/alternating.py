@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, Int, PyTree
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax import status
-from divjax.iteration import Iteration
 from divjax.models.factorisation import check_ratings, squared_errors
 from divjax.models.parameters import check_names
+from divjax.training.iteration import Iteration
 from divjax.training.settling import judged
 
 FLOOR = 32.0  # of the normal equations, in units of eps times their trace

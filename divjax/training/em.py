@@ -11,10 +11,10 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 
 from divjax import numerics as nu
 from divjax import status
-from divjax.iteration import Iteration
 from divjax.measures import Points
 from divjax.models.mixtures import check_mixture
 from divjax.models.multivariate import cholesky, entries
+from divjax.training.iteration import Iteration
 from divjax.training.settling import judged
 
 

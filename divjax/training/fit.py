@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree, Scalar
 
 from divjax import status
-from divjax.iteration import Iteration
+from divjax.training.iteration import Iteration
 
 LARGEST = 2**31 - 1  # steps that are counted
 

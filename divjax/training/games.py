@@ -9,8 +9,8 @@ import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
 from divjax import status
-from divjax.iteration import Iteration
 from divjax.training.fit import _as_parameter, _finite, _strong, check_optimizer
+from divjax.training.iteration import Iteration
 
 Loss = Callable[[PyTree, PyTree, PRNGKeyArray, PyTree], Scalar]  # critic, generator, key, case
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
-from divjax.iteration import Iteration
 from divjax.training.games import Start, game
+from divjax.training.iteration import Iteration
 
 
 class StochasticResult(NamedTuple):

@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, Int, PyTree
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax import status
-from divjax.iteration import Iteration
 from divjax.models.topics import check_corpus, check_distributions, node_log_likelihoods, total_one
+from divjax.training.iteration import Iteration
 from divjax.training.settling import judged
 
 

@@ -12,7 +12,7 @@ import pytest
 from toy_iterations import newton
 
 from divjax import Iteration, run
-from divjax.studies import two_modes
+from divjax.studies.two_modes import study as two_modes
 from divjax.sweeps import product, sweep, zipped
 
 COUNTS = np.random.default_rng(0).geometric(0.1, 3000).astype(np.int32)
@@ -118,7 +118,7 @@ import os, sys
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:{cores}])
 import numpy as np, jax
 sys.path.insert(0, {tests!r})
-from divjax.studies import two_modes
+from divjax.studies.two_modes import study as two_modes
 from divjax.sweeps import product, sweep
 from divjax.sweeps.devices import shares
 from test_lanes import COUNTS, stops, zipped

@@ -8,10 +8,10 @@ import pytest
 from sklearn.mixture import GaussianMixture
 
 from divjax import Points, product, status, sweep
-from divjax.iteration import run
 from divjax.models import init_mixture, mixture
 from divjax.models.multivariate import cholesky
 from divjax.training import em, fit, newton
+from divjax.training.iteration import run
 
 RNG = np.random.default_rng(0)
 LINE = np.concatenate([RNG.normal(0.0, 1.0, 300), RNG.normal(3.0, 0.5, 200)])

@@ -5,8 +5,8 @@ import optax
 import pytest
 
 from divjax import status
-from divjax.iteration import run
 from divjax.training import fit, newton
+from divjax.training.iteration import run
 
 CENTRE = jnp.asarray([1.0, -2.0])
 

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from divjax import status
-from divjax.iteration import run
 from divjax.training import fit, newton
+from divjax.training.iteration import run
 from divjax.training.newton import _eigh
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "gaussian_fits.json").read_text())

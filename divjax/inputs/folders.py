@@ -1,0 +1,40 @@
+"""Folders for results: made where they are missing, and nothing in them is overwritten."""
+
+import time
+from pathlib import Path
+
+
+def check_no_file(path: Path) -> None:
+    """ValueError where --out is a file."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"Expected --out to be a folder; got {str(path)!r}, which is a file. Name another.")
+
+
+def make(path: Path, expected: str) -> None:
+    """The folder with all above it, unless it is there; ValueError where it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"Expected {expected} that can be made; got {str(path)!r}: {error.strerror}. Name another."
+        ) from None
+
+
+def folder(path: Path, store: str = "", drawn: tuple[str, ...] = ()) -> None:
+    """Made if it is not there. Figures that lie in it without the store they are drawn from, if any, are not ours."""
+    check_no_file(path)
+    make(path, "--out to be a folder")
+    ours = store and (path / store).exists()
+    if not ours and (taken := [name for name in drawn if (path / name).exists()]):
+        without = f", which has no {store}" if store else ""
+        raise ValueError(f"Expected no {', '.join(taken)} in {path}{without}; it is there already. Name another --out.")
+
+
+def file_name(text: str) -> str:
+    """Letters, digits, - and _ stay; the rest becomes _."""
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
+
+
+def told(started: float, out: Path, *written: str) -> str:
+    """The last line of a command: how long it took, from ``time.perf_counter()``, and what it wrote."""
+    return f"{time.perf_counter() - started:.0f} s. In {out}: {', '.join(written)}."

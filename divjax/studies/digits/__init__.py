@@ -1,0 +1,1 @@
+"""Images of digits by a flow, an autoencoder and adversarial generators."""

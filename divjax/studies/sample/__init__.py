@@ -1,0 +1,1 @@
+"""A Gaussian fitted to a sample of your own."""

@@ -1,0 +1,1 @@
+"""A Gaussian fitted to two modes under every divergence: the blog post at scale."""
