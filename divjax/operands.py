@@ -20,33 +20,34 @@ from divjax.measures import Measure, arrays
 
 def operands(measure: Measure, *params: ArrayLike) -> tuple[Any, ...]:
     """The measure and the parameters, all arrays of one floating dtype, those of the measure flat: ``same_nodes``."""
-    names = arrays(measure)
-    values = same_nodes(names, *params)
+    named = arrays(measure)
+    values = same_nodes({name: value for name, value in named.items() if name != "log_w"}, measure.log_w, *params)
     # One axis: loops over the small last axes of structured nodes would not be vectorised.
-    flat = [jnp.ravel(value) if jnp.ndim(value) > 1 else value for value in values[: len(names)]]
-    return dataclasses.replace(measure, **dict(zip(names, flat, strict=True))), *values[len(names) :]
+    flat = [jnp.ravel(value) if jnp.ndim(value) > 1 else value for value in values[: len(named)]]
+    return dataclasses.replace(measure, **dict(zip(named, flat, strict=True))), *values[len(named) :]
 
 
-def same_nodes(named: Mapping[str, ArrayLike], *params: ArrayLike) -> tuple[Array, ...]:
-    """Two arrays at the same nodes and log_w, by name, and parameters: all as arrays of one floating dtype.
+def same_nodes(named: Mapping[str, ArrayLike], log_w: ArrayLike = 0.0, *params: ArrayLike) -> tuple[Array, ...]:
+    """Arrays at the same nodes, by name, log-weights of the nodes, and parameters: all of one floating dtype.
 
-    At least float32; the two of equal shape, log_w of that or a scalar. Raises TypeError for what is no array of real
-    numbers, ValueError for a wrong shape, each with the remedy.
+    At least float32; the arrays of equal shape, log_w of that or a scalar. Raises TypeError for what is no array of
+    real numbers, ValueError for a wrong shape, each with the remedy.
     """
-    for name, value in named.items():
+    for name, value in (*named.items(), ("log_w", log_w)):
         _check_array(value, name)
-    of_p, of_q, _ = named
-    x, y, log_w = map(jnp.shape, named.values())
-    if x != y:
+    (first, shape), *others = ((name, jnp.shape(value)) for name, value in named.items())
+    for name, other in others:
+        if other != shape:
+            raise ValueError(
+                f"Expected {first} and {name} of equal shapes; got {shape} and {other}. Both belong to the same "
+                "nodes: broadcast a shared one with jnp.broadcast_to, map over batches with jax.vmap."
+            )
+    if jnp.shape(log_w) not in ((), shape):
         raise ValueError(
-            f"Expected {of_p} and {of_q} of equal shapes; got {x} and {y}. Both belong "
-            "to the same nodes: broadcast a shared one with jnp.broadcast_to, map over batches with jax.vmap."
+            f"Expected log_w to be a scalar or of the nodes' shape {shape}; got {jnp.shape(log_w)}. "
+            "Use jnp.broadcast_to."
         )
-    if log_w not in ((), x):
-        raise ValueError(
-            f"Expected log_w to be a scalar or of the nodes' shape {x}; got {log_w}. Use jnp.broadcast_to."
-        )
-    return floating(*named.values(), *params)
+    return floating(*named.values(), log_w, *params)
 
 
 def floating(*values: ArrayLike) -> tuple[Array, ...]:

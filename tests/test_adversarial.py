@@ -81,7 +81,7 @@ def played(name):
 
 def all_of(p, q):
     nodes = dj.quadrature(p, q)
-    return jnp.stack([getattr(dj, name)(*nodes) for name in NAMES])
+    return jnp.stack([getattr(dj, name)(nodes) for name in NAMES])
 
 
 @pytest.mark.slow

@@ -22,8 +22,8 @@ def test_the_ends_of_the_weight_are_the_two_kls():
     """Each within a weight's own order of the limit, by quadrature of KL alone."""
     p, q = dj.targets.two_modes(2.0), dj.models.normal({"loc": 0.5, "log_scale": 0.3})
     nodes = dj.quadrature(p, q)
-    for weight, limit in ((1e-3, dj.kl(*nodes)), (1.0 - 1e-3, dj.reverse_kl(*nodes))):
-        np.testing.assert_allclose(generalised_js.normalised(*nodes, weight=weight), limit, rtol=5e-3)
+    for weight, limit in ((1e-3, dj.kl(nodes)), (1.0 - 1e-3, dj.reverse_kl(nodes))):
+        np.testing.assert_allclose(generalised_js.normalised(nodes, weight=weight), limit, rtol=5e-3)
 
 
 def test_the_best_gaussian_turns_from_covering_to_seeking():

@@ -59,7 +59,7 @@ def _neighbour_kl_reverse(key, kernel, x, y):
 
 @jax.jit
 def _wasserstein(key, kernel, x, y):
-    return jnp.max(jax.lax.map(lambda pair: dv.wasserstein(*coupling(*pair)), (x.T, y.T)))
+    return jnp.max(jax.lax.map(lambda pair: dv.wasserstein(coupling(*pair)), (x.T, y.T)))
 
 
 @jax.jit

@@ -17,5 +17,5 @@ def pmf(log_p: Float[Array, "*n"], log_q: Float[Array, "*n"], *, log_w: ArrayLik
     >>> print(f"{dj.kl(dj.pmf(jnp.log(jnp.array([0.25, 0.75])), jnp.log(jnp.array([0.5, 0.5])))):.4f}")
     0.1308
     """
-    log_p, log_q, log_w = op.same_nodes({"log_p": log_p, "log_q": log_q, "log_w": log_w})
+    log_p, log_q, log_w = op.same_nodes({"log_p": log_p, "log_q": log_q}, log_w)
     return Nodes(log_p, log_q, jnp.broadcast_to(log_w, log_p.shape))

@@ -18,6 +18,8 @@ from divjax import divergences as dv
 from divjax import numerics as nu
 from divjax import operands as op
 from divjax import status
+from divjax.divergences.measured import measured_on
+from divjax.measures import Nodes
 
 _AWAY = 0.1  # standard errors from the optimum that make no difference
 
@@ -61,7 +63,7 @@ def log_likelihood(log_q: Float[ArrayLike, " n"], log_w: ArrayLike = 0.0) -> Mea
 
 def empirical_entropy(counts: ArrayLike) -> Float[Array, ""]:
     """−Σ p̂_i log p̂_i, p̂_i = counts_i / Σ counts: log n for n distinct points seen once each. Negative counts: NaN."""
-    counts, _, _ = op.operands(counts, counts, 0.0, names=("counts", "counts"))
+    counts, _ = op.same_nodes({"counts": counts})
     share = _shares(counts)
     return -jnp.sum(share * nu.finite(nu.safe_log(share)))
 
@@ -71,28 +73,29 @@ def empirical_kl(counts: ArrayLike, log_q: ArrayLike) -> Float[Array, ""]:
 
     counts, log_q: of equal shape, one entry for each distinct point, seen or not; log_q are log-masses there, or, as
     the blog post has it, log-densities, which are known up to a unit of x. Only the second term depends on the model:
-    the largest likelihood is the least KL. It is +inf where a point was seen whose q is 0. ``dj.kl(log p̂, log_q)`` has
-    the same value for masses that sum to one, and keeps its digits where p̂ ≈ q. Negative counts: NaN. Raises
+    the largest likelihood is the least KL. It is +inf where a point was seen whose q is 0. ``kl(pmf(log p̂, log_q))``
+    has the same value for masses that sum to one, and keeps its digits where p̂ ≈ q. Negative counts: NaN. Raises
     ValueError for unequal shapes, TypeError for what is no array of real numbers.
     """
-    counts, log_q, _ = op.operands(counts, log_q, 0.0, names=("counts", "log_q"))
+    counts, log_q, _ = op.same_nodes({"counts": counts, "log_q": log_q})
     share = _shares(counts)
     return _expectation(share, nu.safe_log(share) - log_q)
 
 
-def predicted_kl(log_p: ArrayLike, log_q: ArrayLike, log_w: ArrayLike = 0.0, *, num: ArrayLike = 1) -> Mean:
+@measured_on(Nodes)
+def predicted_kl(nodes: Nodes, *, num: ArrayLike = 1) -> Mean:
     """KL(p‖q), and the standard error sd_p(log p/q) / √num of the mean of log p/q over ``num`` draws from p.
 
-    By quadrature: ``predicted_kl(*quadrature(p, q))``; at num = 1 the error is the constant of the rate n^(−½). Of the
+    By quadrature: ``predicted_kl(quadrature(p, q))``; at num = 1 the error is the constant of the rate n^(−½). Of the
     mean log-likelihood alone, whose log p is unknown, the error is another, sd_p(log q) / √num: ``log_likelihood``
     has it from the sample. num: real, > 0, traceable. The error is inf where KL or the variance is. Raises as ``kl``.
     """
     num = op.parameter(num, "num", 0.0, above=True)
-    log_p, log_q, log_w = op.operands(log_p, log_q, log_w)
-    value = dv.kl(log_p, log_q, log_w)
+    (nodes,) = op.operands(nodes)
+    value = dv.kl(nodes)
     known = jnp.isfinite(value)
-    gap = nu.finite(nu.log_ratio(log_p, log_q)) - jnp.where(known, value, 0.0)
-    variance = _expectation(nu.bounded_exp(log_p + log_w), gap**2)
+    gap = nu.finite(nu.log_ratio(nodes.log_p, nodes.log_q)) - jnp.where(known, value, 0.0)
+    variance = _expectation(nu.bounded_exp(nodes.log_p + nodes.log_w), gap**2)
     return Mean(value, jnp.where(known, nu.safe_sqrt(variance / num), jnp.inf))
 
 
@@ -178,7 +181,7 @@ def _problem(log_prob, params, x, log_w):
 
 def _sample(values, log_w, name):
     """The values [n] and their shares, which sum to one, or to zero where everything is left out."""
-    row, _, log_w = op.operands(values, values, log_w, names=(name, name))
+    row, log_w = op.same_nodes({name: values}, log_w)
     if jnp.ndim(values) != 1 or not row.size:
         raise ValueError(f"Expected {name} of shape [n], n >= 1; got {jnp.shape(values)}. Use jax.vmap over batches.")
     return row, nu.softmax(jnp.broadcast_to(log_w, row.shape))

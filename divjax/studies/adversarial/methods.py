@@ -63,7 +63,7 @@ def measure(criterion: str) -> Callable[[Any, Any], Array]:
 
     def difference(p, q):
         nodes = quadrature(p, q, crossings=0)
-        return reverse_kl(*nodes) - 2.0 * jensen_shannon(*nodes)
+        return reverse_kl(nodes) - 2.0 * jensen_shannon(nodes)
 
     return difference
 

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array
 
 from divjax.discretize import quadrature
-from divjax.divergences import critic, jensen_shannon
+from divjax.divergences import critic, jensen_shannon, measured_on
+from divjax.measures import Nodes
 from divjax.studies.adversarial.line import PATHS, Starts, gaussian_game, outputs, sample_p, sample_q
 from divjax.studies.two_modes import study as two_modes
 from divjax.sweeps import product, sweep
@@ -29,13 +30,14 @@ SEPARATION, STEPS, EXACT_SEEDS = 6.0, 2000, 16
 BETWEEN = 57  # weights of the exact fits, evenly spread in their logit
 
 
-def normalised(log_p: Array, log_q: Array, log_w: Array | float = 0.0, *, weight: Array | float) -> Array:
+@measured_on(Nodes)
+def normalised(nodes: Nodes, *, weight: Array | float) -> Array:
     """JS_w / (w (1 − w)), for 0 < w < 1: KL(p‖q) in the limit of 0, KL(q‖p) in that of 1."""
-    return jensen_shannon(log_p, log_q, log_w, weight=weight) / (weight * (1.0 - weight))
+    return jensen_shannon(nodes, weight=weight) / (weight * (1.0 - weight))
 
 
 def _measure(p, q, case):
-    return normalised(*quadrature(p, q, crossings=0), weight=case["weight"])
+    return normalised(quadrature(p, q, crossings=0), weight=case["weight"])
 
 
 def exact_fit() -> Iteration:

@@ -97,7 +97,7 @@ def _pair(separation):
 
 @jax.jit
 def _exact(separation):
-    return predicted_kl(*quadrature(*_pair(separation), crossings=0))
+    return predicted_kl(quadrature(*_pair(separation), crossings=0))
 
 
 @jax.jit

@@ -59,7 +59,7 @@ def free_scale(scale: Array, bounds: tuple[Array, Array]) -> Array:
 
 def _alpha(p, q, case):
     alpha = case["order"]
-    return log_affinity(*quadrature(p, q, crossings=0), alpha=alpha) / (alpha * (alpha - 1.0))
+    return log_affinity(quadrature(p, q, crossings=0), alpha=alpha) / (alpha * (alpha - 1.0))
 
 
 def _alpha_bounds(alpha):
@@ -78,7 +78,7 @@ def _beside_the_kls(num):
 
 
 def _jensen_shannon(p, q, case):
-    return normalised(*quadrature(p, q, crossings=0), weight=case["order"])
+    return normalised(quadrature(p, q, crossings=0), weight=case["order"])
 
 
 def _logit_spaced(num):

@@ -53,7 +53,7 @@ def sample(case: PyTree) -> Array:
 
 def to_target(params: dict[str, Array], case: PyTree) -> Array:
     """KL from the target to a mixture, by quadrature."""
-    return kl(*quadrature(targets.two_modes(case["separation"]), models.mixture(params), crossings=0))
+    return kl(quadrature(targets.two_modes(case["separation"]), models.mixture(params), crossings=0))
 
 
 def limit(num: int, optimizer: str) -> float:
