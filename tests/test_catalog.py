@@ -22,7 +22,13 @@ def measured(entry):
     return jax.jit(jax.vmap(at))(jnp.asarray([0.0, 0.3, 1.0]), jnp.asarray([1.0, 1.1, 1.5]))
 
 
-@pytest.mark.parametrize("entry", catalog.ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(entry, id=entry.name, marks=pytest.mark.slow if entry.name == "chernoff" else ())
+        for entry in catalog.ENTRIES
+    ],
+)
 def test_every_entry_measures_is_exported_and_has_a_consistent_loss(entry):
     assert getattr(dj, entry.name) is entry.function
     (same, near, far), loss = measured(entry)
@@ -31,6 +37,7 @@ def test_every_entry_measures_is_exported_and_has_a_consistent_loss(entry):
     assert loss[0] < loss[1] < loss[2]  # the loss is monotone in the divergence
 
 
+@pytest.mark.slow
 def test_names_with_a_parameter():
     values = {
         name: measured(catalog.lookup(name))[0]
