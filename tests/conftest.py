@@ -9,7 +9,6 @@ import pytest
 
 from tests.flags import PLAIN
 
-HERE = Path(__file__).parent
 MAPS, MOST = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 # Files whose slow tests compute more than they compile: for them a program is optimised as a user's is.
 COMPUTING = {
@@ -42,18 +41,6 @@ def _share_programs(config):
     for name, value in KEPT.items():
         os.environ.setdefault(name.upper(), str(value))
         jax.config.update(name, type(value)(os.environ[name.upper()]))
-
-
-def pytest_collection_modifyitems(items):
-    """Marks what the lists name, a node id a line: mostly single cases of a parametrised test."""
-    slow, exhaustive = (
-        set((HERE / name).read_text().splitlines()) for name in ("slow_tests.txt", "exhaustive_tests.txt")
-    )
-    for item in items:
-        if item.nodeid in slow | exhaustive:
-            item.add_marker(pytest.mark.slow)
-        if item.nodeid in exhaustive:
-            item.add_marker(pytest.mark.exhaustive)
 
 
 @pytest.fixture(autouse=True)

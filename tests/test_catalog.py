@@ -22,7 +22,13 @@ def measured(entry):
     return jax.jit(jax.vmap(at))(jnp.asarray([0.0, 0.3, 1.0]), jnp.asarray([1.0, 1.1, 1.5]))
 
 
-@pytest.mark.parametrize("entry", catalog.ENTRIES, ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(entry, id=entry.name, marks=pytest.mark.slow if entry.name == "chernoff" else ())
+        for entry in catalog.ENTRIES
+    ],
+)
 def test_every_entry_measures_is_exported_and_has_a_consistent_loss(entry):
     assert getattr(dj, entry.name) is entry.function
     (same, near, far), loss = measured(entry)
@@ -55,6 +61,7 @@ def test_the_usual_parameter_is_the_functions_default(entry):
         assert inspect.signature(entry.function).parameters[entry.parameter].default == entry.default
 
 
+@pytest.mark.slow
 def test_names_with_a_parameter():
     values = {
         name: measured(catalog.lookup(name))[0]

@@ -17,6 +17,7 @@ from scipy.optimize import linear_sum_assignment, minimize
 
 import divjax as dj
 from divjax import status
+from tests.marks import cases
 
 CLASSICS = json.loads((Path(__file__).parent / "reference" / "classics.json").read_text())
 
@@ -131,7 +132,7 @@ def test_theis_target_is_that_of_the_authors_seed(x64):
     np.testing.assert_allclose(built.components_distribution.variance(), np.stack([variances] * 2, -1), atol=1e-8)
 
 
-@pytest.mark.parametrize("name", THEIS["optima"])
+@pytest.mark.parametrize("name", cases(THEIS["optima"], slow=["kl"]))
 def test_theis_optima_from_several_starts(name, x64):
     starts = {"loc": np.array([[-0.5, -1.5], [0.5, 0.0], [0.0, 3.0]]), "log_scale": np.log([0.8, 1.2, 0.7])}
     divergence = getattr(dj, name)

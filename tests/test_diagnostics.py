@@ -8,6 +8,7 @@ import pytest
 from scipy import optimize, stats
 
 from divjax import diagnostics, targets
+from tests.marks import cases
 
 # separation, weights, scales, then the Gaussian's loc and scale
 CASES = {
@@ -60,7 +61,7 @@ def reference_rate(separation, weights, scales, loc, scale, mass=0.99):
     return log_level, 1.0 - inside
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases(CASES, slow=["post"]))
 def test_level_and_rate_against_root_finding(name):
     level, rate, _, _ = diagnose(*CASES[name])
     expected_level, expected_rate = reference_rate(*CASES[name])

@@ -51,6 +51,7 @@ def test_unknown_models_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_what_each_is_known_for(tmp_path):
     """Short training, three splits: enough to tell them apart, each by five standard errors."""
     names = ["fresh", "flow", "vae_means", "gan"]

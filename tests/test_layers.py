@@ -191,17 +191,6 @@ def test_files_and_functions_stay_small():
     assert not offenders
 
 
-def test_the_list_of_slow_tests_is_current():
-    listed = [
-        line
-        for line in (PACKAGE.parent / "tests" / "slow_tests.txt").read_text().splitlines()
-        if not line.startswith("#")
-    ]
-    for node in listed:
-        file, name = node.split("::")
-        assert f"def {name.split('[')[0]}(" in (PACKAGE.parent / file).read_text(), node
-
-
 def rounded(node: ast.AST) -> bool:
     """Whether it is a product of arrays in the device's own precision: ``@`` or a function of jax.numpy."""
     if isinstance(node, ast.BinOp):

@@ -48,7 +48,10 @@ def ours(real, generated, num=NUM):
     return np.asarray(jnp.stack(both))
 
 
-@pytest.mark.parametrize(("n", "m", "d", "num"), [(60, 60, 2, 5), (80, 50, 6, 3), (30, 90, 40, 1), (2, 2, 1, 1)])
+@pytest.mark.parametrize(
+    ("n", "m", "d", "num"),
+    [pytest.param(60, 60, 2, 5, marks=pytest.mark.slow), (80, 50, 6, 3), (30, 90, 40, 1), (2, 2, 1, 1)],
+)
 def test_against_every_pair(n, m, d, num, monkeypatch):
     """In several tiles, the last ones not full."""
     monkeypatch.setattr(balls, "_TILE", 37)
@@ -64,7 +67,7 @@ def test_far_apart_groups():
     np.testing.assert_allclose(ours(real, generated), by_hand(real, generated, NUM), rtol=1e-6)
 
 
-@pytest.mark.parametrize("d", [3, 20])
+@pytest.mark.parametrize("d", [3, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_set_with_itself(d):
     """Everything is inside: the balls reach their own neighbours, whatever the rounding."""
     x = normal(70, d) + np.float32(5.0)
@@ -87,6 +90,7 @@ def test_constants_and_duplicates():
     assert diagnostics.memorisation_rate(ones, ones + 1) == 0.0
 
 
+@pytest.mark.slow
 def test_one_dimension_and_other_dtypes():
     x, y = normal(40), normal(30)
     np.testing.assert_allclose(ours(x, y), ours(x[:, None], y[:, None]))
@@ -196,7 +200,7 @@ def test_distances_are_what_the_rates_count():
         diagnostics.copy_distances(train, fresh, num=0)
 
 
-@pytest.mark.parametrize("d", [2, 8])
+@pytest.mark.parametrize("d", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_rates_of_fresh_draws(d):
     """About level, and 1 − level, for new draws of the same distribution; each repetition has its own training set."""
 

@@ -59,6 +59,7 @@ def test_every_fit_ends_in_a_known_minimum_and_every_global_minimum_is_found():
     np.testing.assert_allclose(kl["scale"], np.sqrt(65.0), atol=5e-4)
 
 
+@pytest.mark.slow
 def test_optima_are_distinct_and_best_first():
     table = two_modes.run_sweep([16.0], 32, ["reverse_kl"])
     found = two_modes.optima(table.sel(divergence="reverse_kl", separation=16.0))
@@ -69,6 +70,7 @@ def test_optima_are_distinct_and_best_first():
     assert {optimum.basin for optimum in found[:2]} == {0, 1}
 
 
+@pytest.mark.slow
 def test_unequal_weights_and_scales_by_maximum_likelihood():
     table = two_modes.run_sweep([5.0], 2, ["kl"], weights=(0.7, 0.3), scales=(1.0, 0.5))
     np.testing.assert_allclose(table["loc"], 1.5, atol=1e-4)

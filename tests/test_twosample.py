@@ -46,6 +46,7 @@ def test_null_against_all_pairs(n, m, d):
         assert result.null.shape == (num,)
 
 
+@pytest.mark.slow
 def test_statistics_are_the_divergences():
     x, y = normal(60, 4), normal(50, 4) + 1
     kernel = dj.kernels.imq(1.0)
@@ -252,6 +253,7 @@ def test_stein_sees_what_is_wrong():
         assert twosample.stein_test(KEY, wrong, lambda x: -x, num=199).p_value <= 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_float64():
     x, y = RNG.normal(size=(30, 2)), RNG.normal(size=(30, 2)) + 2.0

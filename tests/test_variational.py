@@ -31,7 +31,7 @@ def over_keys(loss, theta):
     return jax.jit(jax.vmap(lambda key: jax.value_and_grad(lambda t: loss(key, t))(theta)))(KEYS)
 
 
-@pytest.mark.parametrize("model", [normal, mixture])
+@pytest.mark.parametrize("model", [normal, pytest.param(mixture, marks=pytest.mark.slow)])
 def test_sticking_the_landing_has_the_gradient_of_the_reverse_kl(model):
     truth = jax.jit(jax.value_and_grad(lambda t: dj.reverse_kl(dj.quadrature(P, model(t)))))(AT)
     value, slope = over_keys(lambda key, t: dj.reverse_kl_stl(key, P, model(t), 64), AT)
@@ -39,6 +39,7 @@ def test_sticking_the_landing_has_the_gradient_of_the_reverse_kl(model):
     assert np.abs(z_scores(slope, truth[1])).max() < 4.0
 
 
+@pytest.mark.slow
 def test_it_lands_without_noise_where_others_do_not():
     landed = jnp.array([0.3, np.log(1.2)])
     stl = jax.grad(lambda t: dj.reverse_kl_stl(jax.random.key(1), P, normal(t), 64))(landed)
@@ -46,6 +47,7 @@ def test_it_lands_without_noise_where_others_do_not():
     assert np.abs(stl).max() < 1e-5 < 1e-2 < np.abs(plain).max()
 
 
+@pytest.mark.slow
 def test_one_particle_is_the_reverse_kl_and_more_fall_towards_zero():
     truth = float(dj.reverse_kl(dj.quadrature(P, normal(AT))))
     values = [over_keys(lambda key, t, k=k: dj.iwae(key, P, normal(t), 16, particles=k), AT)[0] for k in (1, 4, 16)]

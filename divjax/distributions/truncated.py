@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from divjax.distributions.density import log_prob, profile, quantile, support, tails
 from divjax.distributions.family import GAUSSIAN, LINE, POWER, Density, Family, Profile, floats, is_infinite, smooth
+from divjax.distributions.real_line import NORMAL
 from divjax.numerics import matmul
 from divjax.numerics.special import erfcx, normal_quantile
 
@@ -55,8 +56,9 @@ def _between_ends(params: Truncated, x: Array, value: Array) -> Array:
 
 def _profile(reach: tuple[float, ...], params: Truncated) -> Profile:
     """Whether the ends are infinite is not known while tracing: they are no support, only knots."""
-    center = jnp.clip(params.loc, params.low, params.high)
-    shape = smooth(center, params.scale, reach)
+    center, scale = jnp.clip(params.loc, params.low, params.high), params.scale
+    # Far out in a heavy tail the mass goes as far as its distance from loc.
+    shape = smooth(center, jnp.hypot(scale, center - params.loc) if reach == POWER else scale, reach)
     width = (reach[-1] + 4.0) * shape.scale
     ends = [jnp.clip(jnp.ravel(end), shape.center - width, shape.center + width) for end in params[2:]]
     return dataclasses.replace(shape, edges=jnp.concatenate(ends))

@@ -50,6 +50,7 @@ def test_against_closed_forms(name, x64):
         assert int(estimate.status) == status.OK
 
 
+@pytest.mark.slow
 def test_mixture_against_scipy(x64):
     """Bishop's figure 10.3, the Jensen-Shannon divergence by an independent adaptive rule."""
     means, covs = np.array([[-1.0, -1], [1, 1]]), np.array([[[0.5, 0.25], [0.25, 1]], [[0.5, -0.25], [-0.25, 1]]])

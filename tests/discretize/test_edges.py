@@ -26,6 +26,7 @@ def disc(m):
     return distrax.MultivariateNormalDiag(jnp.stack([m, jnp.asarray(0.5)]), 0.5 * jnp.ones(2))
 
 
+@pytest.mark.slow
 def test_a_component_of_weight_zero_has_a_gradient(x64):
     """∫ (p₂ − p₁) log(p₁/q) = −4.125; distrax's own log_prob gives NaN."""
     slope = jax.jit(jax.grad(lambda w: dj.kl(dj.quadrature(mixture(w), distrax.Normal(1.0, 2.0)))))(0.0)
@@ -34,6 +35,7 @@ def test_a_component_of_weight_zero_has_a_gradient(x64):
     assert np.isfinite(drawn)
 
 
+@pytest.mark.slow
 def test_moving_supports_are_refused_in_more_dimensions():
     pathwise = lambda m: dj.jensen_shannon(dj.monte_carlo(KEY, square(1.0), disc(m), 64))  # noqa: E731
     with pytest.raises(ValueError, match="gradient='score'"):
@@ -54,6 +56,7 @@ def test_variational_names_a_remedy_it_has():
         dj.iwae(KEY, square(1.0), disc(jnp.asarray(0.2)), 8, particles=2)
 
 
+@pytest.mark.slow
 def test_the_error_of_equal_distributions_has_a_gradient():
     def error(m):
         draws = dj.monte_carlo(KEY, distrax.Normal(0.0, 1.0), distrax.Normal(m, 1.0), 64)
@@ -63,6 +66,7 @@ def test_the_error_of_equal_distributions_has_a_gradient():
     assert np.isfinite(jax.jit(jax.grad(error))(0.0))
 
 
+@pytest.mark.slow
 def test_one_weight_for_all_nodes():
     x = distrax.Normal(0.0, 1.0).sample(seed=KEY, sample_shape=(1000,))
     log_p, log_q = distrax.Normal(0.0, 1.0).log_prob(x), distrax.Normal(0.2, 1.0).log_prob(x)
@@ -73,7 +77,7 @@ def test_one_weight_for_all_nodes():
     assert np.isfinite(dj.estimate(dj.kl, pmf).stderr)
 
 
-@pytest.mark.parametrize("broken", [np.nan, np.inf])
+@pytest.mark.parametrize("broken", [pytest.param(np.nan, marks=pytest.mark.slow), np.inf])
 def test_broken_weights_are_a_status(broken):
     assert float(dj.pareto_k(jnp.zeros(100).at[3].set(broken))) == np.inf
     nodes = dj.Nodes(jnp.zeros(100), jnp.zeros(100).at[3].set(broken), jnp.full(100, -np.log(100.0)))
@@ -97,6 +101,7 @@ def test_counts_are_whole_numbers(call, error):
         call(distrax.Normal(0.0, 1.0))
 
 
+@pytest.mark.slow
 def test_a_nan_is_passed_on_by_transport_and_distribution_functions():
     nan, p = jnp.nan, distrax.Normal(0.0, 1.0)
     broken = jnp.array([1.0, nan])
@@ -145,6 +150,7 @@ def test_what_users_try(call, message):
         call(distrax.Normal(0.0, 1.0))
 
 
+@pytest.mark.slow
 def test_a_divergent_integral_is_not_resolved():
     from tensorflow_probability.substrates import jax as tfp
 

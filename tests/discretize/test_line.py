@@ -14,6 +14,7 @@ import scipy.stats as st
 from tensorflow_probability.substrates import jax as tfp
 
 import divjax as dj
+from tests.marks import cases
 
 tfd = tfp.distributions
 RNG = np.random.RandomState(3)
@@ -107,7 +108,6 @@ def test_wasserstein_at_equality():
     assert np.isfinite(grad).all()
 
 
-QUICK = ()
 FAMILIES = (
     "laplace",
     "uniform",
@@ -119,6 +119,8 @@ FAMILIES = (
     "beta",
     "truncated_normal",
 )
+# In CI one stands for all.
+each_family = pytest.mark.parametrize("name", cases(FAMILIES, slow=FAMILIES, exhaustive=set(FAMILIES) - {"student"}))
 
 
 @functools.cache
@@ -140,7 +142,7 @@ def measured(name, x64):
         return np.asarray(values), np.asarray(jacobian)[:, fixed:], fixed
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FAMILIES])
+@each_family
 def test_against_integrals_of_quantiles(name):
     line = lines.LINES[name]
     base = lines.BASES[line.ends]
@@ -166,8 +168,7 @@ def test_against_integrals_of_quantiles(name):
     assert (gaps[rows[1:]] < (1e-3 if heavy else 3e-6)).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+@each_family
 def test_float32_against_float64(name):
     (values, jacobian, _), (exact, slopes, _) = measured(name, x64=False), measured(name, x64=True)
     rows = [0, 1, 3] if name == "student" else [0, 1, 2, 3]

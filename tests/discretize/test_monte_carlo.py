@@ -9,6 +9,7 @@ from tensorflow_probability.substrates import jax as tfp
 
 import divjax as dj
 from divjax import discretize as dz
+from tests.marks import cases
 
 tfd = tfp.distributions
 KEYS = jax.random.split(jax.random.key(0), 400)
@@ -43,11 +44,13 @@ DESIGNS = {"independent": dz.independent, "antithetic": dz.antithetic, "lattice"
 CASES = [("independent", base, gradient) for base in BASES for gradient in ("pathwise", "score")] + [
     (design, base, "pathwise") for design in ("antithetic", "lattice") for base in ("q", "mixture")
 ]
+FURTHER = [("antithetic", "mixture", "pathwise"), ("antithetic", "q", "pathwise"), ("independent", "p", "pathwise")]
+FURTHER += [("independent", "p", "score"), ("independent", "q", "pathwise")]
 
 
 @pytest.mark.parametrize(
     ("design", "base", "gradient"),
-    [case if case[1:] == ("mixture", "pathwise") else pytest.param(*case, marks=pytest.mark.slow) for case in CASES],
+    cases(CASES, slow=set(CASES) - {("lattice", "mixture", "pathwise")}, exhaustive=FURTHER),
 )
 def test_values_and_gradients_are_unbiased_for_mixture_weights_too(design, base, gradient, exact):
     def values(theta, key):
@@ -60,6 +63,7 @@ def test_values_and_gradients_are_unbiased_for_mixture_weights_too(design, base,
     assert np.abs(z_scores(slopes, exact[1])).max() < 4.0
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_mixture_have_a_gradient_where_reparameterised_sampling_has_none():
     """Reverse KL in the logits of q: −0.0316 by quadrature, 0.001 by distrax's reparameterised samples."""
     q = lambda t: distrax.MixtureSameFamily(  # noqa: E731
@@ -103,9 +107,7 @@ FAMILIES = {  # p, q
 }
 
 
-@pytest.mark.parametrize(
-    "name", [name if name == "laplace" else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
-)
+@pytest.mark.parametrize("name", cases(FAMILIES, slow=FAMILIES, exhaustive=["beta", "gamma", "mixture_of_gammas"]))
 def test_families(name):
     p, q = FAMILIES[name]
     truth = dj.jensen_shannon(dj.quadrature(p, q))
@@ -119,6 +121,7 @@ def test_discrete_distributions():
     assert abs(z_scores(jax.jit(jax.vmap(draw))(KEYS), p.kl_divergence(q))) < 4.0
 
 
+@pytest.mark.slow
 def test_many_dimensions_against_the_closed_form():
     p = distrax.MultivariateNormalDiag(jnp.zeros(6), jnp.ones(6))
     q = distrax.MultivariateNormalDiag(0.2 * jnp.ones(6), 1.1 * jnp.ones(6))
@@ -140,6 +143,7 @@ def test_quasi_monte_carlo_converges_faster_than_the_root(x64):
     assert rms(16 * 2**9, dz.lattice) < rms(16 * 2**5, dz.lattice) / 30.0
 
 
+@pytest.mark.slow
 def test_the_lattice_is_even_in_several_dimensions():
     """The mean of Π (1 + B₂(u_j)/2) over the folded lattice, against that of independent draws."""
     dim, num = 5, 2**15

@@ -10,6 +10,7 @@ import scipy.stats as st
 from tensorflow_probability.substrates import jax as tfp
 
 import divjax as dj
+from tests.marks import cases
 
 tfd = tfp.distributions
 KEY, KEYS = jax.random.key(0), jax.random.split(jax.random.key(5), 300)
@@ -59,8 +60,11 @@ MIXTURES = {
 }
 
 
-@pytest.mark.parametrize("w", [0.0, 0.4])
-@pytest.mark.parametrize("name", MIXTURES)
+@pytest.mark.parametrize(
+    ("name", "w"),
+    [pytest.param(name, 0.0, marks=pytest.mark.slow) for name in MIXTURES]
+    + cases([(name, 0.4) for name in MIXTURES], slow=[("tfp", 0.4), ("of two", 0.4)]),
+)
 def test_weights_of_zero_have_the_right_gradient(name, w):
     """d KL(p‖q_w)/dw = −∫ p (c₁ − c₀)/q_w, by scipy."""
     p, c0, c1 = st.norm(0.3, 0.9), st.norm(0, 1), st.norm(1, 0.8)
@@ -77,6 +81,7 @@ def test_weights_of_zero_have_the_right_gradient(name, w):
     assert float(exact) == pytest.approx(truth, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_infinite_value_has_a_gradient():
     p = distrax.Normal(0.0, 1e-20)
     for estimator in (dj.reverse_kl_stl, lambda key, p, q, num: dj.iwae(key, p, q, num, particles=4)):

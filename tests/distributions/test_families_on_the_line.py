@@ -11,12 +11,11 @@ import pytest
 
 from divjax.distributions import density as of
 from divjax.distributions.family import Density
-from divjax.distributions.source import source
 from divjax.distributions.truncated import truncated
 from tests.distributions.line_references import ROWS
 
 LEVELS = [1e-100, 1e-20, 1e-6, 0.02, 0.3]
-# Incomplete beta functions have no derivative in their shapes; those of incomplete gamma functions take long to compile.
+# Incomplete beta functions have no derivative in their shapes; that of incomplete gamma functions is slow to compile.
 FIXED_SHAPES = {"GAMMA", "CHI", "INVERSE_GAMMA", "EXP_GAMMA", "GENERALIZED_NORMAL", "BETA", "HALF_STUDENT_T"}
 DRAWN = [name for name, row in ROWS.items() if row.family.draw is not None]
 
@@ -55,7 +54,8 @@ def evaluated(name):
         p = build(params)
         x = jax.lax.stop_gradient(points(row.family, p))
         shape = of.profile(p)
-        ends = jnp.stack([jnp.min(of.knots(shape)), jnp.max(of.knots(shape))])
+        laid = jnp.concatenate([jnp.ravel(of.knots(shape)), shape.edges])
+        ends = jnp.stack([jnp.min(laid), jnp.max(laid)])
         below, above = of.tails(p, ends)
         found = jax.vmap(at, (None, 0))(params, x)
         return found | {"x": x, "mass": 1.0 - below[0] - above[1], "centers": shape.center}
@@ -91,9 +91,13 @@ def slope(function, at):
 
 def conditioned(row, params, x):
     """By how many last digits of x and the parameters the log-density moves, at least 1."""
-    parts = [abs(at * slope(lambda t, k=k: row.log_pdf(*swapped(x, params, k, t)), at))
-             for k, at in enumerate([x, *params]) if mp.isfinite(at)]  # fmt: skip
+    parts = [abs(at * slope_by(row.log_pdf, x, params, k)) for k, at in enumerate([x, *params]) if mp.isfinite(at)]
     return max(1, *parts)
+
+
+def slope_by(function, x, params, k):
+    """The derivative of function(x, *params) in its k-th argument."""
+    return slope(lambda t: function(*swapped(x, params, k, t)), [x, *params][k])
 
 
 def swapped(x, params, k, value):
@@ -115,11 +119,12 @@ def test_log_density_is_exact(name):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_derivatives_of_the_log_density(name):
-    for row, found, place, params, x in cases(name):
+    row = ROWS[name]
+    for _, found, place, params, x in cases(name):
         by_params, by_x = found["slopes"]
         for k, got in enumerate([by_x, *by_params]):
             at = [x, *params][k]
-            expected = slope(lambda t, k=k: row.log_pdf(*swapped(x, params, k, t)), at)
+            expected = slope_by(row.log_pdf, x, params, k)
             made_of = abs(expected) + (conditioned(row, params, x) / abs(at) if at and mp.isfinite(at) else 1)
             assert abs(float(got[place]) - expected) <= 1e-11 * made_of, (k, place, params, x)
 
@@ -138,7 +143,7 @@ def test_distribution_function_rises_by_the_density_and_stands_still_outside(nam
     found = evaluated(name)
     for row, _, place, params, x in cases(name):
         density = mp.exp(row.log_pdf(x, *params))
-        below, above = row.tails(x, *params)
+        below, _ = row.tails(x, *params)
         # Where it is close to 1 it rises by less than its rounding.
         if below < 0.999 and density > mp.mpf(10) ** -200:
             exact = 1e-9 + 1e-14 * conditioned(row, params, x)
@@ -148,6 +153,7 @@ def test_distribution_function_rises_by_the_density_and_stands_still_outside(nam
 
 @pytest.mark.parametrize("name", sorted(set(ROWS) - FIXED_SHAPES))
 def test_distribution_function_has_derivatives_in_the_parameters(name):
+    distribution = lambda *arguments: ROWS[name].tails(*arguments)[0]  # noqa: E731
     for row, found, place, params, x in cases(name):
         below, _ = row.tails(x, *params)
         if not 1e-30 < below < 0.999:
@@ -155,7 +161,7 @@ def test_distribution_function_has_derivatives_in_the_parameters(name):
         for k, at in enumerate(params):
             if not mp.isfinite(at):
                 continue
-            expected = slope(lambda t, k=k: row.tails(*swapped(x, params, k + 1, t))[0], at)
+            expected = slope_by(distribution, x, params, k + 1)
             made_of = abs(expected) + below * conditioned(row, params, x) / (abs(at) or 1)
             assert abs(float(found["rise"][0][k][place]) - expected) <= 1e-9 * made_of, (k, place, params, x)
 
@@ -178,7 +184,8 @@ def test_quantiles_are_inverse_to_the_tails(name):
 @pytest.mark.parametrize("name", ROWS)
 def test_profile_covers_the_mass_and_batches_of_members(name):
     found = evaluated(name)
-    assert (found["mass"] > 0.99).all()
+    # Two tails of a Cauchy variable from 60 scales on are 0.0106.
+    assert (found["mass"] > 0.989).all()
     np.testing.assert_allclose(np.sort(found["all_centers"]), np.sort(found["centers"].ravel()), rtol=1e-12)
 
 
@@ -190,7 +197,7 @@ def test_draws_follow_the_distribution_function(name):
     @jax.jit
     def levels(params, key):
         p = row.family(*params)
-        x = source(p).image(key, jnp.zeros((num, params[0].size), int), jnp.zeros((num, params[0].size, 0)))
+        x = row.family.draw(key, p.params, (num,))
         return x, of.tails(p, x)[0]
 
     params = [jnp.asarray(column) for column in zip(*row.params, strict=True)]

@@ -11,6 +11,7 @@ import pytest
 
 import divjax as dj
 from divjax.divergences import critic
+from tests.marks import cases
 
 P, Q = distrax.Normal(0.0, 1.0), distrax.Normal(0.7, 1.2)
 LEAVES = {name: getattr(dj, name) for name in critic.DUALS if name != "gan"}
@@ -45,7 +46,7 @@ def test_the_best_critic_gives_the_divergence_and_any_other_less(name, nodes):
         assert bound(other) < exact
 
 
-@pytest.mark.parametrize("name", [*LEAVES, *ORDERS])
+@pytest.mark.parametrize("name", cases([*LEAVES, *ORDERS], slow=["own"]))
 def test_the_tangent_is_a_bound_for_every_leaf(name, nodes):
     divergence = {**LEAVES, **ORDERS}[name]
     exact, d = float(divergence(nodes)), nodes.log_p - nodes.log_q

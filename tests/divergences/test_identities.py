@@ -68,6 +68,7 @@ def test_identity(name, x64):
     assert float(left(nodes)) == pytest.approx(float(right(nodes)), rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
 def test_textbook_sums(x64):
     """Every formula of the conventions' table, written down once more in float64 numpy."""
@@ -111,6 +112,7 @@ def test_limits_of_the_weighted_jensen_shannon(x64):
     assert js(0.0) + js(1.0) < 1e-30
 
 
+@pytest.mark.slow
 def test_chernoff_of_equal_variances(x64):
     import distrax
 
@@ -153,7 +155,7 @@ def test_f_divergence_without_support():
     assert all(np.isfinite(grad).all() for grad in (grads.log_p, grads.log_q))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
 def test_jensen_shannon_at_one_half_is_the_skewed_one(dtype, x64):
     """It has a formula of its own. Log-ratios on both sides of where its series ends, and densities of 0."""
     gaps = np.array([1e-6, -1e-3, 0.3, -0.501, 0.6, -0.99, 1.01, -3.0, 40.0, -1e4, np.inf, -np.inf, 0.0], dtype)

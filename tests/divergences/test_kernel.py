@@ -384,6 +384,7 @@ def test_median_distance():
     assert np.isfinite(jax.grad(bandwidth)(jnp.asarray(x, jnp.float32))).all()
 
 
+@pytest.mark.slow
 def test_vmap_over_samples_and_bandwidths():
     xs, ys = RNG.randn(3, 12, 5).astype(np.float32), RNG.randn(3, 8, 5).astype(np.float32)
     hs = jnp.array([0.5, 1.0, 2.0])

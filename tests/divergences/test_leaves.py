@@ -67,7 +67,7 @@ def evaluated(name):
     return np.asarray(values), [np.asarray(grad) for grad in grads]
 
 
-@each
+@each_quick
 def test_value_and_gradient_are_never_nan(name):
     values, grads = evaluated(name)
     assert not np.isnan(values).any(), [edge for edge, v in zip(NAMES, values, strict=True) if np.isnan(v)]
@@ -76,7 +76,7 @@ def test_value_and_gradient_are_never_nan(name):
         assert not bad, f"d {name} / d {argument} is not finite at {bad}"
 
 
-@each
+@each_quick
 def test_range(name):
     values = dict(zip(NAMES, evaluated(name)[0], strict=True))
     for edge in SUM_TO_ONE:
@@ -95,7 +95,7 @@ def test_stationary_at_equality(name):
         np.testing.assert_allclose(direction @ grad, 0.0, atol=1e-6)
 
 
-@each
+@each_quick
 def test_masked_nodes_do_not_count(name):
     row, values = NODES[name], dict(zip(NAMES, evaluated(name)[0], strict=True))
     short = [np.asarray(x[2:], np.float32) for x in EDGES["masked"][:2]]

@@ -5,6 +5,7 @@ import oracle
 import pytest
 
 import divjax as dj
+from tests.marks import cases
 
 
 def kl_term_by_term(nodes):
@@ -61,7 +62,7 @@ def _table():
     return oracle.ON_NODES | oracle.ON_CDFS | oracle.ON_COUPLING
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("mutant", cases(MUTANTS, slow=["wasserstein squared", "cramer for energy"]))
 def test_a_wrong_divergence_is_caught(mutant):
     """And already by the pairs that compile quickly."""
     name, wrong = MUTANTS[mutant]

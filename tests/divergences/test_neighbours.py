@@ -32,7 +32,7 @@ def test_distances(k, offset, monkeypatch):
     np.testing.assert_allclose(own, tree(x, x, k, skip=1), rtol=2e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("d", [1, 2, 6])
+@pytest.mark.parametrize("d", [pytest.param(1, marks=pytest.mark.slow), 2, 6])
 def test_distances_of_what_is_crowded(d):
     """Thousands of points on a line, and groups a thousand times their width apart: |x|² + |y|² − 2 x·y has no digits.
 
@@ -52,7 +52,8 @@ def by_hand(x, y, k):
     return x.shape[1] * np.log(own / other) + np.log((len(x) - 1) / len(y))
 
 
-@pytest.mark.parametrize("k", [pytest.param(1, marks=pytest.mark.slow), 4])
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [1, 4])
 def test_formulas(k):
     ratio = by_hand(X, Y, k)
     assert float(dj.neighbour_kl(X, Y, k=k)) == pytest.approx(-ratio.mean(), rel=1e-5)

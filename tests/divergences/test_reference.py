@@ -6,8 +6,14 @@ import pytest
 NAMES = list(oracle.ON_NODES)
 
 
-@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "x64"),
+    [
+        pytest.param(name, x64, id=f"{name}-{dtype}", marks=pytest.mark.slow if (name, x64) == ("kl", False) else ())
+        for x64, dtype in ((True, "float64"), (False, "float32"))
+        for name in NAMES
+    ],
+)
 def test_nodes(name, x64):
     found = oracle.check(name, *oracle.ON_NODES[name], x64=x64, only=None if x64 else oracle.QUICK_FLOAT32)
     assert len(found) >= 2

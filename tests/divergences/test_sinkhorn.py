@@ -123,6 +123,7 @@ def test_plan_under_vmap():
     np.testing.assert_allclose(batch, [linear_programme(cost.astype(np.float64), a, b) for cost in costs], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_sinkhorn_far_from_the_origin():
     """Only differences count, of points that are exact in float32 there too."""
     x, y = np.round(64 * X[:12]) / 64, np.round(64 * Y[:9]) / 64

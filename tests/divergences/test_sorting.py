@@ -64,6 +64,7 @@ def test_batches():
     np.testing.assert_array_equal(rows, np.sort(x[0].T + 1.0, axis=-1))
 
 
+@pytest.mark.slow
 def test_derivatives():
     """The permutation and its transpose; second derivatives of what follows."""
     x, weights = (RNG.normal(size=30).astype(np.float32) for _ in range(2))
@@ -110,6 +111,7 @@ def test_merged_flushes_only_the_negligible():
     np.testing.assert_array_equal(counts, [0, 0, 1, 1, 2])
 
 
+@pytest.mark.slow
 def test_without_a_handler(monkeypatch):
     """Where this jaxlib takes none, and on other devices, the formulas in jax.numpy give the same."""
     monkeypatch.setattr(sorting, "on_cpu", lambda function, otherwise, result, *, in_place: otherwise)

@@ -11,6 +11,7 @@ import scipy.stats as st
 
 import divjax as dj
 from divjax.divergences import line, sliced
+from tests.marks import cases
 
 RNG = np.random.default_rng(1)
 KEY = jax.random.key(7)
@@ -132,6 +133,7 @@ def test_blocks_of_directions_do_not_matter(monkeypatch):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-7), whole, parts)
 
 
+@pytest.mark.slow
 def test_sliced_gradient(x64):
     """In points, weights and order, against differences; under vmap."""
     x, y, log_w = X.astype(np.float64), Y[:41].astype(np.float64), np.log(WEIGHTS[0])
@@ -147,6 +149,7 @@ def test_sliced_gradient(x64):
     assert float(slope) == pytest.approx(float(np.subtract(*ends)) / 2.0, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_sliced_edges():
     zero, slope = jax.value_and_grad(lambda x: dj.sliced_wasserstein(KEY, x, X, num=5))(X)
     assert float(zero) == 0.0
@@ -164,6 +167,7 @@ def test_sliced_edges():
             dj.sliced_wasserstein(KEY, x, y)
 
 
+@pytest.mark.slow
 def test_max_sliced():
     """In the plane against a fine grid of directions; a shift is found exactly; the gradient holds θ."""
     solve = jax.jit(dj.max_sliced_wasserstein_solve)
@@ -204,7 +208,7 @@ MASKED = {
 }
 
 
-@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("name", cases(MASKED, slow=["max_sliced", "sinkhorn"]))
 @pytest.mark.parametrize("anything", [np.nan, np.inf, 1e30])
 def test_masked_points_may_be_anything(name, anything):
     step = jax.value_and_grad(MASKED[name])

@@ -16,6 +16,7 @@ from divjax import exact
 from divjax.distributions import Family, register
 from divjax.distributions.counts import POISSON
 from tests.exact.cases import CASES, ORDERS
+from tests.marks import cases
 
 tfd = tfp.distributions
 
@@ -44,7 +45,11 @@ def measured(name, dtype):
 
 # one of each kind in float32 too; the rest of them is slow
 FEW = ("normal", "gamma", "laplace", "categorical", "beta", "geometric")
-SINGLE = [pytest.param(name, marks=[] if name in FEW else pytest.mark.slow) for name in CASES]
+FURTHER = (
+    "bernoulli_logits", "chi2", "exponential", "generalized_normal", "gumbel", "half_normal", "inverse_gamma",
+    "kumaraswamy", "negative_binomial",
+)  # fmt: skip
+SINGLE = cases(CASES, slow=CASES.keys() - set(FEW), exhaustive=FURTHER)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -41,6 +41,7 @@ def distance(p, q):
     return dj.exact.mixture_wasserstein2(mixture(*p), mixture(*q))
 
 
+@pytest.mark.slow
 def test_value_and_gradient(x64):
     p, q = parameters(3, 1), parameters(4, 2)
     assert float(distance(p, q)) == pytest.approx(reference(p, q), rel=1e-9)
@@ -53,6 +54,7 @@ def test_value_and_gradient(x64):
     assert float(slope) == pytest.approx(float(np.subtract(*ends)) / 2.0, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_special_cases():
     """One component each is ``wasserstein2``; on the line; equal mixtures; another family has no closed form."""
     p, q = (jax.tree.map(lambda z: jnp.asarray(z, jnp.float32), parameters(1, seed)) for seed in (1, 2))

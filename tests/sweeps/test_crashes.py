@@ -89,7 +89,7 @@ def test_killed_while_it_writes(tmp_path, memory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("times", [5, 20])
+@pytest.mark.parametrize("times", [5, pytest.param(20, marks=pytest.mark.exhaustive)])
 def test_killed_at_random_moments(tmp_path, memory, times):
     draw, known = random.Random(0), []
     for k in range(times):

@@ -164,6 +164,7 @@ def test_refusals_of_another_kind(message, refused):
         refused()
 
 
+@pytest.mark.slow
 def test_the_fingerprint_knows_values_dtypes_names_and_settings():
     def mark(cases=CASES, name="d", **options):
         return sweep({name: descent()}, cases, **options).attrs["fingerprint"]
