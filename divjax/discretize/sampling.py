@@ -31,8 +31,8 @@ def monte_carlo(
 ) -> Nodes:
     """``num`` draws x_i from the density r of ``base``, weighted 1/(num r): nodes for every ∫ h(p(x), q(x)) dx.
 
-    p, q: unbatched distributions of any known library with the same event shape, of any dimension, discrete ones too; build
-    them from parameter arrays inside the function that is vmapped or differentiated.
+    p, q: unbatched distributions of any known library with the same event shape, of any dimension, discrete ones
+    too; build them from parameter arrays inside the function that is vmapped or differentiated.
 
     base: ``"p"``, ``"q"``, ``"mixture"`` (half of the draws from each, r = (p + q)/2: multiple importance sampling with
     the balance heuristic, Veach, Guibas 1995, which bounds p/r and q/r by 2), or a distribution of one's own. Unbiased

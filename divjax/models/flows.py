@@ -28,7 +28,7 @@ _SHARES = np.array([1 / 32, 1 / 8, 0.35, 0.65, 7 / 8, 31 / 32])
 
 
 class SplineFlow(distrax.Transformed):
-    """A ``distrax.Transformed`` on the line, of a class of its own, so that ``spline_profile`` tells where its knots are."""
+    """A ``distrax.Transformed`` on the line, of a class of its own: ``spline_profile`` tells where its knots are."""
 
 
 def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> dict[str, Array]:
@@ -66,7 +66,7 @@ def spline_flow(params: dict[str, Array], *, bound: float = 4.0) -> SplineFlow:
 
 
 def spline_profile(flow: SplineFlow) -> Profile:
-    """Where its mass is: panels between the images of the spline's knots, several to a bin, and of those of the base."""
+    """Where its mass is: panels between images of the spline's knots, several to a bin, and of those of the base."""
     spline = flow.bijector.bijectors[-1]
     forward = jax.vmap(flow.bijector.forward)
     ends = spline.x_pos

@@ -154,7 +154,7 @@ def test_errors(discretise):
     one = distrax.Normal(0.0, 1.0)
     with pytest.raises(ValueError, match="vmap"):
         discretise(one, distrax.Normal(jnp.zeros(3), jnp.ones(3)))
-    with pytest.raises(ValueError, match="one-dimensional|equal event shapes"):
+    with pytest.raises(ValueError, match=r"one-dimensional|equal event shapes"):
         discretise(distrax.MultivariateNormalDiag(jnp.zeros(2), jnp.ones(2)), one)
 
     class Unknown:
