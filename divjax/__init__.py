@@ -55,6 +55,7 @@ from divjax.door import chernoff as chernoff
 from divjax.door import cramer as cramer
 from divjax.door import energy as energy
 from divjax.door import estimate as estimate
+from divjax.door import table as table
 from divjax.door import f_divergence as f_divergence
 from divjax.door import gamma_divergence as gamma_divergence
 from divjax.door import jeffreys as jeffreys

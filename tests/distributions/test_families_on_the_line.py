@@ -77,27 +77,31 @@ def cases(name):
             float(np.asarray(end)) for end in row.family.support(row.family.parameters(*map(np.asarray, params)))
         )
         for j, x in enumerate(found["x"][i]):
-            # At an end a density is that of the next number inside.
+            # At an end a density is that of the next number inside; past an end that is not known it is none.
             if low < x < high and np.isfinite(x) and x not in params:
-                yield row, found, (i, j), [mp.mpf(value) for value in params], mp.mpf(float(x))
+                exact = [mp.mpf(value) for value in params]
+                try:
+                    known = mp.im(row.log_pdf(mp.mpf(float(x)), *exact)) == 0
+                except (ValueError, ZeroDivisionError):
+                    known = False
+                if known:
+                    yield row, found, (i, j), exact, mp.mpf(float(x))
 
 
-def slope(function, at):
+def slope_by(function, x, params, k):
+    """The derivative of function(x, *params) in its k-th argument; 0 at infinity."""
+    at = [x, *params][k]
     if not mp.isfinite(at):
         return mp.mpf(0)
-    step = (abs(at) or mp.mpf(1)) * mp.mpf(10) ** -22
-    return (function(at + step) - function(at - step)) / (2 * step)
+    step = (abs(at) or min(1, abs(x))) * mp.mpf(10) ** -22
+    high, low = (function(*swapped(x, params, k, at + sign * step)) for sign in (1, -1))
+    return (high - low) / (2 * step)
 
 
 def conditioned(row, params, x):
     """By how many last digits of x and the parameters the log-density moves, at least 1."""
     parts = [abs(at * slope_by(row.log_pdf, x, params, k)) for k, at in enumerate([x, *params]) if mp.isfinite(at)]
     return max(1, *parts)
-
-
-def slope_by(function, x, params, k):
-    """The derivative of function(x, *params) in its k-th argument."""
-    return slope(lambda t: function(*swapped(x, params, k, t)), [x, *params][k])
 
 
 def swapped(x, params, k, value):
@@ -126,7 +130,9 @@ def test_derivatives_of_the_log_density(name):
             at = [x, *params][k]
             expected = slope_by(row.log_pdf, x, params, k)
             made_of = abs(expected) + (conditioned(row, params, x) / abs(at) if at and mp.isfinite(at) else 1)
-            assert abs(float(got[place]) - expected) <= 1e-11 * made_of, (k, place, params, x)
+            # What the rounding of log x moves it by, if nothing else.
+            moved = abs(slope_by(row.log_pdf, x * (1 + mp.mpf(10) ** -13), params, k) - expected)
+            assert abs(float(got[place]) - expected) <= 1e-11 * made_of + moved, (k, place, params, x)
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -175,8 +181,8 @@ def test_quantiles_are_inverse_to_the_tails(name):
         below, above = (float(side[place]) for side in found["tails"])
         u, v = levels[place[1]], others[place[1]]
         got, expected = (below, u) if u < v else (above, v)
-        exact = 1e-11 + 4e-16 * float(conditioned(row, params, x))
-        assert abs(got / expected - 1.0) <= exact, (place, params, x)
+        rounded = abs(float(x)) * np.exp(found["log_prob"][place]) / expected
+        assert abs(got / expected - 1.0) <= 1e-11 + 4e-16 * rounded, (place, params, x)
         checked += 1
     assert checked >= 5 * len(ROWS[name].params)
 
@@ -184,8 +190,8 @@ def test_quantiles_are_inverse_to_the_tails(name):
 @pytest.mark.parametrize("name", ROWS)
 def test_profile_covers_the_mass_and_batches_of_members(name):
     found = evaluated(name)
-    # Two tails of a Cauchy variable from 60 scales on are 0.0106.
-    assert (found["mass"] > 0.989).all()
+    # The least is that of a Cauchy variable: both tails from 60 scales on are 0.011, one alone may be 0.016.
+    assert (found["mass"] > 0.98).all()
     np.testing.assert_allclose(np.sort(found["all_centers"]), np.sort(found["centers"].ravel()), rtol=1e-12)
 
 
