@@ -106,5 +106,5 @@ def test_what_is_no_distribution_is_refused_in_one_line(value):
 
 def test_a_record_says_what_it_does_not_know():
     nameless = records.Family(name="Bare", parameters=lambda: (), log_prob=lambda params, x: -x * x)
-    with pytest.raises(TypeError, match="whose mass can be located; got Bare"):
+    with pytest.raises(TypeError, match=r"whose mass can be located; got Bare"):
         dj.quadrature(records.Density(nameless, ()), distrax.Normal(0.0, 1.0))
