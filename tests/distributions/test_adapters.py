@@ -229,6 +229,7 @@ TFP = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")
 @pytest.mark.parametrize("name", TFP)
 def test_tfp_says_what_its_record_says(name):
     check(TFP[name])
