@@ -20,6 +20,7 @@ from divjax import discretize, exact, status, tables
 from divjax import divergences as dv
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
+from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked
@@ -293,3 +294,39 @@ wasserstein = door(dv.wasserstein, closed=_wasserstein2)
 transport_cost = door(dv.transport_cost)
 cramer = door(dv.cramer)
 energy = door(dv.energy, of_samples=dv.energy_distance)
+
+
+def fisher(p: Any, q: Any, score_q: Any = None, /) -> Scalar:
+    """Fisher divergence ∫ p ‖∇log p − ∇log q‖² ≥ 0 (Hyvärinen 2005), blind to the weights of far-apart modes.
+
+    ``fisher(p, q)`` of two distributions: a closed form, or quadrature on the line. ``fisher(x, score_p, score_q)``: at
+    a sample x of p, [n, d] or ``Points``, from both scores, functions of one point or their values at all points.
+    Raises ValueError for two distributions in more dimensions without a closed form.
+    """
+    if score_q is not None:
+        return dv.fisher(p, q, score_q)
+    p, q = validity.pair(p, q)
+    value = closed_form(exact.fisher, p, q, {})
+    return _fisher(p, q) if value is None else value
+
+
+@jax.jit
+def _fisher(p: Density, q: Density) -> Scalar:
+    x = discretize.points(p, q)
+    return dv.fisher(x, *(jax.vmap(jax.grad(functools.partial(log_prob, side)))(x.x) for side in (p, q)))
+
+
+def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
+    """Squared maximum mean discrepancy E k(X,X') + E k(Y,Y') − 2 E k(X,Y) ≥ 0 (Gretton et al. 2012).
+
+    Of two samples [n, d] or ``Points``, the V-statistic (see ``divjax.divergences.mmd2``). Of two Gaussians or mixtures
+    of Gaussians and a kernel made by ``dj.kernels.rbf``, exact. Raises NotImplementedError for other distributions.
+    """
+    if not is_distribution(p) and not is_distribution(q):
+        return dv.mmd2(p, q, kernel=kernel)
+    bandwidths = dv.kernels.rbf_bandwidths(kernel)
+    if bandwidths is None:
+        raise NotImplementedError(
+            "Expected a kernel made by dj.kernels.rbf between distributions; got another. Draw samples of both."
+        )
+    return sum(exact.mmd2(p, q, bandwidth=bandwidth) for bandwidth in bandwidths)
