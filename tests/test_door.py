@@ -96,7 +96,7 @@ def test_an_eager_answer_that_is_not_fine_enough_warns():
 
 
 REFUSED = {
-    "a measure and a distribution": (lambda: dj.kl(dj.pmf(jnp.zeros(1), jnp.zeros(1)), Q), TypeError, "A measure holds both"),
+    "a measure and a distribution": (lambda: dj.kl(dj.pmf(jnp.zeros(1), jnp.zeros(1)), Q), TypeError, "holds both"),
     "the wrong measure": (lambda: dj.kl(dj.coupling(X[:, 0], Y[:, 0])), TypeError, r"Use dj\.quadrature"),
     "one distribution": (lambda: dj.kl(P), TypeError, "the distribution Logistic"),
     "samples for densities": (lambda: dj.kl(X, Y), TypeError, r"dj\.pmf\(log_p, log_q\)"),
@@ -115,7 +115,7 @@ REFUSED = {
         r"dj\.monte_carlo",
     ),
     "counts and lengths": (lambda: dj.kl(distrax.Bernoulli(probs=0.5), Q), ValueError, "both discrete or both"),
-    "an order outside its domain": (lambda: dj.renyi(P, Q, alpha=-1.0), ValueError, "alpha"),
+    "a weight outside its domain": (lambda: dj.jensen_shannon(P, Q, weight=2.0), ValueError, "weight"),
 }  # fmt: skip
 
 
