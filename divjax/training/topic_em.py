@@ -12,7 +12,7 @@ from divjax import numerics as nu
 from divjax import operands as op
 from divjax import status
 from divjax.models.topics import check_corpus, check_distributions, node_log_likelihoods, total_one
-from divjax.training.iteration import Iteration
+from divjax.training.iteration import Iteration, frozen, select
 from divjax.training.settling import judged
 
 
@@ -98,8 +98,7 @@ def topic_em(
         return TopicState(topics, value, proposal, counts, nodes, jnp.zeros((), jnp.int32), first)
 
     def step(state: TopicState, case: PyTree) -> TopicState:
-        moved, stay = _step(state, smoothing, tol), done(state)
-        return jax.tree.map(lambda old, new: jnp.where(stay, old, new), state, moved)
+        return _step(state, smoothing, tol)
 
     def done(state: TopicState) -> Array:
         return (state.status != status.NOT_CONVERGED) | (state.steps >= max_steps)
@@ -107,7 +106,7 @@ def topic_em(
     def result(state: TopicState, case: PyTree) -> TopicResult:
         return TopicResult(state.topics, state.value, state.steps, state.status)
 
-    return Iteration(begin, step, done, result, healthy=None)  # it judges itself: NON_FINITE
+    return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself: NON_FINITE
 
 
 def _check_shapes(counts, topics, nodes):
@@ -120,13 +119,8 @@ def _check_shapes(counts, topics, nodes):
 def _step(state: TopicState, smoothing: Any, tol: Any) -> TopicState:
     value, proposal = _evaluate(state.proposal, state.counts, state.proportions, smoothing)
     finite = jnp.isfinite(value)
-    return state._replace(
-        topics=jnp.where(finite, state.proposal, state.topics),
-        value=jnp.where(finite, value, state.value),
-        proposal=jnp.where(finite, proposal, state.proposal),
-        steps=state.steps + 1,
-        status=judged(value, state.value, finite, tol),
-    )
+    kept = select(finite, state._replace(topics=state.proposal, value=value, proposal=proposal), state)
+    return kept._replace(steps=state.steps + 1, status=judged(value, state.value, finite, tol))
 
 
 def _evaluate(topics, counts, nodes, smoothing) -> tuple[Float[Array, ""], Float[Array, "k v"]]:
