@@ -36,7 +36,7 @@ MAY = {
     "sweeps": {"training.iteration"},
     "diagnostics": TRAINING,
     "twosample": LEAVES,
-    "logits": set(),
+    "logits": {"numerics"},
     "inputs": set(),
     "tables": set(),
     "plots": {"diagnostics", "tables"},

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from divjax import numerics as nu
 from divjax.divergences.sorting import merged, ranked, running_count, sort, take
 from divjax.measures import Cdfs, Coupling, Points
 
@@ -22,7 +23,7 @@ def cdfs_of_counts(x: Array, y: Array) -> Cdfs:
     upper = below_p.astype(x.dtype) / n + below_q.astype(x.dtype) / m > 1.0
     cdf_p, cdf_q = (jnp.where(upper, count - size, count).astype(x.dtype) / size
                     for count, size in ((below_p, n), (below_q, m)))  # fmt: skip
-    return Cdfs(cdf_p, cdf_q, log_positive(jnp.diff(values)))
+    return Cdfs(cdf_p, cdf_q, nu.safe_log(jnp.diff(values)))
 
 
 def cdfs_of_samples(p: Points, q: Points) -> Cdfs:
@@ -36,7 +37,7 @@ def cdfs_of_samples(p: Points, q: Points) -> Cdfs:
     )
     upper = below_p + below_q > 1.0
     cdf_p, cdf_q = jnp.where(upper, -above_p, below_p), jnp.where(upper, -above_q, below_q)
-    return Cdfs(cdf_p, cdf_q, log_positive(jnp.diff(values)))
+    return Cdfs(cdf_p, cdf_q, nu.safe_log(jnp.diff(values)))
 
 
 def coupling_of_counts(x: Array, y: Array) -> Coupling:
@@ -51,7 +52,7 @@ def coupling_of_counts(x: Array, y: Array) -> Coupling:
     length = jnp.concatenate([jnp.minimum(m, n - past_y), jnp.where(past_x > 0, jnp.minimum(n, m - past_x), 0)])
     x_all = jnp.concatenate([x, x.at[of_x].get(mode="promise_in_bounds")])
     y_all = jnp.concatenate([y.at[of_y].get(mode="promise_in_bounds"), y])
-    return Coupling(x_all, y_all, log_positive(length.astype(x.dtype) / n / m))
+    return Coupling(x_all, y_all, nu.safe_log(length.astype(x.dtype) / n / m))
 
 
 def _positions(n: int, m: int) -> tuple[Array, Array]:
@@ -75,7 +76,7 @@ def coupling_of_samples(p: Points, q: Points) -> Coupling:
     of_x = running_count(is_p) - is_p
     of_y = jnp.arange(n + m) - of_x
     width = jnp.diff(levels, prepend=0.0)
-    return Coupling(x[jnp.minimum(of_x, n - 1)], y[jnp.minimum(of_y, m - 1)], log_positive(width))
+    return Coupling(x[jnp.minimum(of_x, n - 1)], y[jnp.minimum(of_y, m - 1)], nu.safe_log(width))
 
 
 def _quantiles(points: Points) -> tuple[Array, Array]:
@@ -85,9 +86,3 @@ def _quantiles(points: Points) -> tuple[Array, Array]:
     weights = take(jnp.exp(points.log_w), order)
     after = jnp.append(jnp.cumsum(weights[:0:-1])[::-1], 0.0)
     return x, jnp.where(after > 0.0, jnp.minimum(jnp.cumsum(weights), 1.0), 1.0)
-
-
-def log_positive(width: Array) -> Array:
-    """log of a length, −inf where it is 0 (or rounding made it negative)."""
-    positive = width > 0.0
-    return jnp.where(positive, jnp.log(jnp.where(positive, width, 1.0)), -jnp.inf)

@@ -17,7 +17,6 @@ from divjax.distributions.vectors import gaussian_member
 from divjax.exact.divergences import pair_l2
 from divjax.exact.mixtures import GaussianMixture, gaussian_mixture, log_overlap, quadratic
 from divjax.exact.pair import Pair, comparable, no_closed_form, of_distributions
-from divjax.numerics import segments as num
 
 Scalar = Float[Array, ""]
 
@@ -46,7 +45,7 @@ def wasserstein2(p: Density, q: Density) -> Scalar:
             squared = jnp.sum((m - n) ** 2 + (s - t) ** 2)
         else:
             raise no_closed_form("wasserstein2", p, q)
-    return num.safe_sqrt(squared)
+    return nu.safe_sqrt(squared)
 
 
 def _location_scale_distance(p: Density, q: Density) -> Scalar | None:
