@@ -1,13 +1,12 @@
 """Differentiable divergences in JAX. Discretise once, measure with any of them."""
 
+from divjax import catalog as catalog
 from divjax import diagnostics as diagnostics
 from divjax import discretize as discretize
 from divjax import distributions as distributions
 from divjax import divergences as divergences
 from divjax import exact as exact
 from divjax import logits as logits
-from divjax import models as models
-from divjax import targets as targets
 from divjax import training as training
 from divjax import twosample as twosample
 from divjax.discretize import cdfs as cdfs
@@ -67,6 +66,7 @@ from divjax.door import pearson_chi2 as pearson_chi2
 from divjax.door import renyi as renyi
 from divjax.door import reverse_kl as reverse_kl
 from divjax.door import squared_hellinger as squared_hellinger
+from divjax.door import table as table
 from divjax.door import total_variation as total_variation
 from divjax.door import transport_cost as transport_cost
 from divjax.door import triangular as triangular
@@ -99,3 +99,26 @@ from divjax.variational import iwae as iwae
 from divjax.variational import reverse_kl_stl as reverse_kl_stl
 
 __version__ = "0.1.0"
+
+# Rooms that a user enters; the others are reached by what they export.
+_ROOMS = (
+    *("bounds", "catalog", "critic", "diagnostics", "discretize", "distributions", "divergences", "exact", "kernels"),
+    *("likelihood", "logits", "penalties", "sweeps", "training", "twosample"),
+)
+# They build objects of distrax and figures of matplotlib, which nobody else waits for.
+_LATER = ("models", "plots", "targets")
+
+
+def __getattr__(name: str):
+    if name not in _LATER:
+        raise AttributeError(f"module 'divjax' has no attribute {name!r}")
+    from importlib import import_module
+
+    return import_module(f"divjax.{name}")
+
+
+def __dir__() -> list[str]:
+    """What a user may call."""
+    found = {name: value for name, value in globals().items() if not name.startswith("_")}
+    callable_ = {name for name, value in found.items() if not isinstance(value, type(catalog)) or name in _ROOMS}
+    return sorted(callable_ | set(_LATER))

@@ -6,16 +6,19 @@ declared to be measured. The program of a route is compiled once for each struct
 """
 
 import functools
+import itertools
+import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax import discretize, exact, status
+from divjax import discretize, exact, status, tables
 from divjax import divergences as dv
+from divjax.catalog import ENTRIES
 from divjax.discretize import validity
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
@@ -108,8 +111,8 @@ def _between(leaf, closed, p, q, params):
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((p, q, params)))
     dynamic, static = _separated(params)
     if traced or declared(leaf) is not Nodes:
-        return _value(p, q, dynamic, leaf=leaf, static=static)
-    found = _estimated(p, q, dynamic, leaf=leaf, static=static)
+        return _value(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
+    found = _estimated(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
     _warn(leaf, found)
     return found.value
 
@@ -138,23 +141,25 @@ def _separated(params):
 
 
 @functools.partial(jax.jit, static_argnames=("leaf", "static"))
-def _value(p, q, params, *, leaf, static):
-    return leaf(measure(p, q, leaf), **params, **dict(static))
+def _value(sides, params, *, leaf, static):
+    return leaf(_measure(*sides, leaf=leaf), **params, **dict(static))
 
 
 @functools.partial(jax.jit, static_argnames=("leaf", "static"))
-def _estimated(p, q, params, *, leaf, static):
-    return estimate_on(functools.partial(leaf, **params, **dict(static)), measure(p, q, leaf))
+def _estimated(sides, params, *, leaf, static):
+    return estimate_on(functools.partial(leaf, **params, **dict(static)), _measure(*sides, leaf=leaf))
 
 
-def measure(p: Any, q: Any, leaf: Divergence) -> Nodes | Coupling | Cdfs:
+def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
+    """What a program takes: two densities, or the nodes of two discrete ones, whose values are listed outside of it."""
+    if declared(leaf) is Nodes and validity.is_discrete(p):
+        return (discretize.pmf(p, q),)
+    return p, q
+
+
+def _measure(p: Any, q: Density | None = None, *, leaf: Divergence) -> Nodes | Coupling | Cdfs:
     """What ``leaf`` is measured on between two distributions, with nodes at its kinks if it has some."""
-    if declared(leaf) is not Nodes:
-        return _discretizer(leaf)(p, q, crossings=_CROSSINGS if is_kinked(leaf) else 0)
-    p, q = validity.pair(p, q)
-    if validity.is_discrete(p):
-        return discretize.pmf(p, q)
-    return discretize.quadrature(p, q, crossings=_CROSSINGS if is_kinked(leaf) else 0)
+    return p if q is None else _discretizer(leaf)(p, q, crossings=_CROSSINGS if is_kinked(leaf) else 0)
 
 
 def _warn(leaf, found: Estimate) -> None:
@@ -181,7 +186,80 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
         bits = jnp.where(jnp.isnan(value), status.NON_FINITE, status.OK).astype(jnp.int32)
         return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), bits)
     dynamic, static = _separated(params)
-    return _estimated(p, q, dynamic, leaf=leaf, static=static)
+    return _estimated(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
+
+
+class Row(NamedTuple):
+    """One divergence between two distributions."""
+
+    name: str
+    value: float
+    stderr: float  # NaN where the route has no error
+    route: str
+    status: int  # bits of divjax.status
+
+
+class Table(tuple[Row, ...]):
+    """Rows that print as a table; ``table["kl"]`` is one of them."""
+
+    def __getitem__(self, key):
+        if not isinstance(key, str):
+            return super().__getitem__(key)
+        return next(row for row in self if row.name == key)
+
+    def __repr__(self) -> str:
+        def error(row):
+            return "" if math.isnan(row.stderr) else f"{row.stderr:.1e}" if row.stderr else "0"
+
+        cells = [(row.name, f"{row.value:.6g}", error(row), row.route, status.explain(row.status)) for row in self]
+        return tables.table(("divergence", "value", "±", "route", "status"), cells)
+
+
+def table(p: Any, q: Any) -> Table:
+    """Every divergence of the catalogue between two distributions, with its error and route.
+
+    Parameters have their usual values (see ``divjax.catalog``). A row whose route is "none" has no value here: between
+    distributions in more than three dimensions only what has a closed form has one, and transport and energy are
+    measured on the line. Raises TypeError and ValueError as a divergence does for one of the two that is no
+    distribution, is batched, or lives elsewhere than the other.
+
+    >>> import distrax
+    >>> table(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))["kl"].value
+    0.5
+    """
+    p, q = validity.pair(p, q)
+    found = {entry.name: closed_form(globals()[entry.name].closed, p, q, {}) for entry in ENTRIES}
+    rows = {name: Row(name, float(value), 0.0, "exact", 0) for name, value in found.items() if value is not None}
+    open_ = [entry for entry in ENTRIES if entry.name not in rows]
+    for kind in itertools.product((Nodes, Coupling, Cdfs), (False, True)):
+        group = [entry for entry in open_ if (declared(entry.function), is_kinked(entry.function)) == kind]
+        rows |= {row.name: row for row in _measured_rows(group, p, q)}
+    return Table(rows[entry.name] for entry in ENTRIES)
+
+
+def _measured_rows(group, p, q):
+    """Of all that are measured on the same nodes."""
+    if not group:
+        return []
+    names, leaves = [entry.name for entry in group], tuple(entry.function for entry in group)
+    discrete = validity.is_discrete(p) and declared(leaves[0]) is Nodes
+    route = "pmf" if discrete else _discretizer(leaves[0]).__name__
+    try:
+        estimates = _all_estimated(_sides(p, q, leaves[0]), leaves=leaves)
+    except (TypeError, ValueError):
+        return [Row(name, math.nan, math.nan, "none", status.OK) for name in names]
+    return [Row(name, float(each.value), float(each.stderr), route, int(each.status))
+            for name, each in zip(names, estimates, strict=True)]  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnames="leaves")
+def _all_estimated(sides, *, leaves):
+    nodes = _measure(*sides, leaf=leaves[0])
+    if declared(leaves[0]) is Nodes:
+        return [estimate_on(leaf, nodes) for leaf in leaves]
+    values = [leaf(nodes) for leaf in leaves]
+    bits = [jnp.where(jnp.isfinite(value), status.OK, status.NON_FINITE) for value in values]
+    return [Estimate(value, jnp.nan, jnp.nan, each) for value, each in zip(values, bits, strict=True)]
 
 
 def _wasserstein2(p: Density, q: Density, *, order: Any = 1.0) -> Scalar:

@@ -40,8 +40,8 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
     the log-densities can do. Draws of ``monte_carlo``: the infinitesimal jackknife (Jaeckel 1972) over the independent
     units of every stratum, √(Σ u/(u−1) Σ (I − mean I)²) with I = Σ ∂D/∂log w over a unit's members, and the
     second-order term ½ ‖H‖² of the same expansion (Efron 1982), which is what is left where the first vanishes; by
-    eight random probes. Other nodes are taken for independent draws, weighted: a pmf, which is exact, needs no
-    estimate.
+    eight random probes. The values of two discrete laws: what rounding can do. Other nodes are taken for independent
+    draws, weighted: a pmf of one's own, which is exact, needs no estimate.
 
     status: MASS_MISSED where p or q does not have mass 1 on the nodes (by 10⁻³, and five standard errors for draws),
     UNRESOLVED where the nested rules differ by more than a tenth of the value, or a divergence with kinks is measured
@@ -62,6 +62,8 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
         stderr = nested + _rounding(divergence, nodes, params)
         bits = _quadrature_status(divergence, nodes)
         bits = bits | jnp.where(nested > 0.1 * jnp.abs(value), status.UNRESOLVED, status.OK)
+    elif nodes.rule is Rule.VALUES:
+        stderr, bits = _rounding(divergence, nodes, params), _quadrature_status(divergence, nodes)
     else:
         influence, curvature = jax.linearize(jax.grad(value_at), none)
         stderr = nu.safe_root(_variance(nodes, influence) + _second_order(nodes, influence, curvature))
@@ -132,7 +134,7 @@ def _broadcast(nodes):
 
 def _finished(value, stderr, nodes, bits):
     ess = jnp.minimum(_kish(nodes.log_p + nodes.log_w), _kish(nodes.log_q + nodes.log_w))
-    if nodes.rule not in _NESTED:
+    if nodes.rule not in (*_NESTED, Rule.VALUES):
         bits = bits | jnp.where(ess < _MIN_ESS, status.LOW_ESS, status.OK)
     is_finite = jnp.isfinite(value)
     stderr = jnp.where(is_finite & ~jnp.isnan(stderr), stderr, jnp.inf)

@@ -16,6 +16,7 @@ class Rule(enum.Enum):
     """How nodes were laid, and so where an error of theirs can be read off."""
 
     PMF = "pmf"  # all values there are; or one's own nodes, of which no more is known
+    VALUES = "values"  # all values of two discrete laws that carry the mass
     PANELS = "panels"  # [n], every 15 consecutive nodes are one Gauss-Kronrod panel
     CUBATURE = "cubature"  # [k, m, …, m], an m^d grid on each of k components; every second node is a rule too
     # [strata, units, members]: units of a stratum are independent and equally distributed, the members of a unit (an

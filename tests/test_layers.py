@@ -27,7 +27,7 @@ MAY = {
     "discretize": LEAVES | {"distributions", "exact"},
     "exact": LEAVES | {"distributions"},
     "estimate": ARRAYS,
-    "door": ARRAYS | {"estimate"},
+    "door": ARRAYS | {"estimate", "catalog", "tables"},
     "variational": ARRAYS,
     "models": ARRAYS | {"estimate"},
     "targets": MODELS,

@@ -1,21 +1,51 @@
-"""Arrays of one's own as nodes: log-probabilities of all values, or log-densities with their weights."""
+"""Probabilities as nodes: arrays of one's own, or all the values of two discrete laws."""
+
+from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+import numpy as np
+from jaxtyping import ArrayLike
 
 from divjax import operands as op
-from divjax.measures import Nodes
+from divjax.discretize import validity
+from divjax.distributions.density import log_prob
+from divjax.distributions.family import Density
+from divjax.distributions.resolve import is_distribution
+from divjax.measures import Nodes, Rule
 
 
-def pmf(log_p: Float[Array, "*n"], log_q: Float[Array, "*n"], *, log_w: ArrayLike = 0.0) -> Nodes:
+def pmf(log_p: Any, log_q: Any, *, log_w: ArrayLike = 0.0) -> Nodes:
     """``Nodes`` of log p and log q at the same values: Σ exp(log_w) h(p_i, q_i) is what is measured.
 
-    Two probability mass functions as they are. Two densities with log_w the logarithms of the nodes' weights, [*n] or
-    one for all; a mask is −inf. Raises TypeError for what is no array of real numbers, ValueError for unequal shapes.
+    Arrays [*n]: two probability mass functions as they are, or two densities with log_w the logarithms of the nodes'
+    weights, [*n] or one for all; a mask is −inf. Two discrete distributions: all values that carry the mass of either,
+    but for what rounding hides (10⁻¹³). Raises TypeError for what is no array of real numbers, ValueError for unequal
+    shapes, and for laws whose values are too many to list, or not known while tracing.
 
     >>> import divjax as dj, jax.numpy as jnp
     >>> print(f"{dj.kl(dj.pmf(jnp.log(jnp.array([0.25, 0.75])), jnp.log(jnp.array([0.5, 0.5])))):.4f}")
     0.1308
     """
+    if is_distribution(log_p) and is_distribution(log_q):
+        return _values(*validity.pair(log_p, log_q))
     log_p, log_q, log_w = op.same_nodes({"log_p": log_p, "log_q": log_q}, log_w)
     return Nodes(log_p, log_q, jnp.broadcast_to(log_w, log_p.shape))
+
+
+def _values(p: Density, q: Density) -> Nodes:
+    grids = [_grid(side) for side in (p, q)]
+    x = grids[0] if np.array_equal(*grids) else np.unique(np.concatenate(grids), axis=0)
+    log_p, log_q = log_prob(p, jnp.asarray(x)), log_prob(q, jnp.asarray(x))
+    return Nodes(log_p, log_q, jnp.zeros_like(log_p), Rule.VALUES)
+
+
+def _grid(p: Density) -> np.ndarray:
+    if not validity.is_discrete(p):
+        raise TypeError(f"Expected discrete distributions for pmf; got {p.name}. Use dj.quadrature(p, q).")
+    grid = None if p.family.grid is None else p.family.grid(p.params)
+    if grid is None:
+        raise ValueError(
+            f"Expected a discrete distribution whose values can be listed; got {p.name}, whose are too many, or depend "
+            "on a traced parameter. Use dj.exact, or dj.monte_carlo(key, p, q, num, gradient='score')."
+        )
+    return grid

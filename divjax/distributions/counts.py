@@ -101,12 +101,22 @@ def both(chance: gaps.Chance) -> tuple[Array, Array]:
     return 1.0 - chance.failure, chance.failure
 
 
+def log_share(x: Array, y: Array) -> Array:
+    """log(x/(x + y)) for x > 0, y ≥ 0, to full precision for y ≪ x, and with a derivative for tiny x too."""
+    n = x + y
+    plain = (n > 1e-15) & (x > 1e-20 * n)  # where neither a quotient nor its derivative underflows
+    most, least = plain & (y < x), plain & (y >= x)
+    above = -jnp.log1p(jnp.where(most, y, 0.0) / jnp.where(most, x, 1.0))
+    below = jnp.log(jnp.where(least, x, 1.0) / jnp.where(least, n, 1.0))
+    return jnp.where(plain, above + below, jnp.log(x) - jnp.log(n))
+
+
 def two_deviances(x: Array, y: Array, log_s: Array, log_f: Array) -> Array:
     """x log(x/(n s)) + y log(y/(n f)) ≥ 0 of n = x + y tries, for s + f = 1: nothing cancels."""
     n = x + y
     safe_x, safe_y = jnp.where(x > 0.0, x, 1.0), jnp.where(y > 0.0, y, 1.0)
-    successes = deviance(x, n * jnp.exp(log_s), log_s + jnp.log1p(y / safe_x))
-    return successes + deviance(y, n * jnp.exp(log_f), log_f + jnp.log1p(x / safe_y))
+    successes = deviance(x, n * jnp.exp(log_s), log_s - log_share(safe_x, y))
+    return successes + deviance(y, n * jnp.exp(log_f), log_f - log_share(safe_y, x))
 
 
 def log_binomial(x: Array, y: Array, log_s: Array, log_f: Array) -> Array:
@@ -219,7 +229,7 @@ GEOMETRIC = Family(
 
 def _negative_binomial_log_prob(params: WaitingParameters, x: Array) -> Array:
     log_s, log_f = log_chance(_chance(params))
-    return -jnp.log1p(x / params.count) + log_binomial(params.count, x, log_s, log_f)
+    return log_share(params.count, x) + log_binomial(params.count, x, log_s, log_f)
 
 
 def _negative_binomial_tails(params: WaitingParameters, x: Array) -> tuple[Array, Array]:

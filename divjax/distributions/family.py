@@ -104,11 +104,10 @@ class Family:
     pathwise: bool = True  # not a function: whether draws are differentiable in the parameters
     source: Callable[[Any], Source] | None = None
     discrete: bool = False  # not a function
-    # The x [n, *event] that carry all of the mass but what rounding hides; of the mass of every member of a batch. None,
-    # also as what it returns: there is no such list, or it is not known while tracing.
+    # The x [n, *event] that carry all of the mass but what rounding hides, of every member of a batch. None, also as
+    # what it returns: there is no such list, or it is not known while tracing.
     grid: Callable[[Any], np.ndarray | None] | None = None
     parts: Callable[[Any], tuple["Density", ...]] | None = None  # of a mixture, a product: what it is made of
-    mixture: Callable[[Any], tuple[Array, Array, tuple["Density", ...]]] | None = None
     # For closed forms, see ``divjax.exact``: the member of an exponential family, moments, E log q from moments, and
     # how far a location-scale family is from its standard form.
     member: Callable[[Any], Any] | None = None

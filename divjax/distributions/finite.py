@@ -9,7 +9,16 @@ from jax.scipy.special import betainc
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.distributions.counts import LONGEST, both, known, log_binomial, log_chance, on_integers, two_deviances
+from divjax.distributions.counts import (
+    LONGEST,
+    both,
+    known,
+    log_binomial,
+    log_chance,
+    log_share,
+    on_integers,
+    two_deviances,
+)
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, Square, repeated
 from divjax.distributions.family import UNIT, Family
@@ -148,14 +157,14 @@ class BetaBinomialParameters(NamedTuple):
 def _log_beta_rest(a: Array, b: Array) -> Array:
     """log B(a, b) − a log(a/(a + b)) − b log(b/(a + b))."""
     excess = factorial_excess(a) + factorial_excess(b) - factorial_excess(a + b)
-    return excess + jnp.log(1.0 / a + 1.0 / b)
+    return excess + jnp.log(a + b) - jnp.log(a) - jnp.log(b)
 
 
 def _beta_binomial_log_prob(params: BetaBinomialParameters, x: Array) -> Array:
     """By Bayes: the binomial at the posterior's mean, and what the prior and the posterior lack of its height there."""
     count, a, b = params
     y = count - x
-    log_s, log_f = -jnp.log1p((y + b) / (x + a)), -jnp.log1p((x + a) / (y + b))
+    log_s, log_f = log_share(x + a, y + b), log_share(y + b, x + a)
     rest = _log_beta_rest(x + a, y + b) - _log_beta_rest(a, b)
     return log_binomial(x, y, log_s, log_f) + rest - two_deviances(a, b, log_s, log_f)
 

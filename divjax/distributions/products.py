@@ -64,7 +64,7 @@ def _source(params: ProductParameters, ndims: int) -> Source:
     def image(key, index, z):
         if not (alone and member.mapped):
             key, key_own = jax.random.split(key)
-            z = jax.random.normal(key_own, z.shape[:-1] + (math.prod(axes) * member.dim,), z.dtype)
+            z = jax.random.normal(key_own, (*z.shape[:-1], math.prod(axes) * member.dim), z.dtype)
         z = z.reshape(z.shape[:-1] + axes + (member.dim,))
         each, keys, lead = one, jax.random.split(key, axes), z.ndim - 1 - ndims
         for _ in range(ndims):

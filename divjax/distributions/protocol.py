@@ -49,9 +49,9 @@ class Wrapped:
 
 
 def wrap(value: Any) -> Wrapped:
-    """An object as what can be traced: libraries keep functions and flags among the leaves."""
+    """An object as what can be traced: libraries keep functions, flags and constants among the leaves."""
     leaves, structure = jax.tree.flatten(value)
-    kinds = jax.Array | np.ndarray | np.generic | float
+    kinds = jax.Array | np.ndarray | np.generic
     arrays = tuple(jnp.asarray(leaf) if isinstance(leaf, kinds) else None for leaf in leaves)
     others = tuple(_hashable(leaf) if array is None else None for leaf, array in zip(leaves, arrays, strict=True))
     return Wrapped(arrays, Rest(structure, others))

@@ -77,7 +77,10 @@ def _refusal(dist: Any, name: str) -> str:
             "dj.pmf(log_p, log_q)."
         )
     else:
-        remedy = "Build a distribution of distrax, TFP, numpyro, distreqx, flowjax, efax or scipy.stats, or give it a log_prob."
+        remedy = (
+            "Build a distribution of distrax, TFP, numpyro, distreqx, flowjax, efax or scipy.stats, or give it a "
+            "log_prob."
+        )
     return f"Expected {name} to be a distribution; got {got}. {remedy}"
 
 

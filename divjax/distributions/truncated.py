@@ -46,8 +46,9 @@ def _window(params: Truncated, low: Array, high: Array) -> Window:
     """Held where squares are finite: an infinite end has derivatives too, which are 0."""
     top, far = (jnp.finfo(params.loc.dtype).max ** power for power in (0.5, 0.25))
     low, high = jnp.clip(low, -top, top), jnp.clip(high, -top, top)
-    ends = (jnp.clip((end - params.loc) / params.scale, -far, far) for end in (low, high))
-    return Window(*ends, jnp.clip((high - low) / params.scale, 0.0, 2.0 * far))
+    start, end = (jnp.clip((x - params.loc) / params.scale, -far, far) for x in (low, high))
+    held = (jnp.abs(start) == far) | (jnp.abs(end) == far)
+    return Window(start, end, jnp.where(held, end - start, (high - low) / params.scale))
 
 
 def _between_ends(params: Truncated, x: Array, value: Array) -> Array:

@@ -205,8 +205,9 @@ def _student_t_log_prob(params: MultivariateStudentTParameters, x: Array) -> Arr
     top = jax.lax.stop_gradient(jnp.max(jnp.abs(z), axis=-1))
     near = top < jnp.finfo(z.dtype).max ** 0.25
     unit = jnp.where(near, 1.0, top)
-    square = jnp.sum((z / unit[..., None]) ** 2, axis=-1) / df
-    log1p = jnp.where(near, jnp.log1p(square), 2.0 * jnp.log(unit) + jnp.log(jnp.where(near, 1.0, square)))
+    square = jnp.sum((z / unit[..., None]) ** 2, axis=-1)
+    far = 2.0 * jnp.log(unit) + jnp.log(jnp.where(near, 1.0, square)) - jnp.log(df)
+    log1p = jnp.where(near, jnp.log1p(jnp.where(near, square, 0.0) / df), far)
     return log_norm - 0.5 * (df + dim) * log1p
 
 
@@ -244,7 +245,7 @@ def _dirichlet_log_prob(params: DirichletParameters, x: Array) -> Array:
     inside = jnp.all((x > 0.0) & (x < jnp.inf), axis=-1)
     x = jnp.where(inside[..., None], x, 1.0)
     log_ratio = jnp.log(x) + jnp.log(total)[..., None] - jnp.log(a)
-    each = factorial_excess(a) + deviance(a, a, log_ratio) + jnp.log(x) - jnp.log(a)
+    each = factorial_excess(a) + deviance(a, total[..., None] * x, log_ratio) + jnp.log(x) - jnp.log(a)
     value = factorial_excess(total) - jnp.log(total) - jnp.sum(each, axis=-1)
     # The deviances have Σ x = 1 in them; the derivative in x is that of Σ (a − 1) log x, off the simplex too.
     off = jnp.sum(x, axis=-1)

@@ -27,5 +27,7 @@ def factorial_excess(x: Array) -> Array:
 
 def deviance(x: Array, mean: Array, log_ratio: Array) -> Array:
     """x log(x/mean) + mean − x ≥ 0, given log(mean/x), of which any finite value will do where x is 0."""
-    some = x > 0.0
-    return jnp.where(some, x * expm1_minus(jnp.where(some, log_ratio, 0.0)), mean)
+    some, far = x > 0.0, log_ratio > 1.0
+    near = x * expm1_minus(jnp.where(some & ~far, log_ratio, 0.0))
+    # Far above x nothing cancels, and the exponential may overflow where the mean does not.
+    return jnp.where(some, jnp.where(far, mean - x - x * log_ratio, near), mean)

@@ -9,8 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from divjax.distributions.density import log_prob
+from divjax.distributions.density import log_prob, profile, support, tails
 from divjax.distributions.resolve import resolve
+from divjax.models.flows import init_spline_flow, spline_flow
+from divjax.models.mixtures import Mixture
+from divjax.models.multivariate import HeldNormal, StudentT
 
 
 class Case(NamedTuple):
@@ -46,10 +49,9 @@ def covariance(factor):
     return jnp.einsum("ij,kj->ik", factor, factor, precision="highest")
 
 
-def check(case: Case, rtol: float, *, is_pytree: bool = True, log_prob_of: Callable = lambda d, x: d.log_prob(x)):
+def check(case: Case, *, log_prob_of: Callable = lambda d, x: d.log_prob(x), jit=jax.jit, vmap=jax.vmap):
     """What the record says is what the object says: alone, compiled, and of every member of a batch."""
-    x = jnp.asarray(case.x)
-    params = [jnp.asarray(of, float) for of in case.params]
+    x, params = jnp.asarray(case.x), [jnp.asarray(of, float) for of in case.params]
     members = [case.build(*(of[i] for of in params)) for i in range(2)]
     expected = np.stack([np.asarray(log_prob_of(member, x)) for member in members])
     assert np.all(np.isfinite(expected))
@@ -57,21 +59,19 @@ def check(case: Case, rtol: float, *, is_pytree: bool = True, log_prob_of: Calla
     def of_record(dist):
         return log_prob(resolve(dist), x)
 
-    def close(got, want):
-        np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
-
     close(of_record(members[0]), expected[0])
-    close(jax.jit(jax.vmap(lambda *of: of_record(case.build(*of))))(*params), expected)
-    if is_pytree:
-        close(jax.jit(of_record)(members[1]), expected[1])
-        close(jax.vmap(of_record)(jax.vmap(case.build)(*params)), expected)
-
-
-def both_precisions(case: Case, **kwargs):
-    """In float32 and in float64."""
-    check(case, 1e-5, **kwargs)
+    close(jit(of_record)(members[1]), expected[1])
+    # Inside, a distribution that was built of all parameters may still say that it is a batch.
+    close(jit(vmap(of_record))(vmap(case.build)(*params)), expected)
     with jax.enable_x64(True):  # noqa: FBT003
-        check(case, 1e-9, **kwargs)
+        member = case.build(*(jnp.asarray(of[0], float) for of in case.params))
+        x = jnp.asarray(case.x)
+        close(log_prob(resolve(member), x), log_prob_of(member, x), 1e-9)
+
+
+def close(got, want, rtol=1e-5):
+    """Up to rounding."""
+    np.testing.assert_allclose(got, want, rtol=rtol, atol=rtol)
 
 
 def adapter(name: str) -> Any:
@@ -132,7 +132,7 @@ DISTRAX = {
 
 @pytest.mark.parametrize("name", DISTRAX)
 def test_distrax_says_what_its_record_says(name):
-    both_precisions(DISTRAX[name])
+    check(DISTRAX[name])
 
 
 # --- TFP ---------------------------------------------------------------------------------------------------
@@ -231,7 +231,7 @@ TFP = {
 
 @pytest.mark.parametrize("name", TFP)
 def test_tfp_says_what_its_record_says(name):
-    both_precisions(TFP[name])
+    check(TFP[name])
 
 
 # --- What holds for all ------------------------------------------------------------------------------------
@@ -241,5 +241,117 @@ TABLES = {"distrax": DISTRAX, "tfp": TFP}
 
 @pytest.mark.parametrize("library", TABLES)
 def test_every_class_of_a_table_is_tested(library):
-    tested = {name.partition(" ")[0].rstrip(",") for name in TABLES[library]}
-    assert set(adapter(library).TABLE) - {"DistributionFromTFP"} == tested
+    assert classes_of(TABLES[library]) == set(adapter(library).TABLE) - {"DistributionFromTFP"}
+
+
+def classes_of(cases):
+    """The classes, whose name a case begins with."""
+    return {name.partition(" ")[0].rstrip(",") for name in cases}
+
+
+class Louder(distrax.Normal):
+    """Not normal any more."""
+
+    def log_prob(self, value):
+        return -(jnp.abs(value) ** 3)
+
+
+class Shifted(distrax.Normal):
+    """Still normal, of parameters of its own."""
+
+    def __init__(self, loc):
+        super().__init__(loc + 1.0, 2.0)
+
+
+class Doubled(tfd.Gamma):
+    """No gamma law."""
+
+    def _log_prob(self, x):
+        return 2.0 * tfd.Gamma(self.concentration, self.rate).log_prob(x)
+
+
+def test_a_log_prob_of_ones_own_is_kept():
+    x = jnp.asarray(POSITIVE)
+    for dist in (Louder(0.0, 1.0), Doubled(2.0, 1.0)):
+        p = resolve(dist)
+        assert p.name == type(dist).__name__
+        close(log_prob(p, x), dist.log_prob(x))
+
+
+def test_a_subclass_without_one_is_what_its_parent_is():
+    assert resolve(Shifted(0.5)).name == "Normal"
+    close(log_prob(resolve(Shifted(0.5)), jnp.asarray(LINE)), distrax.Normal(1.5, 2.0).log_prob(jnp.asarray(LINE)))
+
+
+def test_what_distrax_was_given_of_tfp_is_resolved():
+    for dist in (tfd.Normal(0.3, 1.2), tfd.Gamma(2.0, 1.5)):
+        assert resolve(distrax.as_distribution(dist)).name == type(dist).__name__
+
+
+def test_a_tfp_bijector_in_a_distrax_flow():
+    dist = distrax.Transformed(distrax.Normal(0.3, 1.2), tfb.Softplus())
+    close(log_prob(resolve(dist), jnp.asarray(POSITIVE)), dist.log_prob(jnp.asarray(POSITIVE)))
+    low, high = support(resolve(dist))
+    assert float(low) == 0.0 and high == np.inf
+
+
+def test_weights_stay_what_they_were_given_as():
+    probs = resolve(
+        distrax.MixtureSameFamily(distrax.Categorical(probs=jnp.ones(2) / 2), distrax.Normal(jnp.zeros(2), 1.0))
+    )
+    logits = resolve(tfd.MixtureSameFamily(tfd.Categorical(logits=jnp.zeros(2)), tfd.Normal(jnp.zeros(2), 1.0)))
+    assert probs.params.logits is None and logits.params.probs is None
+
+
+def test_a_class_without_a_record_is_served_by_its_own_methods():
+    dist = tfd.PERT(0.0, 1.0, 3.0)
+    p = resolve(dist)
+    assert p.name == "PERT"
+    assert [float(end) for end in support(p)] == [0.0, 3.0]
+    close(profile(p).center, jnp.ravel(dist.mean()))
+    with pytest.raises(TypeError, match="Expected a distribution with a distribution function; got NormalInv"):
+        tails(resolve(tfd.NormalInverseGaussian(0.0, 1.0, 1.0, 0.0)), jnp.asarray(LINE))
+
+
+def test_a_joint_distribution_is_refused():
+    with pytest.raises(TypeError, match="Expected a distribution of one array; got JointDistributionSequential"):
+        resolve(tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0), tfd.Normal(0.0, 1.0)]))
+
+
+def test_a_mixture_of_what_has_no_record():
+    dist = distrax.MixtureSameFamily(distrax.Categorical(probs=jnp.ones(2) / 2), Louder(jnp.zeros(2), 1.0))
+    close(log_prob(resolve(dist), jnp.asarray(LINE)), dist.log_prob(jnp.asarray(LINE)))
+
+
+# --- The library's own models ------------------------------------------------------------------------------
+
+
+MODELS = {
+    "Mixture": Case(
+        lambda loc, scale: Mixture(distrax.Categorical(logits=loc), distrax.Normal(loc, scale)), (LOCS, SCALES), LINE
+    ),
+    "HeldNormal": located(HeldNormal),
+    "StudentT": Case(StudentT, (SHAPE, LOC, SCALE), LINE),
+    "SplineFlow": Case(
+        lambda loc, log_scale, spline: spline_flow({"loc": loc, "log_scale": log_scale, "spline": spline}),
+        (LOC, SCALE, [[0.3, -0.2, 0.5, 0.1, 0.0, -0.4, 0.2], [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]]),
+        LINE,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_says_what_its_record_says(name):
+    case = MODELS[name]
+    check(case)
+    first = case.build(*(jnp.asarray(of[0]) for of in case.params))
+    assert resolve(first).name == {"HeldNormal": "Normal", "SplineFlow": "Transformed"}.get(name, name)
+
+
+def test_every_model_is_tested():
+    assert classes_of(MODELS) == set(adapter("models").TABLE)
+
+
+def test_panels_end_on_the_knots_of_a_spline():
+    flow = spline_flow(init_spline_flow(num=4, loc=1.0, scale=2.0))
+    close(profile(resolve(flow)).kinks, 1.0 + 2.0 * jnp.linspace(-4.0, 4.0, 5))

