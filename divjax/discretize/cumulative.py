@@ -21,8 +21,8 @@ from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.line import cdfs_of_counts, cdfs_of_samples, coupling_of_counts, coupling_of_samples
 from divjax.divergences.samples import onto_heaviest
-from divjax.divergences.sorting import ranked, take
 from divjax.measures import Cdfs, Coupling, Points
+from divjax.sorting import ranked, take
 
 Side = Density | Points | Array  # a law, a weighted sample, a sample
 

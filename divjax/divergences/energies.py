@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from divjax import numerics as nu
 from divjax.divergences import mmd
 from divjax.divergences.samples import Sample, two_weighted
-from divjax.divergences.sorting import ranked
+from divjax.sorting import ranked
 
 Scalar = Float[Array, ""]
 

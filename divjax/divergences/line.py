@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Array
 
 from divjax import numerics as nu
-from divjax.divergences.sorting import merged, ranked, running_count, sort, take
 from divjax.measures import Cdfs, Coupling, Points
+from divjax.sorting import merged, ranked, running_count, sort, take
 
 
 def cdfs_of_counts(x: Array, y: Array) -> Cdfs:

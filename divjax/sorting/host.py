@@ -115,7 +115,8 @@ def register(function: Callable[..., None]) -> str | None:
     try:
         handler = _handler(function, _version())
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.cast(handler, _POINTER)), platform="cpu")
-    except Exception:  # another interface: every caller has a formula in jax.numpy to fall back on
+    except (AttributeError, IndexError, OSError, RuntimeError, ValueError):
+        # Another interface: every caller has a formula in jax.numpy to fall back on.
         return None
     _kept.append(handler)
     return name
