@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.measures import Nodes
 
 Outputs = Float[Array, " n"]
@@ -173,7 +173,7 @@ def infonce(scores: Float[Array, "n n"]) -> Scalar:
     s_ij: the critic at (x_i, y_j), pairs drawn jointly on the diagonal. A bound on KL(p(x, y) ‖ p(x) p(y)). Raises
     ValueError for scores that are not square.
     """
-    (scores,) = op.floating(scores)
+    (scores,) = checks.floating(scores)
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
         raise ValueError(f"Expected scores [n, n] of all pairs; got shape {scores.shape}. Use jax.vmap twice.")
     return jnp.mean(jnp.diagonal(scores) - jax.nn.logsumexp(scores, axis=1)) + math.log(scores.shape[0])
@@ -260,7 +260,7 @@ paired = Objective(relativistic, lambda critic_p, critic_q: relativistic(critic_
 
 def _sides(critic_p, critic_q, log_w_p, log_w_q):
     """Both as vectors of one floating dtype, and their weighted means."""
-    critic_p, critic_q = op.floating(critic_p, critic_q)
+    critic_p, critic_q = checks.floating(critic_p, critic_q)
     for name, values, log_w in (("critic_p", critic_p, log_w_p), ("critic_q", critic_q, log_w_q)):
         if values.ndim != 1 or values.size == 0:
             raise ValueError(

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.distributions.exponential.family import Overlap
 from divjax.distributions.family import Density
 from divjax.exact.cross import cross_kl
@@ -219,5 +219,5 @@ def _saturate(value: Array, factor: Array) -> Scalar:
 
 def _order(alpha: Array | float, low: float = -math.inf) -> Array:
     """A scalar, in its domain where it is not traced."""
-    alpha = op.parameter(alpha, "alpha", low)
+    alpha = checks.parameter(alpha, "alpha", low)
     return jnp.asarray(alpha, jnp.result_type(float, alpha))

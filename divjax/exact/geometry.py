@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.distributions.exponential import families as fam
 from divjax.distributions.exponential.family import product
 from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian, bures, covariance_difference, smooth
@@ -108,7 +108,7 @@ def mmd2(p: Density, q: Density, *, bandwidth: Float[Array, ""] | float) -> Scal
     bandwidth²)^(d/2) of the densities smoothed by N(0, bandwidth²/2). Two Gaussians lose nothing when p ≈ q;
     mixtures lose a few eps.
     """
-    bandwidth = op.parameter(bandwidth, "bandwidth", 0.0, above=True)
+    bandwidth = checks.parameter(bandwidth, "bandwidth", 0.0, above=True)
     one, two = gaussian_mixture(p), gaussian_mixture(q)
     if one is None or two is None:
         raise no_closed_form("mmd2", p, q)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.distributions.exponential.multivariate import Gaussian, bures
-from divjax.divergences.plan import optimal_plan, transport_value
+from divjax.divergences.transport.plan import optimal_plan, transport_value
 from divjax.exact.mixtures import GaussianMixture, gaussian_mixture
 from divjax.exact.pair import both, no_closed_form
 

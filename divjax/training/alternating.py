@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from divjax import checks, status
 from divjax import numerics as nu
-from divjax import operands as op
-from divjax import status
 from divjax.models.factorisation import check_ratings, squared_errors
 from divjax.models.parameters import check_names
 from divjax.training.iteration import Iteration, frozen, select
@@ -81,14 +80,14 @@ def alternating(
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the ratings as the case.")
     for name, value in (("ridge", ridge), ("max_steps", max_steps), ("tol", tol)):
-        op.parameter(value, name, 0.0, whole=name == "max_steps")
+        checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def begin(case: PyTree) -> AlternatingState:
         table = data(case)
         check_ratings(table)
         start = init(case) if callable(init) else init
         check_names(start, "users", "items")
-        ratings, users, items = op.floating(table, start["users"], start["items"])
+        ratings, users, items = checks.floating(table, start["users"], start["items"])
         _check_shapes(ratings.shape, users.shape, items.shape)
         rated = ~jnp.isnan(ratings)
         offset = nu.safe_ratio(jnp.sum(jnp.where(rated, ratings, 0.0)), jnp.sum(rated).astype(ratings.dtype))

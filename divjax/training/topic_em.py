@@ -8,9 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from divjax import checks, status
 from divjax import numerics as nu
-from divjax import operands as op
-from divjax import status
 from divjax.models.topics import check_corpus, check_distributions, node_log_likelihoods, total_one
 from divjax.training.iteration import Iteration, frozen, select
 from divjax.training.settling import judged
@@ -83,13 +82,13 @@ def topic_em(
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the corpus as the case.")
     for name, value in (("smoothing", smoothing), ("max_steps", max_steps), ("tol", tol)):
-        op.parameter(value, name, 0.0, whole=name == "max_steps")
+        checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def begin(case: PyTree) -> TopicState:
         counts = data(case)
         check_corpus(counts)
         topics, nodes = (each(case) if callable(each) else each for each in (init, proportions))
-        counts, topics, nodes = op.floating(counts, topics, nodes)
+        counts, topics, nodes = checks.floating(counts, topics, nodes)
         _check_shapes(counts.shape, topics.shape, nodes.shape)
         check_distributions(topics, "topics")
         check_distributions(nodes, "proportions")

@@ -118,7 +118,7 @@ def plain(x, w, y, v, k):
 
 @pytest.mark.parametrize("d", [pytest.param(3, marks=pytest.mark.slow), 6])
 def test_values_and_gradients_over_many_tiles(d, monkeypatch):
-    monkeypatch.setattr("divjax.divergences.pairwise._TILE", 48)
+    monkeypatch.setattr("divjax.divergences.kernel.pairwise._TILE", 48)
     x, w, y, v = sample(230, 101, d, seed=3)
     steps = together(lambda form: jax.value_and_grad(lambda p, q: form(p, q, kernels.imq(1.3)), (0, 1)))
     all_steps = steps(points(x, w), points(y, v))

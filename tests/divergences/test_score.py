@@ -73,7 +73,7 @@ def test_stein_values(name, d):
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_stein_values_over_many_tiles(name, monkeypatch):
-    monkeypatch.setattr("divjax.divergences.pairwise._TILE", 16)
+    monkeypatch.setattr("divjax.divergences.kernel.pairwise._TILE", 16)
     kernel, profile = SMOOTH[name]
     x, s, w = sample(57, 6)
     got, grad = jax.jit(jax.value_and_grad(lambda s: dj.stein(points(x, w), s, kernel=kernel)))(jnp.asarray(s))

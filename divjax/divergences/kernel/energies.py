@@ -1,9 +1,9 @@
 """Energy distance between two samples in any dimension, 2E‖X−Y‖ − E‖X−X'‖ − E‖Y−Y'‖ (Székely, Rizzo 2013).
 
-It is the MMD² of the kernel −‖x − y‖: samples, weights, cost and differentiability as in ``divjax.divergences.mmd``,
-no bandwidth to choose. Not the root of it: scipy's is. In one dimension both forms are exact in the time of a sort.
-At points that coincide the gradient of their distance is taken as 0. ``energy`` is the same in one dimension from two
-distribution functions at shared nodes, for distributions that have them.
+It is the MMD² of the kernel −‖x − y‖: samples, weights, cost and differentiability as in
+``divjax.divergences.kernel.mmd``, no bandwidth to choose. Not the root of it: scipy's is. In one dimension both forms
+are exact in the time of a sort. At points that coincide the gradient of their distance is taken as 0. ``energy`` is
+the same in one dimension from two distribution functions at shared nodes, for distributions that have them.
 """
 
 import jax
@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.divergences import mmd
+from divjax.divergences.kernel import mmd
 from divjax.divergences.samples import Sample, two_weighted
 from divjax.sorting import ranked
 

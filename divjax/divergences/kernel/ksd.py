@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.divergences.kernels import Kernel, as_kernel
-from divjax.divergences.mmd import pairs_weight
-from divjax.divergences.pairwise import (
+from divjax.divergences.kernel.kernels import Kernel, as_kernel
+from divjax.divergences.kernel.mmd import pairs_weight
+from divjax.divergences.kernel.pairwise import (
     Pair,
     apart,
     both_ways,
