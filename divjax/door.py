@@ -248,8 +248,10 @@ def _measured_rows(group, p, q):
         estimates = _all_estimated(_sides(p, q, leaves[0]), leaves=leaves)
     except (TypeError, ValueError):
         return [Row(name, math.nan, math.nan, "none", status.OK) for name in names]
-    return [Row(name, float(each.value), float(each.stderr), route, int(each.status))
-            for name, each in zip(names, estimates, strict=True)]  # fmt: skip
+    return [
+        Row(name, float(each.value), float(each.stderr), route, int(each.status))
+        for name, each in zip(names, estimates, strict=True)
+    ]
 
 
 @functools.partial(jax.jit, static_argnames="leaves")

@@ -236,6 +236,8 @@ def _both(real, generated, num_real, num_generated):
     real, generated = two_unweighted(real, generated, names=("real", "generated"))
     for sample, name, num in ((real, "real", num_real), (generated, "generated", num_generated)):
         if (num < 1 and name == "real") or sample.shape[0] <= num:
-            raise ValueError(f"Expected num >= 1 neighbours among more than num {name} points; got num = {num}, "
-                             f"{sample.shape[0]} points.")  # fmt: skip
+            raise ValueError(
+                f"Expected num >= 1 neighbours among more than num {name} points; got num = {num}, "
+                f"{sample.shape[0]} points."
+            )
     return real, generated

@@ -63,8 +63,9 @@ def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
     def jensen_divergence(nodes: Nodes, **params: Any) -> Array:
         (nodes,) = checks.operands(nodes)
         log_m = nu.log_mixture(nodes.log_p, nodes.log_q, weight)
-        p_part, q_part = (divergence(replace(nodes, log_p=log, log_q=log_m), **params)
-                          for log in (nodes.log_p, nodes.log_q))  # fmt: skip
+        p_part, q_part = (
+            divergence(replace(nodes, log_p=log, log_q=log_m), **params) for log in (nodes.log_p, nodes.log_q)
+        )
         return _share(weight, p_part) + _share(1.0 - weight, q_part)
 
     return jensen_divergence

@@ -53,9 +53,7 @@ DUALS = {
     "jeffreys": Dual(lambda v: v + 1.0 - jnp.exp(-v), lambda v: jnp.exp(v) - 1.0 + v, _same),
     "pearson_chi2": Dual(_same, lambda v: v * (1.0 + 0.25 * v), lambda d: 2.0 * jnp.expm1(d)),
     "neyman_chi2": Dual(lambda v: -jnp.expm1(-v), lambda v: -2.0 * jnp.expm1(-0.5 * v), lambda d: 2.0 * d),
-    "squared_hellinger": Dual(
-        lambda v: -0.5 * jnp.expm1(-v), lambda v: 0.5 * jnp.expm1(v), lambda d: 0.5 * d
-    ),
+    "squared_hellinger": Dual(lambda v: -0.5 * jnp.expm1(-v), lambda v: 0.5 * jnp.expm1(v), lambda d: 0.5 * d),
     "jensen_shannon": Dual(
         lambda v: 0.5 * (math.log(2.0) - jax.nn.softplus(-v)),
         lambda v: 0.5 * (jax.nn.softplus(v) - math.log(2.0)),
@@ -64,7 +62,7 @@ DUALS = {
     "total_variation": Dual(lambda v: 0.5 * jnp.tanh(v), lambda v: 0.5 * jnp.tanh(v), _side),
     # Goodfellow et al. (2014): 2 jensen_shannon − log 4, what a discriminator with logit v maximises.
     "gan": Dual(lambda v: -jax.nn.softplus(-v), jax.nn.softplus, _same),
-}  # fmt: skip
+}
 
 
 def variational(

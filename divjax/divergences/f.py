@@ -54,8 +54,9 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *,
         # In log_w it is the term itself: by_p + by_q would cancel near p = q.
         by_w = jnp.where(jnp.isinf(out), 0.0, out)
         # Nothing is computed for what is not differentiated: a parameter's derivative costs more than both others.
-        asked = [(by, tangent) for by, tangent in zip((by_p, by_q, by_w), tangents[:3], strict=True)
-                 if not _is_zero(tangent)]  # fmt: skip
+        asked = [
+            (by, tangent) for by, tangent in zip((by_p, by_q, by_w), tangents[:3], strict=True) if not _is_zero(tangent)
+        ]
         total = sum((by * tangent for by, tangent in asked), jnp.zeros_like(out))
         for i, tangent in enumerate(tangents[3:]):
             if not _is_zero(tangent):

@@ -238,8 +238,10 @@ def gamma_divergence(nodes: Nodes, *, gamma: ArrayLike = 0.5) -> Scalar:
     gamma = checks.parameter(gamma, "gamma", 0.0)
     nodes, gamma = checks.operands(nodes, gamma)
     log_w = nodes.log_w
-    log_p, log_q = (x - nu.finite(nu.logsumexp(nu.log_power(x, 1.0 + gamma) + log_w)) / (1.0 + gamma)
-                    for x in (nodes.log_p, nodes.log_q))  # fmt: skip
+    log_p, log_q = (
+        x - nu.finite(nu.logsumexp(nu.log_power(x, 1.0 + gamma) + log_w)) / (1.0 + gamma)
+        for x in (nodes.log_p, nodes.log_q)
+    )
     distance = jnp.sum(_beta_terms(log_p, log_q, log_w, gamma))
     gap = gamma / (1.0 + gamma) * nu.finite(distance)  # 1 − ∫ p q^γ of the normalised densities
     near = gap < 0.5

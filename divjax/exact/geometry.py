@@ -142,8 +142,8 @@ def _quadratic_along_segment(one: GaussianMixture, two: GaussianMixture, varianc
         return two.loc + t * step[0], two.scale_tril + t * step[1]
 
     def inner(a, b):
-        return jnp.exp(log_overlap(two._replace(loc=a[0], scale_tril=a[1]), two._replace(loc=b[0], scale_tril=b[1]),
-                                   variance)[0, 0])  # fmt: skip
+        moved = (two._replace(loc=each[0], scale_tril=each[1]) for each in (a, b))
+        return jnp.exp(log_overlap(*moved, variance)[0, 0])
 
     def mixed(s, t):
         slope = lambda b: jax.jvp(lambda a: inner(a, b), (at(s),), (step,))[1]  # noqa: E731

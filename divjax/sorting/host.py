@@ -93,8 +93,9 @@ def _handler(function: Callable[..., None], version: tuple[int, int]):
             describe(frame)
         elif frame.stage == _EXECUTE:
             try:
-                buffers = [part.buffers[i].contents for part in (frame.arguments, frame.results)
-                           for i in range(part.size)]  # fmt: skip
+                buffers = [
+                    part.buffers[i].contents for part in (frame.arguments, frame.results) for i in range(part.size)
+                ]
                 function(*map(_view, buffers))
             except Exception as error:  # an exception cannot pass through C
                 arguments = _ErrorArguments(ctypes.sizeof(_ErrorArguments), None, repr(error).encode(), _INTERNAL)

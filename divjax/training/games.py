@@ -216,8 +216,16 @@ def _round(rules: Rules, state: GameState, case: PyTree) -> GameState:
     )
 
 
-def _play(rules: Rules, players: Players, states: Players, average: PyTree, steps: Array, finite: Array,
-          key: PRNGKeyArray, case: PyTree) -> tuple[tuple, Players]:  # fmt: skip
+def _play(
+    rules: Rules,
+    players: Players,
+    states: Players,
+    average: PyTree,
+    steps: Array,
+    finite: Array,
+    key: PRNGKeyArray,
+    case: PyTree,
+) -> tuple[tuple, Players]:
     """One generator step, kept unless it or one before it was not finite."""
     moved, moved_states, losses, good = _turn(rules, players, states, key, case)
     finite &= good & all_finite(moved)

@@ -66,8 +66,9 @@ def _on_the_line(x, w, y, v):
     cdfs = [jnp.cumsum(mass) for mass in masses]
     width = jnp.append(jnp.diff(here), 0.0)
     first, last = _ties(here)
-    (f_below, f_above), (g_below, g_above) = ((cdf[first] - mass[first], cdf[last])
-                                              for cdf, mass in zip(cdfs, masses, strict=True))  # fmt: skip
+    (f_below, f_above), (g_below, g_above) = (
+        (cdf[first] - mass[first], cdf[last]) for cdf, mass in zip(cdfs, masses, strict=True)
+    )
     # Point i is pulled by the mass below it less the mass above it, with neither of what is tied with it.
     pull = (f_below - g_below) + (f_above - g_above)
     between = 2.0 * jnp.sum((cdfs[0] - cdfs[1]) ** 2 * width) - 2.0 * jnp.sum((masses[0] - masses[1]) * pull * moved)

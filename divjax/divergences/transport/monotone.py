@@ -21,8 +21,9 @@ def cdfs_of_counts(x: Array, y: Array) -> Cdfs:
     below_p = counts[:-1]
     below_q = jnp.arange(1, n + m) - below_p
     upper = below_p.astype(x.dtype) / n + below_q.astype(x.dtype) / m > 1.0
-    cdf_p, cdf_q = (jnp.where(upper, count - size, count).astype(x.dtype) / size
-                    for count, size in ((below_p, n), (below_q, m)))  # fmt: skip
+    cdf_p, cdf_q = (
+        jnp.where(upper, count - size, count).astype(x.dtype) / size for count, size in ((below_p, n), (below_q, m))
+    )
     return Cdfs(cdf_p, cdf_q, nu.safe_log(jnp.diff(values)))
 
 
@@ -59,8 +60,10 @@ def _positions(n: int, m: int) -> tuple[Array, Array]:
     """Quotient and remainder of i m by n for i < n, without overflow: i m itself may need 64 bits."""
     side = math.isqrt(n - 1) + 1
     coarse, fine = (np.arange(side, dtype=np.int64) * step * m for step in (side, 1))
-    quotient, rest = (jnp.add.outer(*(jnp.asarray(part(i, n), jnp.int32) for i in (coarse, fine))).ravel()[:n]
-                      for part in (np.floor_divide, np.remainder))  # fmt: skip
+    quotient, rest = (
+        jnp.add.outer(*(jnp.asarray(part(i, n), jnp.int32) for i in (coarse, fine))).ravel()[:n]
+        for part in (np.floor_divide, np.remainder)
+    )
     # both remainders are below n: their sum may reach 2 n < 2³²
     over = rest.astype(jnp.uint32) >= n
     return quotient + over, (rest.astype(jnp.uint32) - jnp.where(over, jnp.uint32(n), 0)).astype(jnp.int32)

@@ -103,8 +103,13 @@ def _shortest(reduced, back, sources):
         row_before = jnp.where(closer, jnp.argmin(returning, axis=1), row_before)
         return to_row, to_column, row_before, column_before, jnp.any(nearer) | jnp.any(closer)
 
-    start = (jnp.where(sources, 0.0, jnp.inf).astype(reduced.dtype), jnp.full(columns, jnp.inf, reduced.dtype),
-             jnp.full(rows, -1), jnp.full(columns, -1), rows > 0)  # fmt: skip
+    start = (
+        jnp.where(sources, 0.0, jnp.inf).astype(reduced.dtype),
+        jnp.full(columns, jnp.inf, reduced.dtype),
+        jnp.full(rows, -1),
+        jnp.full(columns, -1),
+        rows > 0,
+    )
     return jax.lax.while_loop(lambda state: state[-1], relax, start)[:-1]
 
 
