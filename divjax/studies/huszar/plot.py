@@ -50,19 +50,20 @@ def across_weights(exact: "xarray.Dataset", games: "xarray.Dataset") -> Figure:
         f"critic, from samples alone (points, {games.sizes['seed']} seeds each)"
     )
     look.heading(figure, "One dial from mode covering to mode seeking", under)
-    look.legend(
-        figure,
-        (
-            (Patch(color=look.DATA), "the two modes, ± their standard deviation"),
-            (Patch(color=look.VERMILLION, alpha=0.13), "the best, ± its standard deviation"),
-            (Line2D([], [], color=look.VERMILLION, lw=2), "exact, covers"),
-            (Line2D([], [], color=look.BLUE, lw=2), "exact, seeks"),
-            (Line2D([], [], color=look.MUTED, lw=1, ls=look.DASHES[2]), "an optimum, not the best"),
-            (Line2D([], [], color=look.INK, lw=0.9, marker="o", ms=4), "game, at its end"),
-        ),
-        columns=3,
-    )
+    _dial_legend(figure)
     return figure
+
+
+def _dial_legend(figure):
+    rows = (
+        (Patch(color=look.DATA), "the two modes, ± their standard deviation"),
+        (Patch(color=look.VERMILLION, alpha=0.13), "the best, ± its standard deviation"),
+        (Line2D([], [], color=look.VERMILLION, lw=2), "exact, covers"),
+        (Line2D([], [], color=look.BLUE, lw=2), "exact, seeks"),
+        (Line2D([], [], color=look.MUTED, lw=1, ls=look.DASHES[2]), "an optimum, not the best"),
+        (Line2D([], [], color=look.INK, lw=0.9, marker="o", ms=4), "game, at its end"),
+    )
+    look.legend(figure, rows, columns=3)
 
 
 def _branches(place, rate, weights, found):
@@ -117,20 +118,7 @@ def across_rates(fits: "xarray.Dataset", p: np.ndarray) -> Figure:
                     mfc=color if filled else "none")  # fmt: skip
     ax.set(xlim=(-0.03, 1.03), ylim=(0, None))
     look.label(ax, x="rate: how often a step is conditioned on the data", y="nats")
-    for at, panel in zip((1.0, 0.5, 0.0), pictures.subplots(3, 1), strict=True):
-        q = np.asarray(scheduled_sampling.optimum(p, at))
-        panel.imshow(q, cmap="Blues", vmin=0.0, vmax=p.max(), aspect="auto")
-        for (i, j), value in np.ndenumerate(q):
-            panel.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=look.SMALL,
-                       color="white" if value > 0.6 * p.max() else look.INK)  # fmt: skip
-        panel.set(xticks=(), yticks=())
-        panel.set_title(
-            {1.0: "rate 1: the data", 0.0: "rate 0: independent"}.get(at, f"rate {at:g}"),
-            fontsize=look.BODY,
-            color=look.INK,
-            loc="left",
-        )
-        look.label(panel, y="first step", x="second step" if at == 0.0 else "")
+    _tables(pictures, p)
     look.heading(
         figure,
         "Scheduled sampling forgets what the steps have to do with each other",
@@ -146,3 +134,21 @@ def across_rates(fits: "xarray.Dataset", p: np.ndarray) -> Figure:
         columns=2,
     )
     return figure
+
+
+def _tables(pictures, p):
+    """The tables that scheduled sampling ends in at three rates."""
+    for at, panel in zip((1.0, 0.5, 0.0), pictures.subplots(3, 1), strict=True):
+        q = np.asarray(scheduled_sampling.optimum(p, at))
+        panel.imshow(q, cmap="Blues", vmin=0.0, vmax=p.max(), aspect="auto")
+        for (i, j), value in np.ndenumerate(q):
+            panel.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=look.SMALL,
+                       color="white" if value > 0.6 * p.max() else look.INK)  # fmt: skip
+        panel.set(xticks=(), yticks=())
+        panel.set_title(
+            {1.0: "rate 1: the data", 0.0: "rate 0: independent"}.get(at, f"rate {at:g}"),
+            fontsize=look.BODY,
+            color=look.INK,
+            loc="left",
+        )
+        look.label(panel, y="first step", x="second step" if at == 0.0 else "")
