@@ -48,8 +48,10 @@ def iteration(rounds: int, steps: int) -> dj.Iteration:
 
     losses = dj.adversarial_losses(
         dj.critic.non_saturating,
-        lambda params, x: dj.models.mlp(params, x, activation=jax.nn.relu)[..., 0], sample_p, sample_q,
-    )  # fmt: skip
+        lambda params, x: dj.models.mlp(params, x, activation=jax.nn.relu)[..., 0],
+        sample_p,
+        sample_q,
+    )
     return dj.game(*losses, start, optax.adam(RATE), optax.adam(RATE), rounds=rounds, steps=steps)
 
 

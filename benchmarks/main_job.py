@@ -41,12 +41,19 @@ def convergence(table, known: dict) -> tuple[float, list[str]]:
         if name not in table["divergence"].values or separation not in table["separation"].values:
             continue
         fits = table.sel(divergence=name, separation=separation)
-        near = np.stack([(abs(fits["loc"].values - m["mu"]) < 1e-3) & (abs(fits["scale"].values - m["sigma"]) < 1e-3)
-                         for m in minima])  # fmt: skip
+        near = np.stack(
+            [
+                (abs(fits["loc"].values - m["mu"]) < 1e-3) & (abs(fits["scale"].values - m["sigma"]) < 1e-3)
+                for m in minima
+            ]
+        )
         right, total = right + near.any(0).sum(), total + near.shape[1]
         best = min(m.get("value", np.inf) for m in minima)
-        missing += [f"{name} at {separation}: {m}" for m, hit in zip(minima, near.any(1), strict=True)
-                    if not hit and m["value"] <= best * (1 + 1e-6)]  # fmt: skip
+        missing += [
+            f"{name} at {separation}: {m}"
+            for m, hit in zip(minima, near.any(1), strict=True)
+            if not hit and m["value"] <= best * (1 + 1e-6)
+        ]
     return right / total, missing
 
 
@@ -71,8 +78,10 @@ def main() -> int:
     print(f"\nfits                {table['loc'].size}")
     print(f"wall, best of {len(runs)}     {wall:.1f} s (target < {TARGETS['wall']:g} s)")
     print(f"peak memory         {memory:.2f} GiB (target < {TARGETS['memory']:g} GiB)")
-    print(f"at a known minimum  {100 * converged:.2f} % (target ≥ {100 * TARGETS['converged']:g} %); "
-          f"{100 * as_given:.2f} % without the additional minima")  # fmt: skip
+    print(
+        f"at a known minimum  {100 * converged:.2f} % (target ≥ {100 * TARGETS['converged']:g} %); "
+        f"{100 * as_given:.2f} % without the additional minima"
+    )
     print(f"global minima that no seed found: {missing or 'none'}")
     missed = wall >= TARGETS["wall"] or memory >= TARGETS["memory"] or converged < TARGETS["converged"] or missing
     return int(bool(missed))

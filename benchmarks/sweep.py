@@ -105,8 +105,9 @@ def scipy_rate(name: str, num: int) -> float:
     some = np.random.default_rng(0).choice(FITS, num, replace=False)
     start = time.perf_counter()
     for i in some:
-        minimize(objective, first[i].astype(np.float64), args=(log_p[i],), jac=True, method="BFGS",
-                 options={"gtol": 1e-4})  # fmt: skip
+        minimize(
+            objective, first[i].astype(np.float64), args=(log_p[i],), jac=True, method="BFGS", options={"gtol": 1e-4}
+        )
     return num / (time.perf_counter() - start)
 
 
@@ -161,8 +162,12 @@ def retirement(repeats: int) -> float:
     """jit(vmap(run)) / engine, on steps that take the same time and numbers of them with mean 10, some near 100."""
     counts = np.minimum(np.random.default_rng(0).geometric(0.1, 4096), 1000).astype(np.int32)
     work = lambda x: jax.lax.fori_loop(0, 200, lambda _, x: jnp.cos(x), x)  # noqa: E731
-    loop = Iteration(lambda case: (case["n"], jnp.float32(0)), lambda s, case: (s[0] - 1, work(s[1])),
-                     lambda s: s[0] <= 0, lambda s, case: s[1])  # fmt: skip
+    loop = Iteration(
+        lambda case: (case["n"], jnp.float32(0)),
+        lambda s, case: (s[0] - 1, work(s[1])),
+        lambda s: s[0] <= 0,
+        lambda s, case: s[1],
+    )
     _, fill = engine_run({"loop": loop}, dj.sweeps.product(n=counts))
     plain = jax.jit(jax.vmap(lambda n: run(loop, {"n": n})))
     fill(), jax.block_until_ready(plain(counts))
@@ -171,8 +176,12 @@ def retirement(repeats: int) -> float:
 
 def overhead(repeats: int, lanes: int = 10**6) -> float:
     """Microseconds a lane of an iteration of one addition."""
-    trivial = Iteration(lambda case: (jnp.int32(0), case["x"]), lambda s, case: (s[0] + 1, s[1] + 1.0),
-                        lambda s: s[0] >= 1, lambda s, case: s[1])  # fmt: skip
+    trivial = Iteration(
+        lambda case: (jnp.int32(0), case["x"]),
+        lambda s, case: (s[0] + 1, s[1] + 1.0),
+        lambda s: s[0] >= 1,
+        lambda s, case: s[1],
+    )
     _, fill = engine_run({"trivial": trivial}, dj.product(x=np.arange(lanes, dtype=np.float32)))
     return 1e6 * best(fill, repeats) / lanes
 
@@ -222,11 +231,16 @@ def rates(repeats: int, num_scipy: int) -> tuple[list[common.Row], dict]:
         seconds, steps = best(fill, repeats), float(table["steps"].mean())
         rate, scipy, adam = converged * FITS / seconds, scipy_rate(name, num_scipy), adam_rate(name, 1)
         record[name] = {"fits/s": rate, "scipy": scipy, "adam": adam, "converged": converged, "steps": steps}
-        print(f"  {name:16s} {rate:8.0f} fits/s ({100 * converged:.1f} % converged, {steps:.1f} steps on average); "
-              f"scipy {scipy:.0f}, Adam {adam:.0f}", flush=True)  # fmt: skip
-        rows += [common.Row(f"{name}: converged fits a second", RATE, rate, at_least=True),
-                 common.Row(f"{name}: times scipy's", OVER_SCIPY, rate / scipy, at_least=True),
-                 common.Row(f"{name}: times Adam's", OVER_ADAM, rate / adam, at_least=True)]  # fmt: skip
+        print(
+            f"  {name:16s} {rate:8.0f} fits/s ({100 * converged:.1f} % converged, {steps:.1f} steps on average); "
+            f"scipy {scipy:.0f}, Adam {adam:.0f}",
+            flush=True,
+        )
+        rows += [
+            common.Row(f"{name}: converged fits a second", RATE, rate, at_least=True),
+            common.Row(f"{name}: times scipy's", OVER_SCIPY, rate / scipy, at_least=True),
+            common.Row(f"{name}: times Adam's", OVER_ADAM, rate / adam, at_least=True),
+        ]
         if name == "jensen_shannon" and (limit := hand_written(repeats)) is not None:
             ours = seconds / (FITS * steps * NODES)
             record["limit"] = {"hand-written, ns": 1e9 * limit, "ours, ns": 1e9 * ours}

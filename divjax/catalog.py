@@ -193,8 +193,11 @@ def _check_parameter(entry, value):
     try:
         jax.eval_shape(lambda x: entry.function(measure(x, x, x), **{entry.parameter: value}), node)
     except ValueError as error:
-        raise ValueError(str(error).replace(f"Expected {entry.parameter} in", f"Expected {entry.parameter} of "
-                                            f"{entry.name} in").splitlines()[0]) from None  # fmt: skip
+        raise ValueError(
+            str(error)
+            .replace(f"Expected {entry.parameter} in", f"Expected {entry.parameter} of {entry.name} in")
+            .splitlines()[0]
+        ) from None
 
 
 def _call(entry):

@@ -16,9 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax import discretize, exact, status, tables
+from divjax import checks, discretize, exact, status, tables
 from divjax import divergences as dv
-from divjax import operands as op
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
 from divjax.distributions.density import log_prob
@@ -121,7 +120,7 @@ def _between(leaf, closed, p, q, params):
     value = closed_form(closed, p, q, params)
     if value is not None:
         return value
-    traced = not all(map(op.is_known, jax.tree.leaves((p, q, params))))
+    traced = not all(map(checks.is_known, jax.tree.leaves((p, q, params))))
     dynamic, static = _separated(params)
     if traced or declared(leaf) is not Nodes:
         return _value(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
@@ -141,7 +140,7 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
     """The closed form between two densities; None where there is none for this pair or these parameters."""
     if isinstance(closed, OfOrder):
         order = params.get("order")
-        closed, params = (closed.closed, {}) if op.is_known(order) and order == closed.order else (None, params)
+        closed, params = (closed.closed, {}) if checks.is_known(order) and order == closed.order else (None, params)
     if closed is None:
         return None
     # Two laws have a fixed parameter in common where it is one array: a program would be given two.
@@ -272,8 +271,10 @@ def _measured_rows(group, p, q):
         estimates = _all_estimated(_sides(p, q, leaves[0]), leaves=leaves)
     except (TypeError, ValueError):
         return [Row(name, math.nan, math.nan, "none", status.OK) for name in names]
-    return [Row(name, float(each.value), float(each.stderr), route, int(each.status))
-            for name, each in zip(names, estimates, strict=True)]  # fmt: skip
+    return [
+        Row(name, float(each.value), float(each.stderr), route, int(each.status))
+        for name, each in zip(names, estimates, strict=True)
+    ]
 
 
 @functools.partial(jax.jit, static_argnames="leaves")

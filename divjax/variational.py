@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.discretize import designs, sampling, validity
 from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density, Source
@@ -73,7 +73,7 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scal
 def _checked(p, q, **counts) -> tuple[Density, Density, Source]:
     p, q = validity.pair(p, q)
     for name, count in counts.items():
-        op.check_count(count, name)
+        checks.check_count(count, name)
     origin = source(q)
     validity.check_pathwise(q, origin, (p,), "dj.monte_carlo with gradient='score'")
     return p, q, origin

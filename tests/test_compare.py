@@ -82,12 +82,14 @@ def test_no_finding_where_there_is_none():
     p_values = []
     for _ in range(200):
         reference, held_out, generated = rng.normal(size=(3, 60, 3))
-        p_values.append([
-            checks.distance_to_data(reference, held_out, generated)[0].p_value,
-            checks.missing_mass(reference, held_out, generated, rng, 199)[0].p_value,
-            checks.covered(reference, held_out, generated, rng, 199).p_value,
-            checks.copies(np.concatenate([reference, held_out]), None, generated)[0].p_value,
-        ])  # fmt: skip
+        p_values.append(
+            [
+                checks.distance_to_data(reference, held_out, generated)[0].p_value,
+                checks.missing_mass(reference, held_out, generated, rng, 199)[0].p_value,
+                checks.covered(reference, held_out, generated, rng, 199).p_value,
+                checks.copies(np.concatenate([reference, held_out]), None, generated)[0].p_value,
+            ]
+        )
     for level in (0.05, 0.2):
         assert np.all(np.mean(np.array(p_values) <= level, axis=0) <= stats.binom.ppf(0.9999, 200, level) / 200)
 

@@ -141,5 +141,5 @@ def test_the_table_has_every_divergence():
 def test_what_a_user_sees_is_what_a_user_may_call():
     names = dir(dj)
     assert {"kl", "exact", "bounds", "logits", "catalog", "plots", "table", "pmf"} <= set(names)
-    assert not {"door", "measures", "operands", "numerics", "importlib", "jax"} & set(names)
+    assert not {"door", "measures", "checks", "numerics", "importlib", "jax"} & set(names)
     assert all(hasattr(dj, name) for name in names)

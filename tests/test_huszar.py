@@ -97,8 +97,9 @@ def test_fits_end_at_the_closed_form_and_at_independence():
     np.testing.assert_allclose(held["q"].values, np.broadcast_to(expected[:, None], held["q"].shape), atol=3e-5)
     for draw in ("held", "through"):
         factorised = table.sel(draw=draw).isel(rate=0)["q"].values
-        np.testing.assert_allclose(factorised, np.broadcast_to(np.outer(PHRASES.sum(1), PHRASES.sum(0)), (2, 2, 2)),
-                                   atol=3e-5)  # fmt: skip
+        np.testing.assert_allclose(
+            factorised, np.broadcast_to(np.outer(PHRASES.sum(1), PHRASES.sum(0)), (2, 2, 2)), atol=3e-5
+        )
     information = table["mutual_information"].isel(seed=0).values
     assert (np.diff(information, axis=1) > 0.0).all()
 
@@ -115,12 +116,14 @@ def test_differentiating_through_the_draw_goes_lower_and_the_data_are_no_optimum
 
 @pytest.mark.parametrize(
     ("call", "message"),
-    [(lambda: generalised_js.run((0.0,)), "weights in"),
-     (lambda: generalised_js.run(()), "at least one weight"),
-     (lambda: scheduled_sampling.run(rates=(1.5,)), "rates between 0 and 1"),
-     (lambda: scheduled_sampling.run(np.eye(2)), "positive probabilities"),
-     (lambda: scheduled_sampling.run(np.ones((2, 2))), "sum to 1")],
-)  # fmt: skip
+    [
+        (lambda: generalised_js.run((0.0,)), "weights in"),
+        (lambda: generalised_js.run(()), "at least one weight"),
+        (lambda: scheduled_sampling.run(rates=(1.5,)), "rates between 0 and 1"),
+        (lambda: scheduled_sampling.run(np.eye(2)), "positive probabilities"),
+        (lambda: scheduled_sampling.run(np.ones((2, 2))), "sum to 1"),
+    ],
+)
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()

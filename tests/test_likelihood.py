@@ -345,22 +345,24 @@ def test_points_left_out_and_parameters_elsewhere():
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
-    [(lambda: li.log_likelihood(jnp.zeros((2, 3))), ValueError, r"shape \[n\], n >= 1; got \(2, 3\)"),
-     (lambda: li.log_likelihood(jnp.zeros(0)), ValueError, "n >= 1"),
-     (lambda: li.log_likelihood(-1.0), ValueError, "n >= 1"),
-     (lambda: li.log_likelihood(jnp.zeros(3), jnp.zeros(2)), ValueError, "log_w to be a scalar or"),
-     (lambda: li.log_likelihood(dj.targets.two_modes(1.0)), TypeError, "Discretise first"),
-     (lambda: li.log_likelihood(jnp.zeros(2, bool)), TypeError, "A mask is log_w"),
-     (lambda: li.empirical_kl(jnp.ones(3), jnp.zeros(2)), ValueError, "counts and log_q of equal shapes"),
-     (lambda: li.predicted_kl(dj.pmf(jnp.zeros(2), jnp.zeros(2)), num=0), ValueError, "num in "),
-     (lambda: li.sandwich(log_prob, {"loc": 0, "log_scale": 0.0}, jnp.zeros(3)), TypeError, "floating-point param"),
-     (lambda: li.sandwich(3.0, 1.0, jnp.zeros(3)), TypeError, r"log_prob\(params, point\)"),
-     (lambda: li.sandwich(log_prob, {}, jnp.zeros(3)), ValueError, "at least one parameter"),
-     (lambda: li.sandwich(log_prob, 0.5, jnp.zeros(0)), ValueError, "n >= 1"),
-     (lambda: li.sandwich(lambda p, x: -((x - p) ** 2), 0.5, jnp.zeros((3, 2))), ValueError, "to be a scalar; got"),
-     (lambda: study.convergence(jax.random.key(0), (10,)), ValueError, "two or more numbers"),
-     (lambda: study.sampling(jax.random.key(0), 1), ValueError, "two points")],
-)  # fmt: skip
+    [
+        (lambda: li.log_likelihood(jnp.zeros((2, 3))), ValueError, r"shape \[n\], n >= 1; got \(2, 3\)"),
+        (lambda: li.log_likelihood(jnp.zeros(0)), ValueError, "n >= 1"),
+        (lambda: li.log_likelihood(-1.0), ValueError, "n >= 1"),
+        (lambda: li.log_likelihood(jnp.zeros(3), jnp.zeros(2)), ValueError, "log_w to be a scalar or"),
+        (lambda: li.log_likelihood(dj.targets.two_modes(1.0)), TypeError, "Discretise first"),
+        (lambda: li.log_likelihood(jnp.zeros(2, bool)), TypeError, "A mask is log_w"),
+        (lambda: li.empirical_kl(jnp.ones(3), jnp.zeros(2)), ValueError, "counts and log_q of equal shapes"),
+        (lambda: li.predicted_kl(dj.pmf(jnp.zeros(2), jnp.zeros(2)), num=0), ValueError, "num in "),
+        (lambda: li.sandwich(log_prob, {"loc": 0, "log_scale": 0.0}, jnp.zeros(3)), TypeError, "floating-point param"),
+        (lambda: li.sandwich(3.0, 1.0, jnp.zeros(3)), TypeError, r"log_prob\(params, point\)"),
+        (lambda: li.sandwich(log_prob, {}, jnp.zeros(3)), ValueError, "at least one parameter"),
+        (lambda: li.sandwich(log_prob, 0.5, jnp.zeros(0)), ValueError, "n >= 1"),
+        (lambda: li.sandwich(lambda p, x: -((x - p) ** 2), 0.5, jnp.zeros((3, 2))), ValueError, "to be a scalar; got"),
+        (lambda: study.convergence(jax.random.key(0), (10,)), ValueError, "two or more numbers"),
+        (lambda: study.sampling(jax.random.key(0), 1), ValueError, "two points"),
+    ],
+)
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message) as caught:
         call()
@@ -376,8 +378,9 @@ def test_the_figure():
     unit = rng.normal(size=(2000, 2))
     estimates = truth + unit / unit.std(0) * np.sqrt(np.diag(covariance))
     fisher = np.diag([65.0, 0.5]) / 1000
-    fits = study.Sampling(1000, estimates, truth, covariance, fisher, np.full(2, 0.95), np.array([0.95, 1.0]),
-                          np.zeros(2000, np.int32))  # fmt: skip
+    fits = study.Sampling(
+        1000, estimates, truth, covariance, fisher, np.full(2, 0.95), np.array([0.95, 1.0]), np.zeros(2000, np.int32)
+    )
     figure = likelihood_on_data(rate, fits)
     table = in_words.likelihood(rate, fits)
     assert "KL = 1.39400 nats: slope -0.500 ± 0.010" in table

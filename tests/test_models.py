@@ -26,8 +26,10 @@ SPACE = {
     "locs": jax.random.normal(KEY, (2, 3)),
     "factors": 0.5 * jax.random.normal(jax.random.key(1), (2, 3, 3)),
 }
-PLANE = {name: value[:, :2] if name == "locs" else value[:, :2, :2] if name == "factors" else value
-         for name, value in SPACE.items()}  # fmt: skip
+PLANE = {
+    name: value[:, :2] if name == "locs" else value[:, :2, :2] if name == "factors" else value
+    for name, value in SPACE.items()
+}
 
 
 def perturbed(params, size, seed=0):

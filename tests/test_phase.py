@@ -30,8 +30,10 @@ def test_alpha_renyi_and_tsallis_are_monotone_functions_of_the_family(alpha):
     np.testing.assert_allclose(dj.alpha_divergence(nodes, alpha=alpha), of_alpha, rtol=2e-5)
 
 
-@pytest.mark.parametrize(("alpha", "bound"), [(-1.0, (-np.inf, 0.5 * np.log(2.0))), (2.0, (-0.5 * np.log(2.0), np.inf)),
-                                              (0.5, (-np.inf, np.inf))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("alpha", "bound"),
+    [(-1.0, (-np.inf, 0.5 * np.log(2.0))), (2.0, (-0.5 * np.log(2.0), np.inf)), (0.5, (-np.inf, np.inf))],
+)
 def test_bounds_are_where_the_integral_begins_to_diverge(alpha, bound):
     """At −1 ∫ q²/p of a wider q, at 2 ∫ p²/q of a narrower one."""
     low, high = ALPHA.bounds(jnp.float32(alpha))
@@ -120,11 +122,13 @@ def test_fits_change_kind_where_the_lines_are():
 
 @pytest.mark.parametrize(
     ("call", "message"),
-    [(lambda: phase.run("beta"), "family out of alpha, jensen_shannon; got 'beta'"),
-     (lambda: phase.run("alpha", [1.0]), "orders of alpha in .* got 1"),
-     (lambda: phase.run("alpha", [0.5], [-1.0]), "separations >= 0; got -1"),
-     (lambda: phase.run("jensen_shannon", [1.5]), "orders of jensen_shannon in .* got 1.5")],
-)  # fmt: skip
+    [
+        (lambda: phase.run("beta"), "family out of alpha, jensen_shannon; got 'beta'"),
+        (lambda: phase.run("alpha", [1.0]), "orders of alpha in .* got 1"),
+        (lambda: phase.run("alpha", [0.5], [-1.0]), "separations >= 0; got -1"),
+        (lambda: phase.run("jensen_shannon", [1.5]), "orders of jensen_shannon in .* got 1.5"),
+    ],
+)
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -194,8 +194,10 @@ def test_sample_fits():
     assert ax.get_xlabel() == "height_m $2"
     assert "The fitted σ goes from 1.20 (reverse_kl) to 3.30 (kl)" in said(figure)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "100 values", "kl  N(2.40, 3.30²)", "reverse_kl  N(0, 1.20²)",
-    ]  # fmt: skip
+        "100 values",
+        "kl  N(2.40, 3.30²)",
+        "reverse_kl  N(0, 1.20²)",
+    ]
     heights, edges, _ = ax.patches[0].get_data()
     np.testing.assert_allclose(np.sum(heights * np.diff(edges)), 1.0)
     assert (edges[0], edges[-1]) == (SAMPLE.min(), SAMPLE.max())

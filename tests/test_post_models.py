@@ -253,10 +253,12 @@ def test_ratings_are_as_likely_as_scipy_says():
     np.testing.assert_allclose(scale, np.sqrt(np.mean(residuals**2)), rtol=1e-4)
     np.testing.assert_allclose(end.log_likelihood, stats.norm.logpdf(residuals, scale=scale).mean(), rtol=1e-4)
     profiles = jnp.asarray([[0.0, 1.0], [2.0, -1.0]])
-    expected = np.log(0.3 * stats.norm.pdf([0.5, 0.5], [0, 1], 0.4).prod() + 0.7 * stats.norm.pdf([0.5, 0.5], [2, -1],
-                      0.4).prod())  # fmt: skip
-    np.testing.assert_allclose(factorisation.row_log_density(jnp.full(2, 0.5), profiles, (0.3, 0.7), 0.4), expected,
-                               rtol=1e-5)  # fmt: skip
+    expected = np.log(
+        0.3 * stats.norm.pdf([0.5, 0.5], [0, 1], 0.4).prod() + 0.7 * stats.norm.pdf([0.5, 0.5], [2, -1], 0.4).prod()
+    )
+    np.testing.assert_allclose(
+        factorisation.row_log_density(jnp.full(2, 0.5), profiles, (0.3, 0.7), 0.4), expected, rtol=1e-5
+    )
 
 
 def test_users_without_ratings_are_predicted_by_the_mean():
@@ -323,8 +325,9 @@ def test_the_nodes_of_the_true_documents_are_enough():
     truth, prior = study.documents(100), np.full(4, study.CONCENTRATION, np.float32)
     counts = truth.draw(jax.random.key(2), 50)
     of_words = jnp.asarray(study.true_topics(), jnp.float32)
-    exact = jax.jit(lambda x: jax.lax.map(
-        lambda one: topics.exact_log_likelihood(one, of_words, prior, longest=study.LENGTH), x))(counts)  # fmt: skip
+    exact = jax.jit(
+        lambda x: jax.lax.map(lambda one: topics.exact_log_likelihood(one, of_words, prior, longest=study.LENGTH), x)
+    )(counts)
     off = np.asarray(truth.log_p(counts)) - np.asarray(exact)
     assert np.sqrt(np.mean(off**2)) < 0.05 * np.std(exact)
 
@@ -395,12 +398,14 @@ def test_bad_input(call, message):
 
 @pytest.mark.parametrize(
     ("call", "message"),
-    [(lambda: topic_em(TWO, some_nodes(), max_steps=2.5), "max_steps to be a whole number; got 2.5"),
-     (lambda: alternating({"users": TWO, "items": TWO}, max_steps=2.5), "max_steps to be a whole number; got 2.5"),
-     (lambda: run(alternating(None), np.ones((2, 2))), "a dict with users, items; got NoneType"),
-     (lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num=2.0), "num to be a whole number; got 2.0"),
-     (lambda: rated(num=2.0), "num to be a whole number; got 2.0")],
-)  # fmt: skip
+    [
+        (lambda: topic_em(TWO, some_nodes(), max_steps=2.5), "max_steps to be a whole number; got 2.5"),
+        (lambda: alternating({"users": TWO, "items": TWO}, max_steps=2.5), "max_steps to be a whole number; got 2.5"),
+        (lambda: run(alternating(None), np.ones((2, 2))), "a dict with users, items; got NoneType"),
+        (lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num=2.0), "num to be a whole number; got 2.0"),
+        (lambda: rated(num=2.0), "num to be a whole number; got 2.0"),
+    ],
+)
 def test_what_is_of_another_type(call, message):
     with pytest.raises(TypeError, match=message):
         call()

@@ -209,10 +209,12 @@ def test_rates_of_fresh_draws(d):
     def rates(key):
         one, two = jax.random.split(key)
         x, y = jax.random.normal(one, (400, d)), jax.random.normal(two, (100, d))
-        return jnp.stack([
-            diagnostics.memorisation_rate(x, y, level=0.05),
-            diagnostics.unrealistic_rate_of_samples(x, y, level=0.95),
-        ])  # fmt: skip
+        return jnp.stack(
+            [
+                diagnostics.memorisation_rate(x, y, level=0.05),
+                diagnostics.unrealistic_rate_of_samples(x, y, level=0.95),
+            ]
+        )
 
     found = np.asarray(rates(jax.random.split(jax.random.key(6), 40)))
     assert (np.abs(found.mean(0) - 0.05) < 4 * found.std(0) / 40**0.5).all(), found.mean(0)

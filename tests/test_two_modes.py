@@ -17,8 +17,9 @@ from main_job import convergence, known_minima  # noqa: E402
 
 def triangular(mu, sigma, separation):
     """∫ (p−q)²/(p+q) by Gauss-Legendre on fixed panels, with the textbook formula: nothing of the library."""
-    edges = np.unique(np.concatenate([np.linspace(c - 12 * w, c + 12 * w, 97)
-                                      for c, w in ((0, 1), (separation, 1), (mu, sigma))]))  # fmt: skip
+    edges = np.unique(
+        np.concatenate([np.linspace(c - 12 * w, c + 12 * w, 97) for c, w in ((0, 1), (separation, 1), (mu, sigma))])
+    )
     t, w = np.polynomial.legendre.leggauss(20)
     half = 0.5 * np.diff(edges)[:, None]
     x = edges[:-1, None] + half * (1 + t)

@@ -83,8 +83,10 @@ def copies(train: np.ndarray, real: np.ndarray | None, generated: np.ndarray) ->
     copied = ratio[: len(generated)] <= 1.0
     copied_real = (own if real is None else ratio[len(generated) :]) <= 1.0
     source = np.asarray(_nearest(jnp.asarray(generated), train, k=1))[:, 0]
-    words = (f"closer to a training row, next to how far the next one is, than {100 * LEVEL:g} % of the training rows "
-             "are to another")  # fmt: skip
+    words = (
+        f"closer to a training row, next to how far the next one is, than {100 * LEVEL:g} % of the training rows "
+        "are to another"
+    )
     return _compared("memorised", copied, copied_real, words), copied, source
 
 
@@ -115,15 +117,23 @@ def covered(
     missed = np.mean(near @ labels == 0.0, axis=0)
     p_value = float(np.mean(missed >= missed[0] - 1e-9))
     return Check(
-        "uncovered", float(missed[0]), float(missed[1:].mean()), p_value,
+        "uncovered",
+        float(missed[0]),
+        float(missed[1:].mean()),
+        p_value,
         "real rows with no generated row among their nearest neighbours",
-    )  # fmt: skip
+    )
 
 
 def missing_mass(
-    reference: np.ndarray, held_out: np.ndarray, generated: np.ndarray, rng: np.random.Generator, num: int,
-    *, part: float = HALF,
-) -> tuple[Check, np.ndarray]:  # fmt: skip
+    reference: np.ndarray,
+    held_out: np.ndarray,
+    generated: np.ndarray,
+    rng: np.random.Generator,
+    num: int,
+    *,
+    part: float = HALF,
+) -> tuple[Check, np.ndarray]:
     """``missing``: the part of the real rows in cells where fewer than half as many generated rows are as should be.
 
     Cells are those of k-means on the reference rows. Σ (share of held-out rows − share of generated rows / part)₊ over
@@ -135,10 +145,12 @@ def missing_mass(
     at_real, at_generated = (np.argmin(_squares(x, centers), axis=1) for x in (held_out, generated))
     both, real_num = np.concatenate([at_real, at_generated]), len(at_real)
     pooled = np.bincount(both, minlength=len(centers))
-    real_counts = np.concatenate([
-        np.bincount(at_real, minlength=len(centers))[None],
-        rng.multivariate_hypergeometric(pooled, real_num, size=num, method="marginals"),
-    ])  # fmt: skip
+    real_counts = np.concatenate(
+        [
+            np.bincount(at_real, minlength=len(centers))[None],
+            rng.multivariate_hypergeometric(pooled, real_num, size=num, method="marginals"),
+        ]
+    )
     shares = real_counts / real_num, (pooled - real_counts) / len(at_generated)
     missing = np.sum(np.maximum(shares[0] - shares[1] / part, 0.0), axis=1)
     p_value = float(np.mean(missing >= missing[0] - 1e-9))

@@ -81,9 +81,15 @@ def run(
     from divjax.compare import judge, page, plot
 
     found = judge.compare(
-        settings.seed, files[0].x, files[1].x, train=files[2].x if train else None, columns=files[0].columns,
-        alpha=settings.alpha, image=shape, progress=_bar(progress),
-    )  # fmt: skip
+        settings.seed,
+        files[0].x,
+        files[1].x,
+        train=files[2].x if train else None,
+        columns=files[0].columns,
+        alpha=settings.alpha,
+        image=shape,
+        progress=_bar(progress),
+    )
     found = found._replace(notes=(*(note for file in files if file for note in file.notes), *found.notes))
     said = {"real": str(real), "generated": str(generated)} | ({"train": str(train)} if train else {})
     said |= {**settings._asdict(), "image": "x".join(map(str, shape)) if shape else None}

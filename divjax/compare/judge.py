@@ -159,9 +159,18 @@ def compare(
     verdict, reasons = decide(tests, judged, threshold)
     notes = (*notes, *_subsampling(len(real), len(generated), len(real if train is None else train), found))
     return Comparison(
-        (len(real), len(generated)), columns, tuple(found), tuple(tests), fidelity, judged, threshold, verdict, reasons,
-        (*notes, ERRORS) if judged else notes, evidence,
-    )  # fmt: skip
+        (len(real), len(generated)),
+        columns,
+        tuple(found),
+        tuple(tests),
+        fidelity,
+        judged,
+        threshold,
+        verdict,
+        reasons,
+        (*notes, ERRORS) if judged else notes,
+        evidence,
+    )
 
 
 def decide(tests: list[Test], judged: tuple[Check, ...], threshold: float) -> tuple[tuple[str, ...], tuple[str, ...]]:

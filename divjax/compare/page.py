@@ -191,13 +191,14 @@ def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(
         f'<th scope="col"{_align(i, last)}>{html.escape(cell) or "what it is"}</th>' for i, cell in enumerate(header)
     )
-    body = "".join(
-        "<tr>" + "".join(
-            f'<th scope="row">{html.escape(cell)}</th>' if i == 0 else f"<td{_align(i, last)}>{html.escape(cell)}</td>"
-            for i, cell in enumerate(row)
-        ) + "</tr>"
-        for row in rows
-    )  # fmt: skip
+    lines = (
+        (
+            f'<th scope="row">{html.escape(first)}</th>',
+            *(f"<td{_align(i, last)}>{html.escape(cell)}</td>" for i, cell in enumerate(others, 1)),
+        )
+        for first, *others in rows
+    )
+    body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in lines)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 

@@ -209,8 +209,10 @@ def least_realistic(found: Comparison, image: tuple[int, ...] | None) -> tuple[F
     worst = np.argsort(-e.far, kind="stable")[:SHOWN]
     pair = (e.generated[worst], e.real[e.nearest[worst]])
     captions = [f"{e.far[i]:.2f}" for i in worst]
-    alt = (f"The {len(worst)} generated rows farthest from the data, and the nearest real row of each. The farthest "
-           f"is at {e.far[worst[0]]:.2f} times the distance within which 99 % of real rows have another.")  # fmt: skip
+    alt = (
+        f"The {len(worst)} generated rows farthest from the data, and the nearest real row of each. The farthest "
+        f"is at {e.far[worst[0]]:.2f} times the distance within which 99 % of real rows have another."
+    )
     return _beside(found, pair, captions, image, ("generated", "nearest real"), "distance (unrealistic above 1)"), alt
 
 
@@ -246,11 +248,18 @@ def _beside(found, pair, captions, image, names, what):
         ax.set_title(f"{what} {captions[k]}", fontsize=look.BODY, color=look.INK, loc="left", parse_math=False)
         step = -(-size // 8)
         long = max(map(len, found.columns)) > 3
-        ax.set_xticks(at[::step], [_short(name, 12) if not name.isdigit() else name for name in found.columns[::step]],
-                      rotation=30 if long else 0, ha="right" if long else "center")  # fmt: skip
+        ax.set_xticks(
+            at[::step],
+            [_short(name, 12) if not name.isdigit() else name for name in found.columns[::step]],
+            rotation=30 if long else 0,
+            ha="right" if long else "center",
+        )
     look.label(panels[0, 0], y="standard deviations")
-    look.legend(figure, [(Line2D([], [], color=GENERATED, ls="--"), names[0]), (Line2D([], [], color=REAL), names[1])],
-                columns=2)  # fmt: skip
+    look.legend(
+        figure,
+        [(Line2D([], [], color=GENERATED, ls="--"), names[0]), (Line2D([], [], color=REAL), names[1])],
+        columns=2,
+    )
     return figure
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from divjax.divergences.pairwise import squared_differences
+from divjax.divergences.kernel.pairwise import squared_differences
 from divjax.numerics import matmul
 
 _TILE = 1024

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.diagnostics.errors import rate_stderr
 
 
@@ -42,7 +42,7 @@ def rate_below(
     Raises TypeError for what is no array of real numbers; ValueError for a mass outside (0, 1), for a sample that is
     not [n] or is empty, and for fewer than 1 / (1 − mass) real draws, where mass is not traced.
     """
-    op.parameter(mass, "mass", 0.0, 1.0, above=True)
+    checks.parameter(mass, "mass", 0.0, 1.0, above=True)
     generated, real = (_sample(x, name) for x, name in ((log_p_generated, "generated"), (log_p_real, "real")))
     n = real.size
     if not isinstance(mass, jax.core.Tracer) and n * (1.0 - mass) < 1.0 - 1e-6:
@@ -62,7 +62,7 @@ def rate_below(
 
 
 def _sample(x, name):
-    (x,) = op.floating(x)
+    (x,) = checks.floating(x)
     if x.ndim != 1 or not x.size:
         raise ValueError(f"Expected log p of {name} draws as [n], n >= 1; got shape {x.shape}. Use jax.vmap for many.")
     return x

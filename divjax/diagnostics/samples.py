@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.diagnostics.balls import reached, within
 from divjax.divergences.neighbours import nearest, neighbour_distances
 from divjax.divergences.samples import broken, two_unweighted
@@ -145,7 +145,7 @@ def copy_distances(
     then has as many. num: so many training points give the unit, the first ones, which saves time if they are in random
     order. n ≥ 3.
     """
-    op.parameter(level, "level", 0.0, 1.0)
+    checks.parameter(level, "level", 0.0, 1.0)
     train, generated = two_unweighted(train, generated, names=("train", "generated"), least=1)
     if train.shape[0] < 3:
         raise ValueError(f"Expected at least 3 training points; got {train.shape[0]}.")
@@ -200,7 +200,7 @@ def distance_to_data(
     quantile of those of the real points, each to the others. Of fewer than 1 / (1 − level) real points the unit is the
     largest distance among them, and the probability about 1 / n. n > num.
     """
-    op.parameter(level, "level", 0.0, 1.0)
+    checks.parameter(level, "level", 0.0, 1.0)
     return _distance_to_data(*_both(real, generated, num, 0), float(level), num)
 
 
@@ -236,6 +236,8 @@ def _both(real, generated, num_real, num_generated):
     real, generated = two_unweighted(real, generated, names=("real", "generated"))
     for sample, name, num in ((real, "real", num_real), (generated, "generated", num_generated)):
         if (num < 1 and name == "real") or sample.shape[0] <= num:
-            raise ValueError(f"Expected num >= 1 neighbours among more than num {name} points; got num = {num}, "
-                             f"{sample.shape[0]} points.")  # fmt: skip
+            raise ValueError(
+                f"Expected num >= 1 neighbours among more than num {name} points; got num = {num}, "
+                f"{sample.shape[0]} points."
+            )
     return real, generated

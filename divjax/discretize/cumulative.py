@@ -19,10 +19,15 @@ from divjax.discretize.validity import univariate
 from divjax.distributions.density import log_prob, profile, quantile, tails
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
-from divjax.divergences.line import cdfs_of_counts, cdfs_of_samples, coupling_of_counts, coupling_of_samples
 from divjax.divergences.samples import onto_heaviest
-from divjax.divergences.sorting import ranked, take
+from divjax.divergences.transport.monotone import (
+    cdfs_of_counts,
+    cdfs_of_samples,
+    coupling_of_counts,
+    coupling_of_samples,
+)
 from divjax.measures import Cdfs, Coupling, Points
+from divjax.sorting import ranked, take
 
 Side = Density | Points | Array  # a law, a weighted sample, a sample
 

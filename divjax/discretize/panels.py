@@ -129,8 +129,10 @@ def _graded(rows, width, log_width, t, complement, linear):
     # With r = (c/t)^m: x = left + h / (1 + r), dx/dt = h m r / (1 + r)² / (t c).
     log_r = m * (log_c - log_t)
     log_both = log_m - jax.nn.softplus(log_r) - jax.nn.softplus(-log_r) - log_t - log_c
-    from_both = jnp.where(log_r > 0.0, rows.left + width * jax.nn.sigmoid(-log_r),
-                          rows.right - width * jax.nn.sigmoid(log_r)), log_both  # fmt: skip
+    from_both = (
+        jnp.where(log_r > 0.0, rows.left + width * jax.nn.sigmoid(-log_r), rows.right - width * jax.nn.sigmoid(log_r)),
+        log_both,
+    )
     conditions = [rows.graded_left & rows.graded_right, rows.graded_left, rows.graded_right]
     x = jnp.select(conditions, [from_both[0], from_left[0], from_right[0]], linear[0])
     log_slope = jnp.select(conditions, [from_both[1], from_left[1], from_right[1]], jnp.zeros_like(log_both))
@@ -246,8 +248,12 @@ def _roots(gap, low, high, at_low, at_high):
         middle = low + share * (high - low)
         value = gap(middle)
         same = (value > 0.0) == (at_low > 0.0)
-        return (jnp.where(same, middle, low), jnp.where(same, high, middle),
-                jnp.where(same, value, 0.5 * at_low), jnp.where(same, 0.5 * at_high, value))  # fmt: skip
+        return (
+            jnp.where(same, middle, low),
+            jnp.where(same, high, middle),
+            jnp.where(same, value, 0.5 * at_low),
+            jnp.where(same, 0.5 * at_high, value),
+        )
 
     low, high, at_low, at_high = jax.lax.fori_loop(0, 12, narrow, (low, high, at_low, at_high))
     return jax.lax.stop_gradient(jnp.where(jnp.abs(at_low) < jnp.abs(at_high), low, high))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
-from divjax import operands as op
+from divjax import checks
 from divjax.discretize import validity
 from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
@@ -28,7 +28,7 @@ def pmf(log_p: Any, log_q: Any, *, log_w: ArrayLike = 0.0) -> Nodes:
     """
     if is_distribution(log_p) and is_distribution(log_q):
         return _values(*validity.pair(log_p, log_q))
-    log_p, log_q, log_w = op.same_nodes({"log_p": log_p, "log_q": log_q}, log_w)
+    log_p, log_q, log_w = checks.same_nodes({"log_p": log_p, "log_q": log_q}, log_w)
     return Nodes(log_p, log_q, jnp.broadcast_to(log_w, log_p.shape))
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.discretize import panels, validity
 from divjax.discretize.compiled import compiled
 from divjax.discretize.cubature import cubature
@@ -33,7 +33,7 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
     cannot locate.
     """
     if refine is not None:
-        op.check_count(refine, "refine")
+        checks.check_count(refine, "refine")
     p, q = validity.pair(p, q)
     if p.event_shape:
         return cubature(p, q, refine=refine)

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.discretize import designs, validity
 from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density, Source
@@ -51,7 +51,7 @@ def monte_carlo(
     and a num that the design cannot divide; TypeError for something that is no distribution.
     """
     p, q = validity.pair(p, q)
-    op.check_count(num, "num")
+    checks.check_count(num, "num")
     parts = _bases(p, q, base)
     if gradient not in ("pathwise", "score"):
         raise ValueError(

@@ -16,7 +16,6 @@ from divjax.distributions.density import log_prob, support, tails
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, repeated
 from divjax.distributions.family import HALF_LINE, Density, Family, floats
-from divjax.numerics import segments as num
 from divjax.numerics.factorials import deviance, factorial_excess
 
 _LOG_REST = -math.log(1e-13)  # what may be left out of a grid on either side
@@ -136,7 +135,7 @@ def _rate(params: gaps.Rate) -> Array:
 def _poisson_log_prob(params: gaps.Rate, x: Array) -> Array:
     safe = jnp.where(x > 0.0, x, 1.0)
     given = params.rate is not None
-    log_ratio = num.log_ratio(params.rate, safe) if given else params.log_rate - jnp.log(safe)
+    log_ratio = nu.log_quotient(params.rate, safe) if given else params.log_rate - jnp.log(safe)
     return -factorial_excess(x) - deviance(x, _rate(params), log_ratio)
 
 

@@ -26,8 +26,11 @@ HALF_LINE = (0.0, math.inf)
 UNIT = (0.0, 1.0)
 
 
-@partial(jax.tree_util.register_dataclass, meta_fields=["reach"],
-         data_fields=["center", "scale", "kinks", "edges", "low", "high", "order"])  # fmt: skip
+@partial(
+    jax.tree_util.register_dataclass,
+    meta_fields=["reach"],
+    data_fields=["center", "scale", "kinks", "edges", "low", "high", "order"],
+)
 @dataclasses.dataclass(frozen=True)
 class Profile:
     """Where a distribution's mass is: all that is needed to lay panels."""
@@ -158,8 +161,9 @@ class Density:
 def batch_of(params: Any, core: tuple[int, ...] = ()) -> tuple[int, ...]:
     """The axes of all parameters in front of their own."""
     core = core or (0,) * len(params)
-    shapes = [jnp.shape(leaf)[: jnp.ndim(leaf) - axes] for leaf, axes in zip(params, core, strict=True)
-              if leaf is not None]  # fmt: skip
+    shapes = [
+        jnp.shape(leaf)[: jnp.ndim(leaf) - axes] for leaf, axes in zip(params, core, strict=True) if leaf is not None
+    ]
     return np.broadcast_shapes(*shapes)
 
 

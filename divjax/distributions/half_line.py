@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.scipy.special import digamma, gammainc, gammaincc, gammaln, ndtri
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, HALF_LINE, Family, Standard, bounded
@@ -20,7 +21,6 @@ from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import pushed, steep
 from divjax.distributions.real_line import NORMAL_SQUARE, Located, standardised, tempered
 from divjax.numerics import gamma_half_step
-from divjax.numerics import segments as num
 from divjax.numerics.special import exp_excess, logs, stirling_rest
 
 _EULER = 0.5772156649015329
@@ -97,7 +97,7 @@ def log_gamma_log_prob(shape: Array, y: Array) -> Array:
 def _gamma_log_prob(params: gaps.GammaParameters, x: Array) -> Array:
     """rate^shape x^(shape − 1) e^(−rate x) / Γ(shape)."""
     shape, rate = params
-    return log_gamma_log_prob(shape, num.log_ratio(x, shape / rate)) - jnp.log(x)
+    return log_gamma_log_prob(shape, nu.log_quotient(x, shape / rate)) - jnp.log(x)
 
 
 def gamma_tails(shape: Array, x: Array) -> tuple[Array, Array]:
@@ -144,7 +144,7 @@ def _gamma_moments(p: gaps.GammaParameters) -> Moments:
 
 def trigamma(x: Array) -> Array:
     """ψ'(x), from what it has more than 1/x."""
-    return (num.trigamma_excess(x) / x + 1.0) / x
+    return (nu.trigamma_excess(x) / x + 1.0) / x
 
 
 def _gamma_target(q: gaps.GammaParameters) -> Target:
@@ -192,7 +192,7 @@ class Freedom(NamedTuple):
 
 def _chi_log_prob(params: Freedom, x: Array) -> Array:
     """2^(1 − df/2) x^(df − 1) e^(−x²/2) / Γ(df/2)."""
-    y = 2.0 * num.log_ratio(x, jnp.sqrt(params.df))
+    y = 2.0 * nu.log_quotient(x, jnp.sqrt(params.df))
     return log_gamma_log_prob(0.5 * params.df, y) + math.log(2.0) - jnp.log(x)
 
 
@@ -225,7 +225,7 @@ class InverseGammaParameters(NamedTuple):
 
 def _inverse_gamma_log_prob(params: InverseGammaParameters, x: Array) -> Array:
     shape, scale = params
-    return log_gamma_log_prob(shape, num.log_ratio(scale / shape, x)) - jnp.log(x)
+    return log_gamma_log_prob(shape, nu.log_quotient(scale / shape, x)) - jnp.log(x)
 
 
 @positive

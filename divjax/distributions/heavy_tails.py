@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.scipy.special import betainc, ndtri
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member
 from divjax.distributions.family import HALF_LINE, POWER, Family, bounded
@@ -17,7 +18,6 @@ from divjax.distributions.lifetimes import Shaped
 from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import by_quantile, steep
 from divjax.distributions.real_line import CAUCHY, LOGISTIC, STUDENT_T, Located, StudentTParameters, of_smaller
-from divjax.numerics import segments as num
 from divjax.numerics.special import held_exp, log1m_exp, logs
 
 _ROOT_2 = math.sqrt(2.0)
@@ -37,14 +37,14 @@ def far_of(x: Array) -> float:
 
 
 def _pareto_tails(params: gaps.Tail, x: Array) -> tuple[Array, Array]:
-    fall = -params.concentration * num.log_ratio(jnp.maximum(x, params.scale), params.scale)
+    fall = -params.concentration * nu.log_quotient(jnp.maximum(x, params.scale), params.scale)
     return -jnp.expm1(fall), jnp.exp(fall)
 
 
 def _pareto_log_prob(params: gaps.Tail, x: Array) -> Array:
     """a scale^a / x^(a + 1)."""
     a, scale = params
-    return jnp.log(a) - jnp.log(x) - a * num.log_ratio(x, scale)
+    return jnp.log(a) - jnp.log(x) - a * nu.log_quotient(x, scale)
 
 
 def _pareto_quantile(params: gaps.Tail, u: Array, v: Array) -> Array:
@@ -96,7 +96,7 @@ def _log1p_ratio(x: Array, scale: Array) -> Array:
     """log(1 + x/scale), without an overflow."""
     near = x < scale
     inner = jnp.log1p(jnp.where(near, x, scale) / scale)
-    return jnp.where(near, inner, num.log_ratio(jnp.where(near, scale, x) + scale, scale))
+    return jnp.where(near, inner, nu.log_quotient(jnp.where(near, scale, x) + scale, scale))
 
 
 @positive
@@ -139,7 +139,7 @@ def _excess(params: GeneralizedParetoParameters, x: Array) -> tuple[Array, Array
     z = (x - params.loc) / params.scale
     inside = params.concentration * z > -1.0
     z = jnp.where(inside, jnp.maximum(z, 0.0), 0.0)
-    return inside, z * num.log1p_over(params.concentration * z)
+    return inside, z * nu.log1p_over(params.concentration * z)
 
 
 def _generalized_pareto_log_prob(params: GeneralizedParetoParameters, x: Array) -> Array:
@@ -154,7 +154,7 @@ def _generalized_pareto_tails(params: GeneralizedParetoParameters, x: Array) -> 
 
 def _generalized_pareto_quantile(params: GeneralizedParetoParameters, u: Array, v: Array) -> Array:
     excess = -logs(u, v)[1]
-    return params.loc + params.scale * excess * num.one_minus_exp_over(-params.concentration * excess)
+    return params.loc + params.scale * excess * nu.one_minus_exp_over(-params.concentration * excess)
 
 
 def _generalized_pareto_profile(params: GeneralizedParetoParameters) -> Any:
@@ -296,7 +296,7 @@ class DagumParameters(NamedTuple):
 
 def _dagum_log_prob(params: DagumParameters, x: Array) -> Array:
     p, sharpness, scale = params
-    y = sharpness * num.log_ratio(x, scale)
+    y = sharpness * nu.log_quotient(x, scale)
     # p y − (p + 1) log(1 + e^y), where the larger of e^y and 1 is taken out of the sum
     rise = jnp.minimum(p * y, -y) - (p + 1.0) * jnp.log1p(jnp.exp(-jnp.abs(y)))
     return jnp.log(p) + jnp.log(sharpness) - jnp.log(x) + rise
@@ -304,7 +304,7 @@ def _dagum_log_prob(params: DagumParameters, x: Array) -> Array:
 
 @positive
 def _dagum_tails(params: DagumParameters, x: Array) -> tuple[Array, Array]:
-    log_below = -params.concentration * jax.nn.softplus(-params.sharpness * num.log_ratio(x, params.scale))
+    log_below = -params.concentration * jax.nn.softplus(-params.sharpness * nu.log_quotient(x, params.scale))
     return jnp.exp(log_below), -jnp.expm1(log_below)
 
 
@@ -329,13 +329,13 @@ DAGUM = Family(
 
 def _frechet_log_prob(params: Shaped, x: Array) -> Array:
     """a/x t e^(−t) with t = (x/scale)^(−a)."""
-    y = -params.concentration * num.log_ratio(x, params.scale)
+    y = -params.concentration * nu.log_quotient(x, params.scale)
     return jnp.log(params.concentration) - jnp.log(x) + y - held_exp(y)
 
 
 @positive
 def _frechet_tails(params: Shaped, x: Array) -> tuple[Array, Array]:
-    power = held_exp(-params.concentration * num.log_ratio(x, params.scale))
+    power = held_exp(-params.concentration * nu.log_quotient(x, params.scale))
     return jnp.exp(-power), -jnp.expm1(-power)
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.scipy.special import betainc, digamma, gammaln
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, FLAT, GAUSSIAN, UNIT, Family, Standard, bounded
@@ -16,7 +17,6 @@ from divjax.distributions.half_line import doubled, trigamma
 from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import by_quantile, pushed, steep
 from divjax.distributions.real_line import LOGISTIC, NORMAL, Located, tempered
-from divjax.numerics import segments as num
 from divjax.numerics.special import exp_excess, log1m_exp, logs, stirling_rest
 
 
@@ -56,7 +56,7 @@ def _uniform_moments(p: gaps.Interval) -> Moments:
         ok = b > 0.0
         top = jnp.where(ok, b, 1.0)
         bottom = jnp.where(a > 0.0, a, top)
-        rest = jnp.where(a > 0.0, num.log1p_over((top - bottom) / bottom), 0.0)
+        rest = jnp.where(a > 0.0, nu.log1p_over((top - bottom) / bottom), 0.0)
         return jnp.log(top) - 1.0 + rest
 
     def power(s):
@@ -76,7 +76,7 @@ def _uniform_moments(p: gaps.Interval) -> Moments:
         log=mean_log(low, high),
         log1m=mean_log(1.0 - high, 1.0 - low),
         # e^(t low) (1 − e^(−y))/y with y = −t width
-        exp=lambda t: jnp.exp(t * low) * num.one_minus_exp_over(-t * width),
+        exp=lambda t: jnp.exp(t * low) * nu.one_minus_exp_over(-t * width),
         power=power,
         distance=distance,
     )
@@ -106,20 +106,20 @@ UNIFORM = Family(
 
 def _log_uniform_tails(params: gaps.Interval, x: Array) -> tuple[Array, Array]:
     low, high = params
-    x, width = jnp.clip(x, low, high), num.log_ratio(high, low)
-    return num.log_ratio(x, low) / width, num.log_ratio(high, x) / width
+    x, width = jnp.clip(x, low, high), nu.log_quotient(high, low)
+    return nu.log_quotient(x, low) / width, nu.log_quotient(high, x) / width
 
 
 def _log_uniform_quantile(params: gaps.Interval, u: Array, v: Array) -> Array:
     low, high = params
-    width = num.log_ratio(high, low)
+    width = nu.log_quotient(high, low)
     return jnp.where(u < v, low * jnp.exp(width * u), high * jnp.exp(-width * v))
 
 
 LOG_UNIFORM = Family(
     name="LogUniform",
     parameters=gaps.Interval,
-    log_prob=lambda params, x: -jnp.log(x) - jnp.log(num.log_ratio(params.high, params.low)),
+    log_prob=lambda params, x: -jnp.log(x) - jnp.log(nu.log_quotient(params.high, params.low)),
     support=within,
     profile=lambda params: pushed(
         lambda p, z: _log_uniform_quantile(p, 0.5 + 0.25 * z, 0.5 - 0.25 * z), params, FLAT, *within(params), 1.0
@@ -202,7 +202,7 @@ def _beta_log_prob(params: Shapes, x: Array) -> Array:
     total, rest = a + b, 1.0 - x
     norm = stirling_rest(total) - stirling_rest(a) - stirling_rest(b)
     norm = norm + 0.5 * (jnp.log(a) + jnp.log(b) - jnp.log(2.0 * math.pi * total))
-    away = a * exp_excess(num.log_ratio(x, a / total)) + b * exp_excess(num.log_ratio(rest, b / total))
+    away = a * exp_excess(nu.log_quotient(x, a / total)) + b * exp_excess(nu.log_quotient(rest, b / total))
     return norm - away - jnp.log(x) - jnp.log1p(-x)
 
 

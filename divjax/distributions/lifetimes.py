@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln, ndtr
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.extremes import WEIBULL as WEIBULL_GAP
 from divjax.distributions.exponential.family import Member
@@ -15,7 +16,6 @@ from divjax.distributions.half_line import half_line_of, positive
 from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import by_quantile, pushed, steep
 from divjax.distributions.real_line import NORMAL, Located, tempered
-from divjax.numerics import segments as num
 from divjax.numerics.special import erfcx, held_exp, logs
 
 _EULER = 0.5772156649015329
@@ -117,13 +117,13 @@ class Shaped(NamedTuple):
 
 def _weibull_log_prob(params: Shaped, x: Array) -> Array:
     """k/x t e^(−t) with t = (x/scale)^k."""
-    y = params.concentration * num.log_ratio(x, params.scale)
+    y = params.concentration * nu.log_quotient(x, params.scale)
     return jnp.log(params.concentration) - jnp.log(x) + y - held_exp(y)
 
 
 @positive
 def _weibull_tails(params: Shaped, x: Array) -> tuple[Array, Array]:
-    power = held_exp(params.concentration * num.log_ratio(x, params.scale))
+    power = held_exp(params.concentration * nu.log_quotient(x, params.scale))
     return -jnp.expm1(-power), jnp.exp(-power)
 
 

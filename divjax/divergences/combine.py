@@ -7,8 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.divergences.measured import Divergence, declared, declared_as
 from divjax.measures import Measure, Nodes, exchanged
 
@@ -49,7 +49,7 @@ def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
 
     @declared_as(divergence, "skew")
     def skewed(nodes: Nodes, **params: Any) -> Array:
-        (nodes,) = op.operands(nodes)
+        (nodes,) = checks.operands(nodes)
         return divergence(replace(nodes, log_q=nu.log_mixture(nodes.log_p, nodes.log_q, weight)), **params)
 
     return skewed
@@ -61,17 +61,18 @@ def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
 
     @declared_as(divergence, "jensen")
     def jensen_divergence(nodes: Nodes, **params: Any) -> Array:
-        (nodes,) = op.operands(nodes)
+        (nodes,) = checks.operands(nodes)
         log_m = nu.log_mixture(nodes.log_p, nodes.log_q, weight)
-        p_part, q_part = (divergence(replace(nodes, log_p=log, log_q=log_m), **params)
-                          for log in (nodes.log_p, nodes.log_q))  # fmt: skip
+        p_part, q_part = (
+            divergence(replace(nodes, log_p=log, log_q=log_m), **params) for log in (nodes.log_p, nodes.log_q)
+        )
         return _share(weight, p_part) + _share(1.0 - weight, q_part)
 
     return jensen_divergence
 
 
 def _check_mixed(divergence: Callable[..., Array], weight: ArrayLike, name: str) -> None:
-    op.parameter(weight, "weight", 0.0, 1.0)
+    checks.parameter(weight, "weight", 0.0, 1.0)
     measure = declared(divergence)
     if measure not in (Nodes, None):
         raise TypeError(

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.measures import Nodes
 
 Outputs = Float[Array, " n"]
@@ -53,9 +53,7 @@ DUALS = {
     "jeffreys": Dual(lambda v: v + 1.0 - jnp.exp(-v), lambda v: jnp.exp(v) - 1.0 + v, _same),
     "pearson_chi2": Dual(_same, lambda v: v * (1.0 + 0.25 * v), lambda d: 2.0 * jnp.expm1(d)),
     "neyman_chi2": Dual(lambda v: -jnp.expm1(-v), lambda v: -2.0 * jnp.expm1(-0.5 * v), lambda d: 2.0 * d),
-    "squared_hellinger": Dual(
-        lambda v: -0.5 * jnp.expm1(-v), lambda v: 0.5 * jnp.expm1(v), lambda d: 0.5 * d
-    ),
+    "squared_hellinger": Dual(lambda v: -0.5 * jnp.expm1(-v), lambda v: 0.5 * jnp.expm1(v), lambda d: 0.5 * d),
     "jensen_shannon": Dual(
         lambda v: 0.5 * (math.log(2.0) - jax.nn.softplus(-v)),
         lambda v: 0.5 * (jax.nn.softplus(v) - math.log(2.0)),
@@ -64,7 +62,7 @@ DUALS = {
     "total_variation": Dual(lambda v: 0.5 * jnp.tanh(v), lambda v: 0.5 * jnp.tanh(v), _side),
     # Goodfellow et al. (2014): 2 jensen_shannon − log 4, what a discriminator with logit v maximises.
     "gan": Dual(lambda v: -jax.nn.softplus(-v), jax.nn.softplus, _same),
-}  # fmt: skip
+}
 
 
 def variational(
@@ -173,7 +171,7 @@ def infonce(scores: Float[Array, "n n"]) -> Scalar:
     s_ij: the critic at (x_i, y_j), pairs drawn jointly on the diagonal. A bound on KL(p(x, y) ‖ p(x) p(y)). Raises
     ValueError for scores that are not square.
     """
-    (scores,) = op.floating(scores)
+    (scores,) = checks.floating(scores)
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
         raise ValueError(f"Expected scores [n, n] of all pairs; got shape {scores.shape}. Use jax.vmap twice.")
     return jnp.mean(jnp.diagonal(scores) - jax.nn.logsumexp(scores, axis=1)) + math.log(scores.shape[0])
@@ -260,7 +258,7 @@ paired = Objective(relativistic, lambda critic_p, critic_q: relativistic(critic_
 
 def _sides(critic_p, critic_q, log_w_p, log_w_q):
     """Both as vectors of one floating dtype, and their weighted means."""
-    critic_p, critic_q = op.floating(critic_p, critic_q)
+    critic_p, critic_q = checks.floating(critic_p, critic_q)
     for name, values, log_w in (("critic_p", critic_p, log_w_p), ("critic_q", critic_q, log_w_q)):
         if values.ndim != 1 or values.size == 0:
             raise ValueError(

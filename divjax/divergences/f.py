@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.divergences.convex import check_convex
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes
@@ -54,8 +54,9 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *,
         # In log_w it is the term itself: by_p + by_q would cancel near p = q.
         by_w = jnp.where(jnp.isinf(out), 0.0, out)
         # Nothing is computed for what is not differentiated: a parameter's derivative costs more than both others.
-        asked = [(by, tangent) for by, tangent in zip((by_p, by_q, by_w), tangents[:3], strict=True)
-                 if not _is_zero(tangent)]  # fmt: skip
+        asked = [
+            (by, tangent) for by, tangent in zip((by_p, by_q, by_w), tangents[:3], strict=True) if not _is_zero(tangent)
+        ]
         total = sum((by * tangent for by, tangent in asked), jnp.zeros_like(out))
         for i, tangent in enumerate(tangents[3:]):
             if not _is_zero(tangent):
@@ -87,7 +88,7 @@ def _weighted(log_p, log_q, log_w):
 
 
 def _total(term: Term, nodes: Nodes, *params: ArrayLike) -> Scalar:
-    nodes, *params = op.operands(nodes, *params)
+    nodes, *params = checks.operands(nodes, *params)
     return jnp.sum(term(nodes.log_p, nodes.log_q, jnp.broadcast_to(nodes.log_w, nodes.log_p.shape), *params))
 
 
@@ -208,7 +209,7 @@ def jensen_shannon(nodes: Nodes, *, weight: ArrayLike = 0.5) -> Scalar:
     In [0, −w log w − (1−w) log(1−w)], at most log 2, finite for any supports. weight in [0, 1]; symmetric at ½.
     The value divided by w tends to KL(p‖q) as w → 0, divided by 1−w to KL(q‖p) as w → 1.
     """
-    weight = op.parameter(weight, "weight", 0.0, 1.0)
+    weight = checks.parameter(weight, "weight", 0.0, 1.0)
     if isinstance(weight, float) and weight == 0.5:  # in half of the time
         return _total(_halfway, nodes)
     return _total(_skewed, nodes, weight)
@@ -316,8 +317,8 @@ def f_divergence(nodes: Nodes, *, f: Callable[[Array], Array], slope: ArrayLike 
         raise TypeError(f"Expected f to be a function such as lambda t: t * jnp.log(t); got {type(f).__name__}.")
     if jax.config.jax_enable_checks:
         check_convex(f)
-    slope = op.parameter(slope, "slope", infinite=True)
-    nodes, slope = op.operands(nodes, slope)
+    slope = checks.parameter(slope, "slope", infinite=True)
+    nodes, slope = checks.operands(nodes, slope)
     log_p, log_q, d, infinite = _weighted(nodes.log_p, nodes.log_q, nodes.log_w)
     one = jnp.ones_like(d)
     at_one, tilt = jax.jvp(f, (one,), (one,))

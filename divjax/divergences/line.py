@@ -1,93 +1,59 @@
-"""Two weighted samples on the line: their common distribution functions and their monotone coupling.
+"""Divergences on the line: coupled points, or distribution functions at shared nodes, in, scalar out.
 
-Exact: both are step functions, so that n + m nodes hold everything. Every function is one or two sorts.
+The coupling is the monotone one, which is optimal for every order.
 """
 
-import math
-
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike, Float
 
-from divjax.divergences.sorting import merged, ranked, running_count, sort, take
-from divjax.measures import Cdfs, Coupling, Points
-
-
-def cdfs_of_counts(x: Array, y: Array) -> Cdfs:
-    """``Cdfs`` of two samples without weights: from counts, which are exact."""
-    n, m = x.size, y.size
-    values, counts = merged(x, y)
-    below_p = counts[:-1]
-    below_q = jnp.arange(1, n + m) - below_p
-    upper = below_p.astype(x.dtype) / n + below_q.astype(x.dtype) / m > 1.0
-    cdf_p, cdf_q = (jnp.where(upper, count - size, count).astype(x.dtype) / size
-                    for count, size in ((below_p, n), (below_q, m)))  # fmt: skip
-    return Cdfs(cdf_p, cdf_q, log_positive(jnp.diff(values)))
+from divjax import checks
+from divjax import numerics as nu
+from divjax.divergences.measured import measured_on
+from divjax.measures import Cdfs, Coupling
 
 
-def cdfs_of_samples(p: Points, q: Points) -> Cdfs:
-    """``Cdfs`` of two samples whose log-weights are normalised."""
-    n = p.x.size
-    values, order = ranked(jnp.concatenate([p.x, q.x]))
-    weights = take(jnp.exp(jnp.concatenate([p.log_w, q.log_w])), order)
-    (below_p, above_p), (below_q, above_q) = (
-        (jnp.cumsum(share)[:-1], jnp.cumsum(share[::-1])[-2::-1])
-        for share in (jnp.where(order < n, weights, 0.0), jnp.where(order < n, 0.0, weights))
-    )
-    upper = below_p + below_q > 1.0
-    cdf_p, cdf_q = jnp.where(upper, -above_p, below_p), jnp.where(upper, -above_q, below_q)
-    return Cdfs(cdf_p, cdf_q, log_positive(jnp.diff(values)))
+@measured_on(Coupling, kinked=True)
+def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, ""]:
+    """Wasserstein distance (∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^k du)^(1/k) of order k ≥ 1, in the units of x (Villani 2003).
+
+    E.g. ``wasserstein(coupling(p, q), order=2)``. A metric, finite where both have k moments, whatever the supports.
+    Its gradient at x = y is taken as 0. To minimise it, ``transport_cost`` is smoother.
+    """
+    return nu.safe_root(transport_cost(coupling, order=order), order)
 
 
-def coupling_of_counts(x: Array, y: Array) -> Coupling:
-    """``Coupling`` of two samples without weights: pairs of equal rank, or pieces known beforehand."""
-    n, m = x.size, y.size
-    x, y = sort(x), sort(y)
-    if n == m:
-        return Coupling(x, y, jnp.full(n, -math.log(n), x.dtype))
-    # A piece begins at every i/n and at every j/m that is not one of those, and ends at the next of either. All
-    # lengths are multiples of 1/(n m).
-    (of_y, past_y), (of_x, past_x) = _positions(n, m), _positions(m, n)
-    length = jnp.concatenate([jnp.minimum(m, n - past_y), jnp.where(past_x > 0, jnp.minimum(n, m - past_x), 0)])
-    x_all = jnp.concatenate([x, x.at[of_x].get(mode="promise_in_bounds")])
-    y_all = jnp.concatenate([y.at[of_y].get(mode="promise_in_bounds"), y])
-    return Coupling(x_all, y_all, log_positive(length.astype(x.dtype) / n / m))
+@measured_on(Coupling, kinked=True)
+def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, ""]:
+    """The k-th power of ``wasserstein``: ∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^k du.
+
+    For k = 2 a quadratic form in the location and the scale of q: one Newton step minimises it.
+    """
+    order = checks.parameter(order, "order", 1.0)
+    coupling, order = checks.operands(coupling, order)
+    distance = jnp.abs(coupling.x - coupling.y)
+    still = distance == 0.0  # of a NaN that is false: it stays
+    cost = jnp.where(still, 0.0, jnp.where(still, 1.0, distance) ** order)
+    # A node of weight 0 may sit where a heavy tail has taken the distance to infinity.
+    weight = jnp.exp(coupling.log_w)
+    none = weight == 0.0
+    return jnp.sum(jnp.where(none, 0.0, weight * jnp.where(none, 0.0, cost)))
 
 
-def _positions(n: int, m: int) -> tuple[Array, Array]:
-    """Quotient and remainder of i m by n for i < n, without overflow: i m itself may need 64 bits."""
-    side = math.isqrt(n - 1) + 1
-    coarse, fine = (np.arange(side, dtype=np.int64) * step * m for step in (side, 1))
-    quotient, rest = (jnp.add.outer(*(jnp.asarray(part(i, n), jnp.int32) for i in (coarse, fine))).ravel()[:n]
-                      for part in (np.floor_divide, np.remainder))  # fmt: skip
-    # both remainders are below n: their sum may reach 2 n < 2³²
-    over = rest.astype(jnp.uint32) >= n
-    return quotient + over, (rest.astype(jnp.uint32) - jnp.where(over, jnp.uint32(n), 0)).astype(jnp.int32)
+@measured_on(Cdfs)
+def cramer(cdfs: Cdfs) -> Float[Array, ""]:
+    """Cramér distance ∫ (P − Q)² dx ≥ 0, in the units of x (Cramér 1928). Its root is a metric.
+
+    E.g. ``cramer(cdfs(p, q))``. Finite wherever both means are, whatever the supports.
+    """
+    (cdfs,) = checks.operands(cdfs)
+    root = jnp.where(cdfs.log_w == -jnp.inf, 0.0, jnp.exp(0.5 * cdfs.log_w) * (cdfs.cdf_p - cdfs.cdf_q))
+    return jnp.sum(root * root)
 
 
-def coupling_of_samples(p: Points, q: Points) -> Coupling:
-    """``Coupling`` of two samples whose log-weights are normalised: the merged levels of both."""
-    n, m = p.x.size, q.x.size
-    (x, cdf_p), (y, cdf_q) = (_quantiles(points) for points in (p, q))
-    levels, order = ranked(jnp.concatenate([cdf_p, cdf_q]))
-    is_p = order < n
-    # On the piece that ends at a level, the quantile's index is the number of levels before it.
-    of_x = running_count(is_p) - is_p
-    of_y = jnp.arange(n + m) - of_x
-    width = jnp.diff(levels, prepend=0.0)
-    return Coupling(x[jnp.minimum(of_x, n - 1)], y[jnp.minimum(of_y, m - 1)], log_positive(width))
+@measured_on(Cdfs)
+def energy(cdfs: Cdfs) -> Float[Array, ""]:
+    """Energy distance 2E|X−Y| − E|X−X'| − E|Y−Y'| = 2 ∫ (P − Q)² dx on the line (Székely, Rizzo 2013).
 
-
-def _quantiles(points: Points) -> tuple[Array, Array]:
-    """The sorted points and their cumulative weights, 1 from the last positive weight on: what rounding leaves must
-    not fall to masked points."""
-    x, order = ranked(points.x)
-    weights = take(jnp.exp(points.log_w), order)
-    after = jnp.append(jnp.cumsum(weights[:0:-1])[::-1], 0.0)
-    return x, jnp.where(after > 0.0, jnp.minimum(jnp.cumsum(weights), 1.0), 1.0)
-
-
-def log_positive(width: Array) -> Array:
-    """log of a length, −inf where it is 0 (or rounding made it negative)."""
-    positive = width > 0.0
-    return jnp.where(positive, jnp.log(jnp.where(positive, width, 1.0)), -jnp.inf)
+    Twice ``cramer``; the same nodes.
+    """
+    return 2.0 * cramer(cdfs)

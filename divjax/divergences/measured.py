@@ -23,8 +23,9 @@ def measured_on(measure: type[Measure], *, kinked: bool = False) -> Callable[[Di
         def checked(*given, **params):
             if len(given) != 1 or not isinstance(given[0], measure):
                 kinds = ", ".join(map(_kind, given)) or "nothing"
-                raise TypeError(f"Expected {measure.__name__} for {divergence.__name__}; got {kinds}. "
-                                f"Use {measure.made_by}.")  # fmt: skip
+                raise TypeError(
+                    f"Expected {measure.__name__} for {divergence.__name__}; got {kinds}. Use {measure.made_by}."
+                )
             return divergence(*given, **params)
 
         checked.measured_on, checked.kinked = measure, kinked

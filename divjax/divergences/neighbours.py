@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
-from divjax.divergences.pairwise import squared_differences
+from divjax.divergences.kernel.pairwise import squared_differences
 from divjax.divergences.samples import broken
 from divjax.measures import Points
 
@@ -168,7 +168,7 @@ def _both_distances(x, y, k):
 def _arrays(x, y):
     if isinstance(x, Points) or isinstance(y, Points):
         raise TypeError("Expected samples [n, d] without weights; got Points. Resample by the weights first.")
-    x, y = op.floating(x, y)
+    x, y = checks.floating(x, y)
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise ValueError(f"Expected samples of shapes [n, d] and [m, d]; got {x.shape} and {y.shape}.")
     return x, y

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.divergences.f import Scalar, _total, _with_partials, squared_hellinger
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes, arrays
@@ -69,7 +69,7 @@ def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     α → 1 is kl, α → 0 reverse_kl, ½ is 4 squared_hellinger, 2 is pearson_chi2 / 2, −1 neyman_chi2 / 2.
     +inf where q = 0 < p for α ≥ 1, where p = 0 < q for α ≤ 0.
     """
-    return _total(_alpha, nodes, op.parameter(alpha, "alpha"))
+    return _total(_alpha, nodes, checks.parameter(alpha, "alpha"))
 
 
 @measured_on(Nodes)
@@ -78,8 +78,8 @@ def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
 
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, α = 0 gives ∫ q over p = 0, which is 0 where the supports agree.
     """
-    alpha = op.parameter(alpha, "alpha", 0.0)
-    nodes, alpha = op.operands(nodes, alpha)
+    alpha = checks.parameter(alpha, "alpha", 0.0)
+    nodes, alpha = checks.operands(nodes, alpha)
     divergence = alpha_divergence(nodes, alpha=alpha)
     is_finite = jnp.isfinite(divergence)
     # At α = 0 what is left of an infinite α-divergence is the mass of q where p = 0.
@@ -95,8 +95,8 @@ def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
     In log space throughout, so that it is finite where its exponential overflows: α = 2 is log(1 + pearson_chi2) and
     α = −1 log(1 + neyman_chi2), to be minimised in their place. Near p = q ``renyi`` has more digits.
     """
-    alpha = op.parameter(alpha, "alpha")
-    nodes, alpha = op.operands(nodes, alpha)
+    alpha = checks.parameter(alpha, "alpha")
+    nodes, alpha = checks.operands(nodes, alpha)
     log_p, log_q, log_w = arrays(nodes).values()
     powers = alpha * nu.finite(log_p) + (1.0 - alpha) * nu.finite(log_q)
     p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
@@ -113,8 +113,8 @@ def renyi(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     ≥ 0 for α ≥ 0, the domain; α → 1 is kl, 2 is log(1 + pearson_chi2), α = ½ is 2 bhattacharyya. Computed from
     alpha_divergence near p = q and α = 1, where the logarithm cancels, and in log space where that one overflows.
     """
-    alpha = op.parameter(alpha, "alpha", 0.0)
-    nodes, alpha = op.operands(nodes, alpha)
+    alpha = checks.parameter(alpha, "alpha", 0.0)
+    nodes, alpha = checks.operands(nodes, alpha)
     log_sum = log_affinity(nodes, alpha=alpha)
     near = (jnp.abs(log_sum) < 0.5) | (alpha == 1.0)
     # Where the other branch is taken alpha_divergence may overflow, and its derivatives with it: it gets p = q there.
@@ -146,7 +146,7 @@ def chernoff_exponent(nodes: Nodes) -> Scalar:
     Near p = q it maximises ∫ αp + (1−α)q − p^α q^(1−α) instead, whose terms do not cancel: the same α for exact masses,
     and, where they have the noise of draws, the one at which ``renyi`` is stationary.
     """
-    (nodes,) = op.operands(nodes)
+    (nodes,) = checks.operands(nodes)
     dtype = nodes.log_p.dtype
     affinity = lambda alpha: log_affinity(nodes, alpha=alpha)  # noqa: E731
     near = affinity(jnp.asarray(0.5, dtype)) > -0.5
@@ -223,8 +223,8 @@ def beta_divergence(nodes: Nodes, *, beta: ArrayLike = 0.5) -> Scalar:
 
     β → 0 is kl, β = 1 is l2; in between efficiency is traded for robustness against outliers in p.
     """
-    beta = op.parameter(beta, "beta", 0.0)
-    nodes, beta = op.operands(nodes, beta)
+    beta = checks.parameter(beta, "beta", 0.0)
+    nodes, beta = checks.operands(nodes, beta)
     return jnp.sum(_beta_terms(**arrays(nodes), beta=beta))
 
 
@@ -235,11 +235,13 @@ def gamma_divergence(nodes: Nodes, *, gamma: ArrayLike = 0.5) -> Scalar:
     γ → 0 is kl. Unchanged when p or q is multiplied by a constant. Computed as −log(1 − γ D/(1+γ)) / γ with D the
     beta-divergence of the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
     """
-    gamma = op.parameter(gamma, "gamma", 0.0)
-    nodes, gamma = op.operands(nodes, gamma)
+    gamma = checks.parameter(gamma, "gamma", 0.0)
+    nodes, gamma = checks.operands(nodes, gamma)
     log_w = nodes.log_w
-    log_p, log_q = (x - nu.finite(nu.logsumexp(nu.log_power(x, 1.0 + gamma) + log_w)) / (1.0 + gamma)
-                    for x in (nodes.log_p, nodes.log_q))  # fmt: skip
+    log_p, log_q = (
+        x - nu.finite(nu.logsumexp(nu.log_power(x, 1.0 + gamma) + log_w)) / (1.0 + gamma)
+        for x in (nodes.log_p, nodes.log_q)
+    )
     distance = jnp.sum(_beta_terms(log_p, log_q, log_w, gamma))
     gap = gamma / (1.0 + gamma) * nu.finite(distance)  # 1 − ∫ p q^γ of the normalised densities
     near = gap < 0.5
@@ -262,7 +264,7 @@ def _squared_gap(log_p, log_q, log_w):
 @measured_on(Nodes)
 def l2(nodes: Nodes) -> Scalar:
     """Squared L2 distance of the densities ∫ (p − q)² ≥ 0. In units of density; the root is a metric."""
-    (nodes,) = op.operands(nodes)
+    (nodes,) = checks.operands(nodes)
     return _squared_gap(**arrays(nodes))
 
 
@@ -272,7 +274,7 @@ def cauchy_schwarz(nodes: Nodes) -> Scalar:
 
     Computed as −log(1 − ½ ‖p/‖p‖ − q/‖q‖‖²), so that nothing cancels near p = q.
     """
-    (nodes,) = op.operands(nodes)
+    (nodes,) = checks.operands(nodes)
     log_w = nodes.log_w
     log_p, log_q = (x - 0.5 * nu.finite(nu.logsumexp(2.0 * x + log_w)) for x in (nodes.log_p, nodes.log_q))
     gap = 0.5 * _squared_gap(log_p, log_q, log_w)

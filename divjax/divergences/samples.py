@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.measures import Points
 
 Sample = Points | Float[Array, "n d"] | Float[Array, " n"]
@@ -19,7 +19,7 @@ def weighted(sample: Sample, name: str = "p", least: int = 1) -> tuple[Float[Arr
     A masked point (log-weight −inf) may be anything, NaN too: it is put at the origin and counts for nothing.
     """
     x, log_w = (sample.x, sample.log_w) if isinstance(sample, Points) else (sample, None)
-    (x,) = op.floating(x)
+    (x,) = checks.floating(x)
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or x.shape[0] < least or x.shape[1] < 1:
         raise ValueError(
@@ -46,7 +46,7 @@ def two_weighted(p: Sample, q: Sample, least: int = 1):
             f"Expected two samples of one dimension; got d = {x.shape[1]} for p and {y.shape[1]} for q. Shapes are "
             "[n, d]."
         )
-    return op.floating(*(value.astype(jnp.result_type(x, y)) for value in (x, w, y, v)))
+    return checks.floating(*(value.astype(jnp.result_type(x, y)) for value in (x, w, y, v)))
 
 
 def two_unweighted(
@@ -62,7 +62,7 @@ def two_unweighted(
             f"Expected two samples of one dimension; got d = {x.shape[1]} for {names[0]} and {y.shape[1]} for "
             f"{names[1]}. Shapes are [n, d]."
         )
-    return op.floating(x, y)
+    return checks.floating(x, y)
 
 
 def broken(*samples: Float[Array, "n *d"]) -> Float[Array, ""]:

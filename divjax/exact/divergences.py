@@ -16,13 +16,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax import operands as op
+from divjax import checks
+from divjax import numerics as nu
 from divjax.distributions.exponential.family import Overlap
 from divjax.distributions.family import Density
 from divjax.exact.cross import cross_kl
 from divjax.exact.mixtures import mixture_cauchy_schwarz, mixture_l2
 from divjax.exact.pair import Pair, closed_form, comparable, no_closed_form, of_distributions
-from divjax.numerics import segments as num
+from divjax.numerics import segments
 
 Scalar = Float[Array, ""]
 
@@ -159,7 +160,7 @@ def pair_l2(pair: Pair) -> Scalar:
     angle = _cauchy_schwarz(pair)
     # far apart, the second term dwarfs the rounding of the first
     near = ok & (angle < 0.05)
-    exact = num.segment_difference(
+    exact = segments.difference(
         pair.square.log_norm,
         pair.theta_q,
         jax.tree.map(functools.partial(jnp.where, near), pair.theta_p, pair.theta_q),
@@ -208,9 +209,9 @@ def _renyi(parts: Overlap, alpha: Array) -> Scalar:
 def _saturate(value: Array, factor: Array) -> Scalar:
     """(1 − e^(−factor · value))/factor, also for an infinite value and for factor 0."""
     factor = factor.astype(value.dtype)
-    infinite = (jnp.abs(value) == jnp.inf) | (-factor * value > num.log_max(value))
+    infinite = (jnp.abs(value) == jnp.inf) | (-factor * value > nu.log_max(value))
     safe = jnp.where(infinite, 0.0, value)
-    finite = safe * num.one_minus_exp_over(factor * safe)
+    finite = safe * nu.one_minus_exp_over(factor * safe)
     saturated = infinite & (factor * jnp.sign(value) > 0.0)
     limit = jnp.where(saturated, 1.0 / jnp.where(saturated, factor, 1.0), jnp.where(value < 0.0, -jnp.inf, jnp.inf))
     return jnp.where(infinite, limit, finite)
@@ -218,5 +219,5 @@ def _saturate(value: Array, factor: Array) -> Scalar:
 
 def _order(alpha: Array | float, low: float = -math.inf) -> Array:
     """A scalar, in its domain where it is not traced."""
-    alpha = op.parameter(alpha, "alpha", low)
+    alpha = checks.parameter(alpha, "alpha", low)
     return jnp.asarray(alpha, jnp.result_type(float, alpha))

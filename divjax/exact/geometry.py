@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.distributions.exponential import families as fam
 from divjax.distributions.exponential.family import product
 from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian, bures, covariance_difference, smooth
@@ -18,7 +18,6 @@ from divjax.distributions.vectors import gaussian_member
 from divjax.exact.divergences import pair_l2
 from divjax.exact.mixtures import log_overlap, quadratic
 from divjax.exact.pair import Pair, comparable, no_closed_form, of_distributions
-from divjax.numerics import segments as num
 
 Scalar = Float[Array, ""]
 
@@ -47,7 +46,7 @@ def wasserstein2(p: Density, q: Density) -> Scalar:
             squared = jnp.sum((m - n) ** 2 + (s - t) ** 2)
         else:
             raise no_closed_form("wasserstein2", p, q)
-    return num.safe_sqrt(squared)
+    return nu.safe_sqrt(squared)
 
 
 def _location_scale_distance(p: Density, q: Density) -> Scalar | None:
@@ -110,7 +109,7 @@ def mmd2(p: Density, q: Density, *, bandwidth: Float[Array, ""] | float) -> Scal
     bandwidth²)^(d/2) of the densities smoothed by N(0, bandwidth²/2). Two Gaussians lose nothing when p ≈ q;
     mixtures lose a few eps.
     """
-    bandwidth = op.parameter(bandwidth, "bandwidth", 0.0, above=True)
+    bandwidth = checks.parameter(bandwidth, "bandwidth", 0.0, above=True)
     one, two = gaussian_mixture(p), gaussian_mixture(q)
     if one is None or two is None:
         raise no_closed_form("mmd2", p, q)
@@ -144,8 +143,8 @@ def _quadratic_along_segment(one: GaussianMixture, two: GaussianMixture, varianc
         return two.loc + t * step[0], two.scale_tril + t * step[1]
 
     def inner(a, b):
-        return jnp.exp(log_overlap(two._replace(loc=a[0], scale_tril=a[1]), two._replace(loc=b[0], scale_tril=b[1]),
-                                   variance)[0, 0])  # fmt: skip
+        moved = (two._replace(loc=each[0], scale_tril=each[1]) for each in (a, b))
+        return jnp.exp(log_overlap(*moved, variance)[0, 0])
 
     def mixed(s, t):
         slope = lambda b: jax.jvp(lambda a: inner(a, b), (at(s),), (step,))[1]  # noqa: E731

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
 from divjax.distributions.exponential.multivariate import Gaussian, bures
 from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
-from divjax.divergences.plan import optimal_plan, transport_value
+from divjax.divergences.transport.plan import optimal_plan, transport_value
 from divjax.exact.pair import both, no_closed_form
-from divjax.numerics import segments as num
 
 
 class MixturePlan(NamedTuple):
@@ -39,7 +39,7 @@ def mixture_wasserstein2_solve(p: Any, q: Any) -> MixturePlan:
         raise no_closed_form("mixture_wasserstein2", p, q)
     cost = _distances(one, two)
     a, b = (mixture.weight.astype(cost.dtype) for mixture in (one, two))
-    value = num.safe_sqrt(jnp.maximum(transport_value(cost, a, b), 0.0))
+    value = nu.safe_sqrt(jnp.maximum(transport_value(cost, a, b), 0.0))
     return MixturePlan(value, optimal_plan(cost, a, b).coupling, cost)
 
 

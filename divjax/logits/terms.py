@@ -21,14 +21,12 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.polynomial.polynomial import Polynomial, polyval
 
+from divjax import numerics as nu
+
 # Below this |log ratio| the Taylor series take over from differences of exponentials.
 _NEAR = 0.5
 # In place of infinity where it is multiplied by what may be 0.
 _HUGE = 1e30
-# 1/2!, 1/3!, ..., 1/9!: at |x| = 1/2 what is left out is below 3e-10 of the value (float32), and
-# 1/18! continues it to float64 where that is the dtype.
-_FACTORIALS = (1.0, 1.0, 2.0, 6.0, 24.0, 120.0, 720.0, 5040.0, 40320.0, 362880.0, 3628800.0, 39916800.0)
-_FACTORIALS += (479001600.0, 6227020800.0, 87178291200.0, 1307674368000.0)
 
 
 class Term(NamedTuple):
@@ -44,22 +42,6 @@ class Term(NamedTuple):
     balanced_q: bool = False
 
 
-def _num_terms(dtype: jnp.dtype) -> int:
-    return 14 if dtype == jnp.float64 else 7
-
-
-def _series(x: Array, coefficients: list) -> Array:
-    total = jnp.full_like(x, coefficients[-1])
-    for c in coefficients[-2::-1]:
-        total = total * x + c
-    return total
-
-
-def _phi_ratio(x: Array) -> Array:
-    """(exp(x) − 1 − x) / x², for |x| ≤ 1/2."""
-    return _series(x, [1.0 / _FACTORIALS[k] for k in range(2, _num_terms(x.dtype) + 2)])
-
-
 def _near(log_ratio: Array, reach: Array | float = 1.0) -> tuple[Array, Array]:
     """Where abs(log_ratio) · reach is small, and the ratio there (0 elsewhere: half of a double where)."""
     near = jnp.abs(log_ratio) * reach < _NEAR
@@ -72,20 +54,13 @@ def _times(density: Array, factor: Array) -> Array:
     return jnp.where(positive, density * jnp.where(positive, factor, 0.0), 0.0)
 
 
-def _difference(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    """p − q, to full relative accuracy where p ≈ q."""
-    near, r = _near(log_ratio)
-    p, q = jnp.exp(log_p), jnp.exp(log_q)
-    return jnp.where(near, p * r * (1.0 - r * _phi_ratio(-r)), p - q)
-
-
 # Kullback-Leibler (1951): t = p log(p/q) − p + q.
 
 
 def _kl(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
     near, r = _near(log_ratio)
     p, q = jnp.exp(log_p), jnp.exp(log_q)
-    return jnp.where(near, p * (r * r * _phi_ratio(-r)), _times(p, log_ratio) - p + q)
+    return jnp.where(near, p * nu.exp_excess(-r), _times(p, log_ratio) - p + q)
 
 
 def _kl_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
@@ -93,24 +68,24 @@ def _kl_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
 
 
 def _kl_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return -_difference(log_p, log_q, log_ratio)
+    return -nu.difference(log_p, log_q, log_ratio)
 
 
 # Jeffreys (1946): t = (p − q) log(p/q).
 
 
 def _jeffreys(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    difference = _difference(log_p, log_q, log_ratio)
+    difference = nu.difference(log_p, log_q, log_ratio)
     zero = difference == 0
     return jnp.where(zero, 0.0, difference * jnp.where(zero, 0.0, log_ratio))
 
 
 def _jeffreys_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return _times(jnp.exp(log_p), log_ratio) + _difference(log_p, log_q, log_ratio)
+    return _times(jnp.exp(log_p), log_ratio) + nu.difference(log_p, log_q, log_ratio)
 
 
 def _jeffreys_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return -_times(jnp.exp(log_q), log_ratio) - _difference(log_p, log_q, log_ratio)
+    return -_times(jnp.exp(log_q), log_ratio) - nu.difference(log_p, log_q, log_ratio)
 
 
 # Jensen-Shannon (Lin 1991), skewed: m = w p + (1 − w) q, t = −w p log(m/p) − (1 − w) q log(m/q). As t is m times
@@ -166,10 +141,10 @@ def _bernoulli_series(r: Array, weight: tuple[Array, ...]) -> Array:
     polynomials = _cumulant_polynomials(20 if r.dtype == jnp.float64 else 8)
     scaled = [(k - 1) / math.factorial(k) * p for k, p in enumerate(polynomials, 2)]
     if not weight:
-        return 0.25 * r * r * _series(r * r, [float(polyval(0.25, p)) for p in scaled[::2]])
+        return 0.25 * r * r * nu.polynomial(r * r, [float(polyval(0.25, p)) for p in scaled[::2]])
     s, odd = weight[0] * (1.0 - weight[0]), 1.0 - 2.0 * weight[0]
-    coefficients = [_series(s, list(p)) * (odd if i % 2 else 1.0) for i, p in enumerate(scaled)]
-    return s * r * r * _series(r, coefficients)
+    coefficients = [nu.polynomial(s, list(p)) * (odd if i % 2 else 1.0) for i, p in enumerate(scaled)]
+    return s * r * r * nu.polynomial(r, coefficients)
 
 
 def _jensen_shannon(log_p: Array, log_q: Array, log_ratio: Array, *weight: Array) -> Array:
@@ -207,18 +182,14 @@ def _alpha_slope(log_a: Array, blend: Array, log_ratio: Array, power: Array) -> 
     """(a − exp(blend)) / power, where exp(blend) = a exp(power · log_ratio); −a log_ratio at power = 0."""
     a = jnp.exp(log_a)
     near, x = _near(power * jnp.clip(log_ratio, -_HUGE, _HUGE))
-    exprel = 1.0 + x * _phi_ratio(x)
+    exprel = nu.exp_slope(x)
     far = (a - jnp.exp(blend)) / jnp.where(power == 0, 1.0, power)
     return jnp.where(near, -_times(a, log_ratio) * exprel, far)
 
 
 def _alpha(log_p: Array, log_q: Array, log_ratio: Array, alpha: Array) -> Array:
     near, r = _near(log_ratio, jnp.maximum(1.0, jnp.maximum(jnp.abs(alpha), jnp.abs(1.0 - alpha))))
-    geometric, coefficients = jnp.ones_like(alpha), []
-    for k in range(2, _num_terms(r.dtype) + 2):
-        coefficients.append(geometric / _FACTORIALS[k])
-        geometric = 1.0 + alpha * geometric
-    series = jnp.exp(log_q) * (r * r * _series(r, coefficients))
+    series = jnp.exp(log_q) * nu.power_excess(alpha, r)
     # Outside [0, 1] the blend may overflow, and the slopes are then +inf and -inf.
     infinite = jnp.isposinf(jnp.exp(log_blend(log_p, log_q, alpha)))
     slopes = _alpha_slope_p(log_p, log_q, log_ratio, alpha) + _alpha_slope_q(log_p, log_q, log_ratio, alpha)
@@ -238,7 +209,7 @@ def _alpha_slope_q(log_p: Array, log_q: Array, log_ratio: Array, alpha: Array) -
 
 def _roots(log_p: Array, log_q: Array, log_ratio: Array) -> tuple[Array, Array, Array]:
     p, q = 0.5 * log_p, 0.5 * log_q
-    return jnp.exp(p), jnp.exp(q), _difference(p, q, 0.5 * log_ratio)
+    return jnp.exp(p), jnp.exp(q), nu.difference(p, q, 0.5 * log_ratio)
 
 
 def _hellinger(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
@@ -267,20 +238,20 @@ def _square_over(log_p: Array, log_ratio: Array) -> Array:
 def _pearson(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
     near, r = _near(log_ratio)
     p, q = jnp.exp(log_p), jnp.exp(log_q)
-    growth = r * (1.0 + r * _phi_ratio(r))
+    growth = r * nu.exp_slope(r)
     return jnp.where(near, q * growth * growth, _square_over(log_p, log_ratio) - 2.0 * p + q)
 
 
 def _pearson_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
     near, r = _near(log_ratio)
     p = jnp.exp(log_p)
-    return 2.0 * jnp.where(near, p * r * (1.0 + r * _phi_ratio(r)), _square_over(log_p, log_ratio) - p)
+    return 2.0 * jnp.where(near, p * r * nu.exp_slope(r), _square_over(log_p, log_ratio) - p)
 
 
 def _pearson_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
     near, r = _near(log_ratio)
     q = jnp.exp(log_q)
-    growth = r * (1.0 + r * _phi_ratio(r))
+    growth = r * nu.exp_slope(r)
     return jnp.where(near, -q * growth * (growth + 2.0), q - _square_over(log_p, log_ratio))
 
 
@@ -288,7 +259,7 @@ def _pearson_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
 
 
 def _triangular(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return _difference(log_p, log_q, log_ratio) * jnp.tanh(0.5 * log_ratio)
+    return nu.difference(log_p, log_q, log_ratio) * jnp.tanh(0.5 * log_ratio)
 
 
 def _triangular_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
@@ -305,7 +276,7 @@ def _triangular_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
 
 
 def _total_variation(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return 0.5 * jnp.abs(_difference(log_p, log_q, log_ratio))
+    return 0.5 * jnp.abs(nu.difference(log_p, log_q, log_ratio))
 
 
 def _total_variation_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from divjax import operands as op
+from divjax import checks
 from divjax.models.networks import Layers, init_mlp, mlp
 from divjax.models.parameters import check_positive
 
@@ -46,7 +46,7 @@ def init_autoencoder(
     Raises ValueError for a size below 1 and a scale that is not above 0.
     """
     for name, size in (("dim", dim), ("latent", latent), *(("hidden", width) for width in hidden)):
-        op.check_count(size, name)
+        checks.check_count(size, name)
     check_positive(scale, "scale")
     of_encoder, of_decoder = jax.random.split(key)
     return Autoencoder(

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.models.parameters import check_names
 
 Model = dict[str, Array]
@@ -36,14 +36,14 @@ def draw_ratings(
     an item may be left without a rating. Raises ValueError for shapes that do not fit, for weights below 0 or all 0, a
     scale below 0, a share outside [0, 1], and num below 1.
     """
-    profiles, weights = op.floating(profiles)[0], op.floating(weights)[0]
+    profiles, weights = checks.floating(profiles)[0], checks.floating(weights)[0]
     if profiles.ndim != 2 or weights.shape != profiles.shape[:1] or 0 in profiles.shape:
         raise ValueError(f"Expected profiles [c, m] and weights [c]; got {profiles.shape} and {weights.shape}.")
-    if op.is_known(weights) and not jnp.min(weights) >= 0.0 < jnp.max(weights):
+    if checks.is_known(weights) and not jnp.min(weights) >= 0.0 < jnp.max(weights):
         raise ValueError(f"Expected weights >= 0, one of them above; got {weights.tolist()!r:.60}.")
-    op.parameter(scale, "scale", 0.0)
-    op.parameter(share, "share", 0.0, 1.0)
-    op.check_count(num, "num")
+    checks.parameter(scale, "scale", 0.0)
+    checks.parameter(share, "share", 0.0, 1.0)
+    checks.check_count(num, "num")
     for_cluster, for_noise, for_kept = jax.random.split(key, 3)
     cluster = jax.random.choice(for_cluster, len(profiles), (num,), p=weights)
     ratings = profiles[cluster] + scale * jax.random.normal(for_noise, (num, profiles.shape[1]))
@@ -74,7 +74,7 @@ def squared_errors(model: Model, ratings: Ratings) -> Float[Array, ""]:
 def generate_ratings(key: PRNGKeyArray, model: Model, *, num: int) -> Float[Array, "num m"]:
     """Whole rows of ratings by ``num`` users, drawn from those of the model with replacement: means and fresh noise."""
     check_names(model, "offset", "users", "items", "log_scale")
-    op.check_count(num, "num")
+    checks.check_count(num, "num")
     for_user, for_noise = jax.random.split(key)
     chosen = jax.random.randint(for_user, (num,), 0, model["users"].shape[0])
     return _rows(for_noise, model, model["users"][chosen])
@@ -87,7 +87,7 @@ def generate_new_users(key: PRNGKeyArray, model: Model, *, num: int) -> Float[Ar
     is then Gaussian too, whatever the rank: of users in clusters it averages over the clusters.
     """
     check_names(model, "offset", "users", "items", "log_scale")
-    op.check_count(num, "num")
+    checks.check_count(num, "num")
     for_user, for_noise = jax.random.split(key)
     users = model["users"]
     mean = jnp.mean(users, axis=0)
@@ -108,7 +108,7 @@ def random_factors(key: PRNGKeyArray, num_users: int, num_items: int, *, rank: i
     Raises ValueError for a rank, a number of users or of items below 1.
     """
     for name, value in (("rank", rank), ("num_users", num_users), ("num_items", num_items)):
-        op.check_count(value, name)
+        checks.check_count(value, name)
     for_users, for_items = jax.random.split(key)
     shrink = rank**-0.25
     return {
@@ -127,7 +127,7 @@ def check_ratings(ratings: Float[ArrayLike, "n m"]) -> None:
         raise ValueError(
             f"Expected ratings [users, items], neither 0; got shape {shape}. Use jax.vmap for many tables."
         )
-    if not op.is_known(ratings):
+    if not checks.is_known(ratings):
         return
     ratings = np.asarray(ratings, float)
     if np.isinf(ratings).any():

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
-from divjax import operands as op
+from divjax import checks
 from divjax.models.multivariate import HeldNormal
 from divjax.models.networks import Layers, init_mlp, mlp
 from divjax.models.parameters import check_names, check_positive
@@ -28,7 +28,7 @@ def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1
 
     With loc 0 and scale 1 the flow is the identity. Raises ValueError for num below 1 and a scale that is not positive.
     """
-    op.check_count(num, "num")
+    checks.check_count(num, "num")
     check_positive(scale, "scale")
     dtype = jnp.result_type(float)
     return {
@@ -65,7 +65,7 @@ def init_coupling_flow(
     ``{"loc": [d], "log_scale": [d], "layers": ...}``, a tuple of so many ``mlp`` from d numbers through the hidden
     widths to d splines of ``num`` bins. Raises ValueError for dim below 2 and for layers or num below 1.
     """
-    op.check_count(num, "num")
+    checks.check_count(num, "num")
     if dim < 2 or layers < 1:
         raise ValueError(f"Expected dim >= 2 and layers >= 1; got {dim} and {layers}. Use spline_flow on the line.")
     sizes = (dim, *hidden, dim * (3 * num + 1))

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 from divjax.models.multivariate import HeldNormal, cholesky
 from divjax.models.parameters import check_positive
 
@@ -72,14 +72,14 @@ def init_mixture(
     taken. Raises ValueError for an x that is not [n] or [n, d], or not finite, for a scale that is not positive, where
     they are not traced, and for more components than points.
     """
-    (x,) = op.floating(x)
-    op.check_count(num, "num")
+    (x,) = checks.floating(x)
+    checks.check_count(num, "num")
     check_positive(scale, "scale")
     if x.ndim not in (1, 2) or 0 in x.shape:
         raise ValueError(f"Expected data x [n] or [n, d]; got shape {x.shape}. Use jax.vmap for many data sets.")
     if not 1 <= num <= x.shape[0]:
         raise ValueError(f"Expected 1 to {x.shape[0]} components, at most one for a point; got {num}.")
-    if op.is_known(x) and not jnp.all(jnp.isfinite(x)):
+    if checks.is_known(x) and not jnp.all(jnp.isfinite(x)):
         raise ValueError("Expected finite data x; got NaN or inf. Leave out the points that have one.")
     locs = jax.random.choice(key, x, (num,), replace=False)
     # Of what is left of the first point, in units of the largest: no square rounds away, overflows or underflows.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import ArrayLike
 
-from divjax.operands import is_known
+from divjax.checks import is_known
 
 
 def check_names(params: Any, *names: str) -> None:

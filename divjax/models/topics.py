@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
 
 
 def draw_proportions(key: PRNGKeyArray, concentration: Float[ArrayLike, " k"], *, num: int) -> Float[Array, "num k"]:
@@ -25,7 +25,7 @@ def draw_proportions(key: PRNGKeyArray, concentration: Float[ArrayLike, " k"], *
     leaves its topic out, so that models of several sizes may be arrays of one shape. Raises ValueError for a
     concentration that is not [k], or not of numbers >= 0, one of them positive; and for num below 1.
     """
-    op.check_count(num, "num")
+    checks.check_count(num, "num")
     check_concentration(concentration)
     concentration = jnp.asarray(concentration, jnp.result_type(float))
     used = concentration > 0.0
@@ -63,7 +63,7 @@ def draw_corpus(
             f"Expected lengths [d] of whole numbers; got {str(lengths)!r:.60}. Pass one for each document."
         )
     longest = int(np.max(lengths)) if longest is None else longest
-    if op.is_known(lengths) and not (1 <= np.min(lengths) <= np.max(lengths) <= longest):
+    if checks.is_known(lengths) and not (1 <= np.min(lengths) <= np.max(lengths) <= longest):
         raise ValueError(
             f"Expected lengths from 1 to longest = {longest}; got {np.min(lengths)} to {np.max(lengths)}. An empty "
             "document says nothing: leave it out."
@@ -85,7 +85,7 @@ def document_log_likelihood(
     The nodes are those of ``draw_proportions``; a single node is the mixture with known proportions of probabilistic
     latent semantic analysis (Hofmann 1999). 0 for an empty document. Raises ValueError for shapes that do not fit.
     """
-    counts, topics, proportions = op.floating(counts, topics, proportions)
+    counts, topics, proportions = checks.floating(counts, topics, proportions)
     _check_document(counts, topics)
     if proportions.ndim != 2 or proportions.shape[1:] != topics.shape[:1] or not proportions.size:
         raise ValueError(f"Expected proportions [s, {topics.shape[0]}], one for each topic; got {proportions.shape}.")
@@ -115,10 +115,10 @@ def exact_log_likelihood(
     ``document_log_likelihood``, whose error is that of its nodes. Raises ValueError for shapes that do not fit, and for
     a document of more words where it is not traced.
     """
-    topics, counts = op.floating(topics)[0], jnp.asarray(counts)
+    topics, counts = checks.floating(topics)[0], jnp.asarray(counts)
     _check_document(counts, topics)
     check_topics(topics, concentration)
-    if op.is_known(counts) and not jnp.sum(counts) <= longest:
+    if checks.is_known(counts) and not jnp.sum(counts) <= longest:
         raise ValueError(f"Expected a document of at most longest = {longest} words; got {int(jnp.sum(counts))}.")
     num, dtype = topics.shape[0], topics.dtype
     words = jnp.repeat(jnp.arange(counts.size), counts, total_repeat_length=longest)
@@ -149,7 +149,7 @@ def random_topics(
     With one topic and spread 0 it is the maximum-likelihood unigram model. Topics that start alike stay alike. Raises
     ValueError for num < 1, and for what ``check_corpus`` refuses.
     """
-    op.check_count(num, "num")  # one topic is the unigram model
+    checks.check_count(num, "num")  # one topic is the unigram model
     check_corpus(counts)
     total = jnp.sum(jnp.asarray(counts, jnp.result_type(float)), axis=0)
     return total_one(total * jnp.exp(spread * jax.random.normal(key, (num, total.size))))
@@ -169,7 +169,7 @@ def check_corpus(counts: Int[ArrayLike, "d v"]) -> None:
     shape = np.shape(counts)
     if len(shape) != 2 or 0 in shape:
         raise ValueError(f"Expected counts [documents, words], neither 0; got shape {shape}. Use jax.vmap for many.")
-    if not op.is_known(counts):
+    if not checks.is_known(counts):
         return
     counts = np.asarray(counts)
     if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts == np.floor(counts)).all()):
@@ -192,7 +192,7 @@ def check_topics(topics: Float[ArrayLike, "k v"], concentration: Float[ArrayLike
             f"Expected topics [k, v] and concentration [k], k >= 1; got {shape} and {np.shape(concentration)}."
         )
     check_concentration(concentration)
-    if op.is_known(topics) and op.is_known(concentration):
+    if checks.is_known(topics) and checks.is_known(concentration):
         check_distributions(np.asarray(topics)[np.asarray(concentration) > 0.0], "topics")
 
 
@@ -200,7 +200,7 @@ def check_concentration(concentration: Float[ArrayLike, " k"]) -> None:
     """ValueError for what is not [k] of numbers >= 0, one of them positive."""
     if np.ndim(concentration) != 1 or not np.size(concentration):
         raise ValueError(f"Expected concentration [k], one for each topic; got shape {np.shape(concentration)}.")
-    if op.is_known(concentration) and not np.min(concentration) >= 0.0 < np.max(concentration):
+    if checks.is_known(concentration) and not np.min(concentration) >= 0.0 < np.max(concentration):
         raise ValueError(
             f"Expected concentration >= 0, one of them above; got {np.asarray(concentration).tolist()!r:.60}."
         )
@@ -208,7 +208,7 @@ def check_concentration(concentration: Float[ArrayLike, " k"]) -> None:
 
 def check_distributions(rows: Float[ArrayLike, "k v"], name: str) -> None:
     """ValueError for rows that are not >= 0 with sum 1, within 1e-3, where they are not traced."""
-    if not op.is_known(rows):
+    if not checks.is_known(rows):
         return
     totals = np.sum(np.asarray(rows), axis=1)
     if not np.all(np.asarray(rows) >= 0.0) or not np.all(np.abs(totals - 1.0) <= 1e-3):

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from divjax.numerics import polynomial
-from divjax.numerics.segments import expm1_minus
+from divjax.numerics import expm1_minus, polynomial
 
 # B_2k / (2k (2k − 1)): Stirling's series in 1/x.
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)

@@ -8,7 +8,6 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array
 
 from divjax import numerics as nu
-from divjax.numerics import segments as num
 
 # B_2k / (2k (2k − 1)): Stirling's series in 1/x.
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
@@ -29,7 +28,7 @@ def stirling_rest(x: Array) -> Array:
 
 def exp_excess(y: Array) -> Array:
     """e^y − 1 − y ≥ 0, held where it is so large that e^(−it) is 0 long since."""
-    return num.expm1_minus(jnp.minimum(y, _log_far(y.dtype)))
+    return nu.expm1_minus(jnp.minimum(y, _log_far(y.dtype)))
 
 
 def log1m_exp(y: Array) -> Array:

@@ -132,8 +132,10 @@ def check_step(iteration: Iteration, state: PyTree, case: PyTree) -> None:
     """A step gives a state like the one it got, and ``done`` and ``healthy`` a truth value."""
 
     def outline(tree):
-        return {jax.tree_util.keystr(path): (leaf.shape, str(leaf.dtype))
-                for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}  # fmt: skip
+        return {
+            jax.tree_util.keystr(path): (leaf.shape, str(leaf.dtype))
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        }
 
     before, after = outline(state), outline(jax.eval_shape(iteration.step, state, case))
     if before != after:

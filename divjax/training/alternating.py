@@ -4,16 +4,14 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from divjax import checks, status
 from divjax import numerics as nu
-from divjax import operands as op
-from divjax import status
 from divjax.models.factorisation import check_ratings, squared_errors
 from divjax.models.parameters import check_names
-from divjax.training.iteration import Iteration
+from divjax.training.iteration import Iteration, frozen, select
 from divjax.training.settling import judged
 
 FLOOR = 32.0  # of the normal equations, in units of eps times their trace
@@ -82,14 +80,14 @@ def alternating(
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the ratings as the case.")
     for name, value in (("ridge", ridge), ("max_steps", max_steps), ("tol", tol)):
-        op.parameter(value, name, 0.0, whole=name == "max_steps")
+        checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def begin(case: PyTree) -> AlternatingState:
         table = data(case)
         check_ratings(table)
         start = init(case) if callable(init) else init
         check_names(start, "users", "items")
-        ratings, users, items = op.floating(table, start["users"], start["items"])
+        ratings, users, items = checks.floating(table, start["users"], start["items"])
         _check_shapes(ratings.shape, users.shape, items.shape)
         rated = ~jnp.isnan(ratings)
         offset = nu.safe_ratio(jnp.sum(jnp.where(rated, ratings, 0.0)), jnp.sum(rated).astype(ratings.dtype))
@@ -99,8 +97,7 @@ def alternating(
         return AlternatingState(users, items, value, ratings, offset, jnp.zeros((), jnp.int32), first)
 
     def step(state: AlternatingState, case: PyTree) -> AlternatingState:
-        moved, stay = _step(state, ridge, tol), done(state)
-        return jax.tree.map(lambda old, new: jnp.where(stay, old, new), state, moved)
+        return _step(state, ridge, tol)
 
     def done(state: AlternatingState) -> Array:
         return (state.status != status.NOT_CONVERGED) | (state.steps >= max_steps)
@@ -108,7 +105,7 @@ def alternating(
     def result(state: AlternatingState, case: PyTree) -> AlternatingResult:
         return _result(state)
 
-    return Iteration(begin, step, done, result, healthy=None)  # it judges itself: NON_FINITE
+    return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself: NON_FINITE
 
 
 def _check_shapes(ratings, users, items):
@@ -132,13 +129,8 @@ def _step(state: AlternatingState, ridge: Any, tol: Any) -> AlternatingState:
     items = _solved(users, state.ratings.T, ridge)
     value = _objective(users, items, state.ratings, ridge)
     finite = jnp.isfinite(value)
-    return state._replace(
-        users=jnp.where(finite, users, state.users),
-        items=jnp.where(finite, items, state.items),
-        value=jnp.where(finite, value, state.value),
-        steps=state.steps + 1,
-        status=judged(value, state.value, finite, tol),
-    )
+    kept = select(finite, state._replace(users=users, items=items, value=value), state)
+    return kept._replace(steps=state.steps + 1, status=judged(value, state.value, finite, tol))
 
 
 def _solved(held: Float[Array, "m k"], ratings: Float[Array, "n m"], ridge: Any) -> Float[Array, "n k"]:

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from divjax import numerics as nu
 from divjax import status
 from divjax.measures import Points
 from divjax.models.mixtures import check_mixture
 from divjax.models.multivariate import cholesky, entries
-from divjax.training.iteration import Iteration
+from divjax.training.iteration import Iteration, all_finite, frozen, select
 from divjax.training.settling import judged
 
 
@@ -107,13 +107,11 @@ def em(
         params, points = problem(case)
         parts = _components(params, points)
         value, proposal = _evaluate(parts, points, floor)
-        first = jnp.where(_finite((parts, value)), status.NOT_CONVERGED, status.NON_FINITE)
+        first = jnp.where(all_finite((parts, value)), status.NOT_CONVERGED, status.NON_FINITE)
         return EMState(parts, value, proposal, jnp.zeros((), jnp.int32), first.astype(jnp.int32))
 
     def step(state: EMState, case: PyTree) -> EMState:
-        moved = _step(state, problem(case)[1], floor, tol)
-        stay = done(state)
-        return jax.tree.map(lambda old, new: jnp.where(stay, old, new), state, moved)
+        return _step(state, problem(case)[1], floor, tol)
 
     def done(state: EMState) -> Array:
         return (state.status != status.NOT_CONVERGED) | (state.steps >= max_steps)
@@ -122,7 +120,7 @@ def em(
         params, points = problem(case)
         return EMResult(_params(state.parts, points, params), state.value, state.steps, state.status)
 
-    return Iteration(begin, step, done, result, healthy=None)  # it judges itself: NON_FINITE
+    return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself: NON_FINITE
 
 
 class _Data(NamedTuple):
@@ -193,9 +191,9 @@ def _params(parts: Components, points: _Data, like: dict[str, Array]) -> dict[st
 
 def _step(state: EMState, points: _Data, floor: Any, tol: Any) -> EMState:
     value, proposal = _evaluate(state.proposal, points, floor)
-    finite = _finite((state.proposal, value))
+    finite = all_finite((state.proposal, value))
     moved = EMState(state.proposal, value, proposal, state.steps, state.status)
-    kept = jax.tree.map(lambda old, new: jnp.where(finite, new, old), state, moved)
+    kept = select(finite, moved, state)
     return kept._replace(steps=state.steps + 1, status=judged(value, state.value, finite, tol))
 
 
@@ -234,7 +232,3 @@ def _moments(weighted: Float[Array, "k d n"], away: Float[Array, "k d n"]) -> Fl
 
 def _factors(covariances: Float[Array, "k d d"]) -> Float[Array, "k d d"]:
     return jnp.sqrt(covariances) if covariances.shape[-1] == 1 else jnp.linalg.cholesky(covariances)
-
-
-def _finite(tree: PyTree) -> Bool[Array, ""]:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

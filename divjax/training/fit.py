@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree, Scalar
 
 from divjax import status
-from divjax.training.iteration import Iteration
+from divjax.training.iteration import Iteration, all_finite, frozen, select, strong
 
 LARGEST = 2**31 - 1  # steps that are counted
 
@@ -93,13 +93,11 @@ def fit(
     optimizer = optax.with_extra_args_support(optimizer)
 
     def begin(case: PyTree) -> FitState:
-        params = jax.tree.map(_as_parameter, init(case) if callable(init) else init)
+        params = jax.tree.map(as_parameter, init(case) if callable(init) else init)
         return _begin(lambda p: _value_and_aux(loss, p, case)[0], optimizer, params, tol, patience)
 
     def step(state: FitState, case: PyTree) -> FitState:
-        moved = _step(lambda p: _value_and_aux(loss, p, case)[0], optimizer, state, tol, patience)
-        stay = done(state)
-        return jax.tree.map(lambda old, new: jnp.where(stay, old, _strong(new, old.dtype)), state, moved)
+        return _step(lambda p: _value_and_aux(loss, p, case)[0], optimizer, state, tol, patience)
 
     def done(state: FitState) -> Array:
         return (state.status != status.NOT_CONVERGED) | (state.steps >= max_steps)
@@ -110,7 +108,7 @@ def fit(
             _, aux = _value_and_aux(loss, state.params, case)
         return FitResult(state.params, state.value, aux, state.steps, state.grad_norm, state.status)
 
-    return Iteration(begin, step, done, result, healthy=None)  # it judges itself: NON_FINITE
+    return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself: NON_FINITE
 
 
 def _check_arguments(loss, optimizer, max_steps, tol, patience):
@@ -153,7 +151,7 @@ def _begin(
     else:
         value, grad = jax.value_and_grad(value_fn)(params)
         at_optimum = _max_norm(grad) <= tol
-        judged = _verdict(at_optimum, jnp.zeros((), jnp.int32), _finite((value, grad)), patience)
+        judged = _verdict(at_optimum, jnp.zeros((), jnp.int32), all_finite((value, grad)), patience)
     state = FitState(
         params=params,
         optimizer=inner,
@@ -166,7 +164,7 @@ def _begin(
         steps=jnp.zeros((), jnp.int32),
         status=judged,
     )
-    return jax.tree.map(_strong, state)
+    return jax.tree.map(strong, state)
 
 
 def _step(
@@ -182,18 +180,18 @@ def _step(
     params = optax.apply_updates(state.params, updates)
     search = _line_search(inner, params)
     value, grad = (search.value, search.grad) if search is not None else jax.value_and_grad(value_fn)(params)
-    finite = _finite((value, grad, params))
+    finite = all_finite((value, grad, params))
     grad_norm = _max_norm(grad)
 
     low_value, low_norm = state.lowest
     still = _within_rounding(state.anchor, params)
-    anchor = jax.tree.map(lambda old, new: jnp.where(still, old, new), state.anchor, params)
+    anchor = select(~still, params, state.anchor)
     no_low = (value >= low_value) & (grad_norm >= low_norm)
     idle = jnp.where(still | (no_low if search is not None else False), state.idle + 1, 0)
     idle = jnp.where(getattr(search, "exhausted", False), patience, idle)
     lowest = (jnp.minimum(value, low_value), jnp.minimum(grad_norm, low_norm))
     moved = FitState(params, inner, value, grad, grad_norm, lowest, anchor, idle, state.steps + 1, state.status)
-    kept = jax.tree.map(lambda old, new: jnp.where(finite, new, old), state, moved)
+    kept = select(finite, moved, state)
     at_optimum = (grad_norm <= tol) | getattr(search, "settled", False)
     return kept._replace(steps=moved.steps, status=_verdict(at_optimum, idle, finite, patience))
 
@@ -223,26 +221,16 @@ def _value_and_aux(loss: Callable, params: PyTree, case: PyTree) -> tuple[Scalar
     return value, aux
 
 
-def _as_parameter(leaf: Any) -> Array:
+def as_parameter(leaf: Any) -> Array:
+    """An array of the dtype it comes with; TypeError where that is not floating-point."""
     dtype = jnp.result_type(leaf)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"Expected floating-point parameters from init; got {dtype}. Write 0.0 for 0.")
     return jnp.asarray(leaf, dtype)
 
 
-def _strong(leaf: Any, dtype: Any = None) -> Array:
-    """Of that dtype, not weakly typed: what optimisers return may be promoted, a loop's state must not be."""
-    dtype = jnp.result_type(leaf) if dtype is None else dtype
-    is_key = jnp.issubdtype(dtype, jax.dtypes.extended)
-    return leaf if is_key else jnp.asarray(leaf, dtype)
-
-
 def _max_norm(tree: PyTree) -> Scalar:
     return jnp.max(jnp.stack([jnp.max(jnp.abs(leaf), initial=0.0) for leaf in jax.tree.leaves(tree)]))
-
-
-def _finite(tree: PyTree) -> Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 def _within_rounding(old: PyTree, new: PyTree) -> Array:

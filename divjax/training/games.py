@@ -9,8 +9,8 @@ import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
 from divjax import status
-from divjax.training.fit import _as_parameter, _finite, _strong, check_optimizer
-from divjax.training.iteration import Iteration
+from divjax.training.fit import as_parameter, check_optimizer
+from divjax.training.iteration import Iteration, all_finite, frozen, like, select, strong
 
 Loss = Callable[[PyTree, PyTree, PRNGKeyArray, PyTree], Scalar]  # critic, generator, key, case
 
@@ -152,8 +152,7 @@ def game(
     )
 
     def step(state, case):
-        moved = _round(rules, state, case)
-        return jax.tree.map(lambda old, new: jnp.where(done(state), old, _strong(new, old.dtype)), state, moved)
+        return _round(rules, state, case)
 
     def done(state):
         return state.status != status.NOT_CONVERGED
@@ -161,15 +160,17 @@ def game(
     def result(state, _):
         return GameResult(state.players, state.average, state.losses, state.trace, state.steps, state.status)
 
-    return Iteration(lambda case: _begin(rules, init(case), case), step, done, result, healthy=None)  # it judges itself
+    def begin(case):
+        return _begin(rules, init(case), case)
+
+    return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself
 
 
 def _begin(rules: Rules, start: Start, case: PyTree) -> GameState:
     if not isinstance(start, Start):
         raise TypeError(f"Expected Start(critic, generator, key) from init; got {type(start).__name__}.")
-    players = jax.tree.map(_as_parameter, Players(start.critic, start.generator))
-    within = jax.tree.map(lambda new, old: _strong(new, old.dtype), rules.project(players.critic), players.critic)
-    players = players._replace(critic=within)
+    players = jax.tree.map(as_parameter, Players(start.critic, start.generator))
+    players = players._replace(critic=like(players.critic, rules.project(players.critic)))
     for name, loss in zip(("critic_loss", "generator_loss"), rules.losses, strict=True):
         out = jax.eval_shape(loss, *players, start.key, case)
         if getattr(out, "shape", None) != ():
@@ -187,7 +188,7 @@ def _begin(rules: Rules, start: Start, case: PyTree) -> GameState:
         steps=jnp.zeros((), jnp.int32),
         status=jnp.full((), status.NOT_CONVERGED, jnp.int32),
     )
-    return jax.tree.map(_strong, state)
+    return jax.tree.map(strong, state)
 
 
 def _round(rules: Rules, state: GameState, case: PyTree) -> GameState:
@@ -215,17 +216,24 @@ def _round(rules: Rules, state: GameState, case: PyTree) -> GameState:
     )
 
 
-def _play(rules: Rules, players: Players, states: Players, average: PyTree, steps: Array, finite: Array,
-          key: PRNGKeyArray, case: PyTree) -> tuple[tuple, Players]:  # fmt: skip
+def _play(
+    rules: Rules,
+    players: Players,
+    states: Players,
+    average: PyTree,
+    steps: Array,
+    finite: Array,
+    key: PRNGKeyArray,
+    case: PyTree,
+) -> tuple[tuple, Players]:
     """One generator step, kept unless it or one before it was not finite."""
     moved, moved_states, losses, good = _turn(rules, players, states, key, case)
-    finite &= good & _finite(moved)
+    finite &= good & all_finite(moved)
     weight = jnp.maximum(1.0 - rules.ema, 1.0 / (steps + 1.0))
     mean = jax.tree.map(lambda old, new: old + weight.astype(old.dtype) * (new - old), average, moved.generator)
     old = (players, states, average, steps)
     new = (moved, moved_states, mean if rules.ema else moved.generator, steps + 1)
-    kept = jax.tree.map(lambda a, b: jnp.where(finite, b, a), old, _like(old, new))
-    return (*kept, finite), losses
+    return (*select(finite, new, old), finite), losses
 
 
 def _turn(rules: Rules, players: Players, states: Players, key: PRNGKeyArray, case: PyTree) -> tuple:
@@ -235,7 +243,7 @@ def _turn(rules: Rules, players: Players, states: Players, key: PRNGKeyArray, ca
     def practise(carry, each):
         loss, grad = jax.value_and_grad(rules.losses.critic)(carry[0], players.generator, each, case)
         critic, state = _move(rules.optimizers.critic, loss, grad, carry[1], carry[0])
-        return _like(carry, (rules.project(critic), state)), (loss, _finite((loss, grad)))
+        return like(carry, (rules.project(critic), state)), (loss, all_finite((loss, grad)))
 
     loss, good = jnp.zeros(()), jnp.ones((), bool)
     if keys:
@@ -248,7 +256,7 @@ def _turn(rules: Rules, players: Players, states: Players, key: PRNGKeyArray, ca
     other, slope = jax.value_and_grad(rules.losses.generator, argnums=1)(*players, last, case)
     generator, state = _move(rules.optimizers.generator, other, slope, states.generator, players.generator)
     players, states = players._replace(generator=generator), states._replace(generator=state)
-    return players, states, Players(loss, other), good & _finite((other, slope))
+    return players, states, Players(loss, other), good & all_finite((other, slope))
 
 
 def _together(rules: Rules, players: Players, states: Players, key: PRNGKeyArray, case: PyTree) -> tuple:
@@ -267,22 +275,17 @@ def _together(rules: Rules, players: Players, states: Players, key: PRNGKeyArray
     field = gradients if rules.adjust is None else rules.adjust(gradients)
     grads, losses = field(players)
     moved, states = move(losses, grads, states)
-    good = _finite((losses, grads))
+    good = all_finite((losses, grads))
     if rules.extragradient:
-        grads, later = field(_like(players, moved))
+        grads, later = field(like(players, moved))
         moved, states = move(later, grads, states)
-        good &= _finite((later, grads))
+        good &= all_finite((later, grads))
     return moved, states, losses, good
 
 
 def _move(optimizer: optax.GradientTransformationExtraArgs, loss: Array, grad: PyTree, state: PyTree, params: PyTree):
     updates, state = optimizer.update(grad, state, params, value=loss)
     return optax.apply_updates(params, updates), state
-
-
-def _like(old: PyTree, new: PyTree) -> PyTree:
-    """With the dtypes of the old ones, which what optimisers and projections compute in may widen."""
-    return jax.tree.map(lambda a, b: _strong(b, a.dtype), old, new)
 
 
 def _missing(shape: tuple[int, ...], dtype: Any) -> Array:

@@ -14,6 +14,33 @@ def no_nan(state: PyTree) -> Bool[Array, ""]:
     return ~jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in leaves])) if leaves else jnp.ones((), bool)
 
 
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
+    """No NaN and no infinity in any leaf."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+def strong(leaf: Any, dtype: Any = None) -> Array:
+    """Of that dtype, not weakly typed: what optimisers return may be promoted, a loop's state must not be."""
+    dtype = jnp.result_type(leaf) if dtype is None else dtype
+    is_key = jnp.issubdtype(dtype, jax.dtypes.extended)
+    return leaf if is_key else jnp.asarray(leaf, dtype)
+
+
+def like(old: PyTree, new: PyTree) -> PyTree:
+    """``new`` with the dtypes of ``old``, which what optimisers and projections compute in may widen."""
+    return jax.tree.map(lambda a, b: strong(b, a.dtype), old, new)
+
+
+def select(condition: Bool[Array, ""], new: PyTree, old: PyTree) -> PyTree:
+    """``new`` where the condition holds, else ``old``, whose dtypes stay."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, b, a), old, like(old, new))
+
+
+def frozen(step: Callable[[PyTree, PyTree], PyTree], done: Callable[[PyTree], Array]) -> Callable:
+    """``step``, but a state that is done stays as it is: what makes a step after the end harmless."""
+    return lambda state, case: select(~done(state), step(state, case), state)
+
+
 class Iteration(NamedTuple):
     """A loop as four pure functions, unbatched, so that an engine may run many of them in one program.
 

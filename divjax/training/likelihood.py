@@ -14,10 +14,9 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Shaped
 
+from divjax import checks, status
 from divjax import divergences as dv
 from divjax import numerics as nu
-from divjax import operands as op
-from divjax import status
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes
 
@@ -63,7 +62,7 @@ def log_likelihood(log_q: Float[ArrayLike, " n"], log_w: ArrayLike = 0.0) -> Mea
 
 def empirical_entropy(counts: ArrayLike) -> Float[Array, ""]:
     """−Σ p̂_i log p̂_i, p̂_i = counts_i / Σ counts: log n for n distinct points seen once each. Negative counts: NaN."""
-    counts, _ = op.same_nodes({"counts": counts})
+    counts, _ = checks.same_nodes({"counts": counts})
     share = _shares(counts)
     return -jnp.sum(share * nu.finite(nu.safe_log(share)))
 
@@ -77,7 +76,7 @@ def empirical_kl(counts: ArrayLike, log_q: ArrayLike) -> Float[Array, ""]:
     has the same value for masses that sum to one, and keeps its digits where p̂ ≈ q. Negative counts: NaN. Raises
     ValueError for unequal shapes, TypeError for what is no array of real numbers.
     """
-    counts, log_q, _ = op.same_nodes({"counts": counts, "log_q": log_q})
+    counts, log_q, _ = checks.same_nodes({"counts": counts, "log_q": log_q})
     share = _shares(counts)
     return _expectation(share, nu.safe_log(share) - log_q)
 
@@ -90,8 +89,8 @@ def predicted_kl(nodes: Nodes, *, num: ArrayLike = 1) -> Mean:
     mean log-likelihood alone, whose log p is unknown, the error is another, sd_p(log q) / √num: ``log_likelihood``
     has it from the sample. num: real, > 0, traceable. The error is inf where KL or the variance is. Raises as ``kl``.
     """
-    num = op.parameter(num, "num", 0.0, above=True)
-    (nodes,) = op.operands(nodes)
+    num = checks.parameter(num, "num", 0.0, above=True)
+    (nodes,) = checks.operands(nodes)
     value = dv.kl(nodes)
     known = jnp.isfinite(value)
     gap = nu.finite(nu.log_ratio(nodes.log_p, nodes.log_q)) - jnp.where(known, value, 0.0)
@@ -181,7 +180,7 @@ def _problem(log_prob, params, x, log_w):
 
 def _sample(values, log_w, name):
     """The values [n] and their shares, which sum to one, or to zero where everything is left out."""
-    row, log_w = op.same_nodes({name: values}, log_w)
+    row, log_w = checks.same_nodes({name: values}, log_w)
     if jnp.ndim(values) != 1 or not row.size:
         raise ValueError(f"Expected {name} of shape [n], n >= 1; got {jnp.shape(values)}. Use jax.vmap over batches.")
     return row, nu.softmax(jnp.broadcast_to(log_w, row.shape))

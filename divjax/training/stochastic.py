@@ -89,8 +89,9 @@ def stochastic_fit(
 
     def result(state, case):
         end = alone.result(state, case)
-        return StochasticResult(end.players.generator, end.average, end.losses.generator, end.trace, end.steps,
-                                end.status)  # fmt: skip
+        return StochasticResult(
+            end.players.generator, end.average, end.losses.generator, end.trace, end.steps, end.status
+        )
 
     return alone._replace(result=result)
 

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PyTree
 
+from divjax import checks, status
 from divjax import numerics as nu
-from divjax import operands as op
-from divjax import status
 from divjax.models.topics import check_corpus, check_distributions, node_log_likelihoods, total_one
-from divjax.training.iteration import Iteration
+from divjax.training.iteration import Iteration, frozen, select
 from divjax.training.settling import judged
 
 
@@ -83,13 +82,13 @@ def topic_em(
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the corpus as the case.")
     for name, value in (("smoothing", smoothing), ("max_steps", max_steps), ("tol", tol)):
-        op.parameter(value, name, 0.0, whole=name == "max_steps")
+        checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def begin(case: PyTree) -> TopicState:
         counts = data(case)
         check_corpus(counts)
         topics, nodes = (each(case) if callable(each) else each for each in (init, proportions))
-        counts, topics, nodes = op.floating(counts, topics, nodes)
+        counts, topics, nodes = checks.floating(counts, topics, nodes)
         _check_shapes(counts.shape, topics.shape, nodes.shape)
         check_distributions(topics, "topics")
         check_distributions(nodes, "proportions")
@@ -98,8 +97,7 @@ def topic_em(
         return TopicState(topics, value, proposal, counts, nodes, jnp.zeros((), jnp.int32), first)
 
     def step(state: TopicState, case: PyTree) -> TopicState:
-        moved, stay = _step(state, smoothing, tol), done(state)
-        return jax.tree.map(lambda old, new: jnp.where(stay, old, new), state, moved)
+        return _step(state, smoothing, tol)
 
     def done(state: TopicState) -> Array:
         return (state.status != status.NOT_CONVERGED) | (state.steps >= max_steps)
@@ -107,7 +105,7 @@ def topic_em(
     def result(state: TopicState, case: PyTree) -> TopicResult:
         return TopicResult(state.topics, state.value, state.steps, state.status)
 
-    return Iteration(begin, step, done, result, healthy=None)  # it judges itself: NON_FINITE
+    return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself: NON_FINITE
 
 
 def _check_shapes(counts, topics, nodes):
@@ -120,13 +118,8 @@ def _check_shapes(counts, topics, nodes):
 def _step(state: TopicState, smoothing: Any, tol: Any) -> TopicState:
     value, proposal = _evaluate(state.proposal, state.counts, state.proportions, smoothing)
     finite = jnp.isfinite(value)
-    return state._replace(
-        topics=jnp.where(finite, state.proposal, state.topics),
-        value=jnp.where(finite, value, state.value),
-        proposal=jnp.where(finite, proposal, state.proposal),
-        steps=state.steps + 1,
-        status=judged(value, state.value, finite, tol),
-    )
+    kept = select(finite, state._replace(topics=state.proposal, value=value, proposal=proposal), state)
+    return kept._replace(steps=state.steps + 1, status=judged(value, state.value, finite, tol))
 
 
 def _evaluate(topics, counts, nodes, smoothing) -> tuple[Float[Array, ""], Float[Array, "k v"]]:

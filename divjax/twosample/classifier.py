@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax.divergences.kernels import median_distance, rational_quadratic_frequencies
+from divjax.divergences.kernel.kernels import median_distance, rational_quadratic_frequencies
 from divjax.divergences.samples import broken, two_unweighted
 from divjax.numerics import matmul
 from divjax.twosample.result import TestResult, against_null, relabellings

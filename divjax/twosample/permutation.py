@@ -13,10 +13,10 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.divergences.kernels import Kernel, as_kernel, median_distance, rbf
-from divjax.divergences.pairwise import radial_forms
+from divjax.divergences.kernel.kernels import Kernel, as_kernel, median_distance, rbf
+from divjax.divergences.kernel.pairwise import radial_forms
 from divjax.divergences.samples import two_unweighted
-from divjax.divergences.sorting import ranked
+from divjax.sorting import ranked
 from divjax.twosample.result import TestResult, against_null, relabellings
 
 

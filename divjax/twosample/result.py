@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax.divergences.sorting import sort
+from divjax.sorting import sort
 
 
 class TestResult(NamedTuple):

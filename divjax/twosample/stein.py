@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax.divergences.kernels import Kernel, as_kernel, imq, median_distance
-from divjax.divergences.ksd import stein_forms
+from divjax.divergences.kernel.kernels import Kernel, as_kernel, imq, median_distance
+from divjax.divergences.kernel.ksd import stein_forms
 from divjax.divergences.samples import two_unweighted
 from divjax.twosample.result import TestResult, against_null
 

@@ -58,9 +58,10 @@ def test_mixture_against_scipy(x64):
         distrax.Categorical(probs=jnp.array([0.5, 0.5])), distrax.MultivariateNormalFullCovariance(means, covs)
     )
     q = gaussian(jnp.zeros(2), jnp.array([[1.5, 1.0], [1.0, 2.0]]))
-    parts, other = [st.multivariate_normal(m, c) for m, c in zip(means, covs, strict=True)], st.multivariate_normal(
-        [0, 0], [[1.5, 1.0], [1.0, 2.0]]
-    )  # fmt: skip
+    parts, other = (
+        [st.multivariate_normal(m, c) for m, c in zip(means, covs, strict=True)],
+        st.multivariate_normal([0, 0], [[1.5, 1.0], [1.0, 2.0]]),
+    )
 
     def integrand(y, x):
         a, b = 0.5 * sum(part.pdf([x, y]) for part in parts), other.pdf([x, y])

@@ -21,9 +21,11 @@ LOC, SCALE, WEIGHTS = np.array([0.0, 3.0, -1.0]), np.array([1.0, 0.2, 4.0]), np.
 @pytest.mark.parametrize("given", ["probs", "logits"])
 @pytest.mark.parametrize(
     ("mixture", "categorical", "normal"),
-    [(distrax.MixtureSameFamily, distrax.Categorical, distrax.Normal),
-     (tfd.MixtureSameFamily, tfd.Categorical, tfd.Normal)],
-)  # fmt: skip
+    [
+        (distrax.MixtureSameFamily, distrax.Categorical, distrax.Normal),
+        (tfd.MixtureSameFamily, tfd.Categorical, tfd.Normal),
+    ],
+)
 def test_mixtures_of_gaussians(mixture, categorical, normal, given):
     w = WEIGHTS if given == "probs" else np.log(WEIGHTS) + 0.7
 

@@ -62,8 +62,10 @@ def student_log(x, df, loc, scale):
 def half_student_tails(x, df, loc, scale):
     z = (x - loc) / scale
     half = mp.mpf(1) / 2
-    return (mp.betainc(half, df / 2, 0, z * z / (df + z * z), regularized=True),
-            mp.betainc(df / 2, half, 0, df / (df + z * z), regularized=True))  # fmt: skip
+    return (
+        mp.betainc(half, df / 2, 0, z * z / (df + z * z), regularized=True),
+        mp.betainc(df / 2, half, 0, df / (df + z * z), regularized=True),
+    )
 
 
 def student_tails(x, df, loc, scale):

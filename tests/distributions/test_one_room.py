@@ -95,9 +95,10 @@ def test_every_distribution_is_resolved_once(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "value", [3.0, "N(0, 1)", None, distrax.Normal, jnp.zeros(3), [1.0, 2.0], {"loc": 0.0}, object()],
+    "value",
+    [3.0, "N(0, 1)", None, distrax.Normal, jnp.zeros(3), [1.0, 2.0], {"loc": 0.0}, object()],
     ids=lambda value: type(value).__name__,
-)  # fmt: skip
+)
 def test_what_is_no_distribution_is_refused_in_one_line(value):
     with pytest.raises(TypeError, match=r"Expected q to be a distribution; got .*") as raised:
         distributions.resolve(value, "q")

@@ -118,7 +118,7 @@ def plain(x, w, y, v, k):
 
 @pytest.mark.parametrize("d", [pytest.param(3, marks=pytest.mark.slow), 6])
 def test_values_and_gradients_over_many_tiles(d, monkeypatch):
-    monkeypatch.setattr("divjax.divergences.pairwise._TILE", 48)
+    monkeypatch.setattr("divjax.divergences.kernel.pairwise._TILE", 48)
     x, w, y, v = sample(230, 101, d, seed=3)
     steps = together(lambda form: jax.value_and_grad(lambda p, q: form(p, q, kernels.imq(1.3)), (0, 1)))
     all_steps = steps(points(x, w), points(y, v))
@@ -311,8 +311,9 @@ def test_against_the_closed_form_of_gaussians():
         one, two = jax.random.split(key)
         x, y = jax.random.normal(one, (100, 2)), jnp.array([0.5, -0.2]) + jax.random.normal(two, (80, 2)) @ scale.T
         k = kernels.rbf(0.9)
-        return jnp.stack([dj.mmd2_unbiased(x, y, kernel=k), dj.mmd2_linear(x, y, kernel=k),
-                          dj.mmd2_block(x, y, kernel=k, num=5)])  # fmt: skip
+        return jnp.stack(
+            [dj.mmd2_unbiased(x, y, kernel=k), dj.mmd2_linear(x, y, kernel=k), dj.mmd2_block(x, y, kernel=k, num=5)]
+        )
 
     values = np.asarray(jax.jit(draw)(jax.random.split(jax.random.key(0), 200)), float)
     z = (values.mean(0) - float(truth)) / (values.std(0) / np.sqrt(len(values)))
@@ -342,9 +343,9 @@ def test_random_features_have_the_kernel_as_their_mean(name):
     # One draw of many features is near, with a gradient that is that of the kernel.
     if name != "rbf":
         return
-    grad = jax.grad(
-        lambda p: dj.mmd2_features(jax.random.key(0), p, points(y, v), frequencies=draw, num=6400)
-    )(points(x, w))  # fmt: skip
+    grad = jax.grad(lambda p: dj.mmd2_features(jax.random.key(0), p, points(y, v), frequencies=draw, num=6400))(
+        points(x, w)
+    )
     exact = jax.grad(lambda p: dj.mmd2(p, points(y, v), kernel=KERNELS[name][0](1.3)))(points(x, w))
     assert np.linalg.norm(grad.x - exact.x) < 0.1 * np.linalg.norm(exact.x)
 
@@ -392,8 +393,10 @@ def test_vmap_over_samples_and_bandwidths():
 
     def step(x, y, h):
         traces.append(1)
-        return {form: jax.value_and_grad(lambda x, h, f=FORMS[form]: f(x, y, kernels.rbf(h)), (0, 1))(x, h)
-                for form in FORMS}  # fmt: skip
+        return {
+            form: jax.value_and_grad(lambda x, h, f=FORMS[form]: f(x, y, kernels.rbf(h)), (0, 1))(x, h)
+            for form in FORMS
+        }
 
     mapped, alone = jax.jit(jax.vmap(step))(xs, ys, hs), jax.jit(step)
     for i in range(3):

@@ -99,9 +99,10 @@ GAUSSIAN = {
     "renyi": lambda i, a: mp.log(i(a, 1 - a)) / (a - 1),
     "tsallis": lambda i, a: (i(a, 1 - a) - 1) / (a - 1),
     "beta_divergence": lambda i, b: i(0, 1 + b) - (1 + 1 / b) * i(1, b) + i(1 + b, 0) / b,
-    "gamma_divergence": lambda i, g: mp.log(i(1 + g, 0)) / (g * (1 + g)) - mp.log(i(1, g)) / g
-    + mp.log(i(0, 1 + g)) / (1 + g),
-}  # fmt: skip
+    "gamma_divergence": lambda i, g: (
+        mp.log(i(1 + g, 0)) / (g * (1 + g)) - mp.log(i(1, g)) / g + mp.log(i(0, 1 + g)) / (1 + g)
+    ),
+}
 PAIRS = {"near": ((0.0, 1.0), (1.0, 1.5)), "apart": ((0.0, 1.0), (6.0, 2.0)), "close": ((0.0, 1.0), (0.01, 1.01))}
 
 
@@ -165,9 +166,10 @@ def test_no_step_where_the_formula_changes(x64):
     with jax.enable_x64(x64):
         dtype, eps = (np.float64, 4e-16) if x64 else (np.float32, 3e-7)
         for divergence, params in [(dj.kl, {}), (dj.pearson_chi2, {}), (dj.jensen_shannon, {}), (dj.l2, {})] + [
-            (CASES[name][0], {CASES[name][1]: order}) for name in ("alpha_divergence", "beta_divergence")
+            (CASES[name][0], {CASES[name][1]: order})
+            for name in ("alpha_divergence", "beta_divergence")
             for order in (1e-3, 0.3, 0.5, 1.0, 2.0)
-        ]:  # fmt: skip
+        ]:
             on_one = lambda d, f=divergence, ps=params: f(dj.pmf(d[None] - 1, 0 * d[None] - 1), **ps)  # noqa: E731
             run = jax.jit(jax.vmap(jax.value_and_grad(on_one)))
             for at in (0.5, 1 / 3, 0.25, 1.0):

@@ -73,14 +73,16 @@ def test_stein_values(name, d):
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_stein_values_over_many_tiles(name, monkeypatch):
-    monkeypatch.setattr("divjax.divergences.pairwise._TILE", 16)
+    monkeypatch.setattr("divjax.divergences.kernel.pairwise._TILE", 16)
     kernel, profile = SMOOTH[name]
     x, s, w = sample(57, 6)
     got, grad = jax.jit(jax.value_and_grad(lambda s: dj.stein(points(x, w), s, kernel=kernel)))(jnp.asarray(s))
     np.testing.assert_allclose(got, brute(x, s, w, profile), rtol=1e-5)
     # It is quadratic in the scores: central differences are exact.
-    want = [brute(x, s + step, w, profile) - brute(x, s - step, w, profile)
-            for step in np.eye(57 * 6).reshape(-1, 57, 6)[::50] * 0.5]  # fmt: skip
+    want = [
+        brute(x, s + step, w, profile) - brute(x, s - step, w, profile)
+        for step in np.eye(57 * 6).reshape(-1, 57, 6)[::50] * 0.5
+    ]
     np.testing.assert_allclose(grad.ravel()[::50], want, atol=1e-5 * np.abs(grad).max())
 
 
@@ -120,7 +122,7 @@ def test_stein_gradient_in_the_scale_and_in_float64(x64):
     x, s, w = sample(7, 6)
     value, by_scale = jax.jit(
         jax.value_and_grad(lambda c: dj.stein(points(x, w, jnp.float64), s, kernel=kernels.imq(c)))
-    )(1.0)  # fmt: skip
+    )(1.0)
 
     def truth(c):
         return brute(x, s, w, [lambda r: (1 + r / c**2) ** -0.5, lambda r: -0.5 / c**2 * (1 + r / c**2) ** -1.5,
@@ -158,9 +160,10 @@ def test_stein_masks_and_repeated_points():
     with np.errstate(divide="ignore"):
         padded = points(np.concatenate([x, np.full((2, 6), np.nan)]), np.append(w, [0.0, 0.0]))
     step = jax.jit(jax.grad(lambda p, s: sum(both(p, s, kernels.imq(1.0))), (0, 1)))
-    (grad, by_score), (plain, plain_score) = step(padded, np.pad(s, [(0, 2), (0, 0)], constant_values=np.nan)), step(
-        points(x, w), s
-    )  # fmt: skip
+    (grad, by_score), (plain, plain_score) = (
+        step(padded, np.pad(s, [(0, 2), (0, 0)], constant_values=np.nan)),
+        step(points(x, w), s),
+    )
     for got, want in ((grad.x, plain.x), (grad.log_w, plain.log_w), (by_score, plain_score)):
         np.testing.assert_allclose(got[:-2], want, atol=1e-5)
         assert not np.any(got[-2:])
@@ -262,7 +265,7 @@ def test_denoising_is_least_at_the_score_of_the_smoothed_data():
     def loss(theta):
         return dj.denoising_score_matching(
             jax.random.key(1), x, lambda t: -(t - theta[0]) * jnp.exp(theta[1]), scale=sigma
-        )  # fmt: skip
+        )
 
     best = jnp.array([1.0, -jnp.log(0.5**2 + sigma**2)])
     # ½ E‖s + ε/σ‖² = ½ (1/σ² − 1/(s² + σ²)) at the best.

@@ -10,7 +10,7 @@ import pytest
 import scipy.stats as st
 
 import divjax as dj
-from divjax.divergences import line, sliced
+from divjax.divergences.transport import monotone, sliced
 from tests.marks import cases
 
 RNG = np.random.default_rng(1)
@@ -67,7 +67,7 @@ def test_nearly_equal_numbers():
 
 def test_positions_need_no_64_bits():
     for n, m in [(1, 5), (7, 3), (1000, 999), (65_537, 1_999_999)]:
-        quotient, rest = line._positions(n, m)
+        quotient, rest = monotone._positions(n, m)
         product = np.arange(n, dtype=np.int64) * m
         np.testing.assert_array_equal(quotient, product // n)
         np.testing.assert_array_equal(rest, product % n)

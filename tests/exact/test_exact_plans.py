@@ -48,8 +48,10 @@ def test_value_and_gradient(x64):
     assert float(distance(q, p)) == pytest.approx(reference(p, q), rel=1e-9)
     rng = np.random.default_rng(4)
     step = jax.tree.map(lambda z: 1e-6 * rng.normal(size=z.shape) * (z != 0.0), (p, q))
-    slope = sum(np.sum(g * d) for g, d in zip(jax.tree.leaves(jax.grad(distance, (0, 1))(p, q)),
-                                              jax.tree.leaves(step), strict=True))  # fmt: skip
+    slope = sum(
+        np.sum(g * d)
+        for g, d in zip(jax.tree.leaves(jax.grad(distance, (0, 1))(p, q)), jax.tree.leaves(step), strict=True)
+    )
     ends = (distance(*jax.tree.map(lambda z, d, sign=sign: z + sign * d, (p, q), step)) for sign in (1.0, -1.0))
     assert float(slope) == pytest.approx(float(np.subtract(*ends)) / 2.0, rel=1e-5)
 

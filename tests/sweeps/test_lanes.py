@@ -69,9 +69,11 @@ def wanders(healthy=()):
         return jnp.where((case["a"] < 0) & (x <= 1.0), jnp.sqrt(-x), x * 0.5)
 
     parts = (lambda case: jnp.float32(16.0), step, lambda x: x < 1e-3, lambda x, case: {"x": x})
-    return Iteration(*parts, *healthy) if healthy else base._replace(
-        init=parts[0], step=step, done=parts[2], result=parts[3]
-    )  # fmt: skip
+    return (
+        Iteration(*parts, *healthy)
+        if healthy
+        else base._replace(init=parts[0], step=step, done=parts[2], result=parts[3])
+    )
 
 
 def test_a_lane_that_becomes_nan_keeps_its_last_state_and_is_flagged():

@@ -226,8 +226,9 @@ def test_max_steps_and_a_step_after_the_end_changes_nothing():
     describe = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), tree)  # noqa: E731
     assert describe(before) == describe(after)
 
-    ended, result = jax.jit(lambda x: (jax.lax.fori_loop(0, 5, lambda _, s: iteration.step(s, x), iteration.init(x)),
-                                       run(iteration, x)))(x)  # fmt: skip
+    ended, result = jax.jit(
+        lambda x: (jax.lax.fori_loop(0, 5, lambda _, s: iteration.step(s, x), iteration.init(x)), run(iteration, x))
+    )(x)
     assert (int(ended.steps), int(result.steps), int(result.status)) == (3, 3, status.NOT_CONVERGED)
     np.testing.assert_array_equal(ended.value, result.log_likelihood)
 

@@ -170,8 +170,10 @@ def test_fresh_draws_at_every_step(simultaneous):
         return x * y
 
     sgd = optax.sgd(0.0)
-    dj.run(dj.game(loss, loss, start, sgd, sgd, rounds=2, steps=3, critic_steps=2, simultaneous=simultaneous),
-           {"x": jnp.float32(1), "y": jnp.float32(1)})  # fmt: skip
+    dj.run(
+        dj.game(loss, loss, start, sgd, sgd, rounds=2, steps=3, critic_steps=2, simultaneous=simultaneous),
+        {"x": jnp.float32(1), "y": jnp.float32(1)},
+    )
     jax.effects_barrier()
     assert len(told) == 2 * 3 * 3
     assert len(set(told)) == 2 * 3 * (2 if simultaneous else 3)
@@ -220,11 +222,12 @@ def test_keys_of_data_noise_and_penalty_are_three():
         return key
 
     losses = dj.adversarial_losses(
-        dj.critic.wasserstein_1, lambda params, x: params * x[:, 0],
+        dj.critic.wasserstein_1,
+        lambda params, x: params * x[:, 0],
         lambda key, case: jax.random.normal(tell(key), (4, 1)),
         lambda g, key, case: jax.random.normal(tell(key), (4, 1)),
         penalty=lambda key, v, x_p, x_q: 0.0 * jax.random.uniform(tell(key)),
-    )  # fmt: skip
+    )
     key = jax.random.key(3)
     losses.critic(jnp.float32(1), jnp.float32(1), key, None)
     jax.effects_barrier()

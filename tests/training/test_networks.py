@@ -76,10 +76,11 @@ def test_modules_of_other_libraries(make):
     np.testing.assert_allclose(critic(params, X), expected, rtol=1e-6)
     # Trained for a few steps as a critic, it tells p from q.
     losses = dj.adversarial_losses(
-        dj.critic.non_saturating, critic,
+        dj.critic.non_saturating,
+        critic,
         lambda key, case: jax.random.normal(key, (64, 2)) + 1.0,
         lambda g, key, case: jax.random.normal(key, (64, 2)) + g,
-    )  # fmt: skip
+    )
     start = lambda case: dj.Start(params, jnp.float32(-1.0), jax.random.key(3))  # noqa: E731
     played = jax.jit(lambda: dj.run(dj.game(*losses, start, optax.adam(1e-2), optax.sgd(0.0), rounds=2, steps=40)))()
     assert float(played.losses.critic[1]) < float(played.losses.critic[0]) < 1.4
@@ -124,8 +125,9 @@ def test_losses_are_those_of_the_outputs_and_the_penalty_is_the_critics():
 
 
 def test_outputs_of_another_shape_and_a_divergence_without_a_conjugate():
-    wide = dj.adversarial_losses(dj.critic.hinge, lambda params, x: x, lambda key, case: jnp.ones((6, 2)),
-                                 lambda g, key, case: jnp.ones((4, 2)))  # fmt: skip
+    wide = dj.adversarial_losses(
+        dj.critic.hinge, lambda params, x: x, lambda key, case: jnp.ones((6, 2)), lambda g, key, case: jnp.ones((4, 2))
+    )
     with pytest.raises(ValueError, match=r"critic outputs of shape \(10,\).*\(10, 2\)"):
         wide.critic(None, None, jax.random.key(0), None)
     flat = dj.adversarial_losses(dj.critic.hinge, lambda params, x: x[:, 0], lambda key, case: jnp.ones((6, 2)),

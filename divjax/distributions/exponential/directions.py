@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.distributions.exponential.family import combine_legs, mix, same_support
-from divjax.numerics import segments as num
+from divjax.numerics import segments
 
 
 class Polar(NamedTuple):
@@ -21,16 +21,17 @@ _ANGLES = np.linspace(0.0, np.pi, 33)
 _WEIGHTS = np.where(np.isin(np.arange(33), (0, 32)), 0.5, 1.0)
 
 
-def _asymptotic(terms: int) -> np.ndarray:
+def _asymptotic(terms: int) -> list[float]:
     """Coefficients of A = I₁/I₀ = Σ c_n κ^(−n) at infinity, from A' = 1 − A/κ − A²."""
     c = np.zeros(terms)
     c[0] = 1.0
     for n in range(1, terms):
         c[n] = ((n - 2) * c[n - 1] - np.dot(c[1:n], c[1:n][::-1])) / 2
-    return c
+    return c.tolist()
 
 
 _FAR = _asymptotic(23)
+_SLOPE = [n * c for n, c in enumerate(_FAR)][1:]
 
 
 def _ratio_and_slope(kappa: Array) -> tuple[Array, Array]:
@@ -45,22 +46,18 @@ def _ratio_and_slope(kappa: Array) -> tuple[Array, Array]:
     weight = jnp.asarray(_WEIGHTS, kappa.dtype) * jnp.exp(-low * versine)
     weight = weight / jnp.sum(weight)
     centred = versine - nu.matmul(weight, versine)
-    ratio = high * _horner(high, _FAR)
-    slope = -high * high * _horner(high, np.arange(1, 23) * _FAR[1:])
+    ratio = high * nu.polynomial(high, _FAR)
+    slope = -high * high * nu.polynomial(high, _SLOPE)
     return (
         jnp.where(far, ratio, nu.matmul(weight, square)),
         jnp.where(far, slope, nu.matmul(weight, centred**2)),
     )
 
 
-def _horner(x: Array, coefficients: np.ndarray) -> Array:
-    return num._horner(x, [float(c) for c in coefficients])
-
-
 def _curvature(eta: Array, delta: Array) -> Array:
     """Tangential A/κ and radial A' parts of Δᵀ∇² log I₀ Δ."""
     square = jnp.sum(eta**2)
-    kappa = num.safe_sqrt(square)
+    kappa = nu.safe_sqrt(square)
     ratio, slope = _ratio_and_slope(kappa)
     some = square > 0.0
     along = jnp.where(some, jnp.sum(eta * delta) ** 2 / jnp.where(some, square, 1.0), jnp.sum(delta**2))
@@ -82,7 +79,7 @@ def _gap(alpha: Array, p: Polar, q: Polar) -> Array:
 
     def leg(start, end, _):
         ends = mix(start, eta_p, eta_q), mix(end, eta_p, eta_q)
-        return num.segment_moment(lambda eta: _curvature(eta, delta), *ends)
+        return segments.moment(lambda eta: _curvature(eta, delta), *ends)
 
     return combine_legs(alpha, leg)
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax import numerics as nu
 from divjax.distributions.exponential.family import (
     Family,
     Overlap,
@@ -17,7 +18,7 @@ from divjax.distributions.exponential.family import (
     mix,
     same_support,
 )
-from divjax.numerics import segments as num
+from divjax.numerics import segments
 
 
 def log_gap(alpha: Array, ratio: Array) -> Array:
@@ -29,7 +30,7 @@ def log_gap(alpha: Array, ratio: Array) -> Array:
     log_u, log_v = jnp.minimum(ratio, 0.0), -jnp.maximum(ratio, 0.0)
     u, v = jnp.exp(log_u), jnp.exp(log_v)
     difference = jnp.where(ratio > 0.0, -1.0, 1.0) * jnp.expm1(-jnp.abs(ratio))  # u − v
-    over = jnp.abs(ratio) > num.log_max(ratio)
+    over = jnp.abs(ratio) > nu.log_max(ratio)
     tame = jnp.where(over, 0.0, ratio)
 
     def at(t, on_v, on_u, between):
@@ -46,7 +47,7 @@ def log_gap(alpha: Array, ratio: Array) -> Array:
         first, last = at(start, 1.0, 1.0, mix(start, u, v)), at(end, 1.0, 1.0, mix(end, u, v))
         slope = at(start, jnp.expm1(tame), -jnp.expm1(-tame), difference / first)
         growth = at(end, near_v(end), near_u(end), jnp.log(last)) - at(start, log_v, log_u, jnp.log(first))
-        return num.moment_of_inverse_square(slope, growth, length)
+        return segments.moment_of_inverse_square(slope, growth, length)
 
     def gap(alpha, *_):
         return combine_legs(alpha, leg)
@@ -60,17 +61,17 @@ def exp_gap(alpha: Array, log_u: Array, log_v: Array, ratio: Array) -> Array:
     def leg(start, end, length):
         c = length * ratio
         exponent = log_v + start * ratio + jnp.maximum(c, 0.0)
-        over = exponent > num.log_max(exponent) - 10.0
+        over = exponent > nu.log_max(exponent) - 10.0
         # halved, because ratio² may overflow where this vanishes
         scale = jnp.exp(0.5 * jnp.where(over, 0.0, exponent))
-        return jnp.where(over, jnp.inf, (ratio * scale) ** 2 * num.moment_of_exponential(c))
+        return jnp.where(over, jnp.inf, (ratio * scale) ** 2 * segments.moment_of_exponential(c))
 
     return combine_legs(alpha, leg)
 
 
 # --- −log: one positive parameter --------------------------------------------------------------------------
 
-RATE = same_support(lambda alpha, p, q: log_gap(alpha, num.log_ratio(p, q)))
+RATE = same_support(lambda alpha, p, q: log_gap(alpha, nu.log_quotient(p, q)))
 """theta = the rate of an exponential variable, e.g. Kumaraswamy with one first shape."""
 
 
@@ -82,7 +83,7 @@ class Power(NamedTuple):
     weight: Float[Array, ""]
 
 
-POWER = same_support(lambda alpha, p, q: p.weight * log_gap(1.0 - alpha, p.power * num.log_ratio(p.scale, q.scale)))
+POWER = same_support(lambda alpha, p, q: p.weight * log_gap(1.0 - alpha, p.power * nu.log_quotient(p.scale, q.scale)))
 """Generalised normal about one location with one power k: weight 1/k."""
 
 
@@ -110,7 +111,7 @@ def _normal_gap(alpha: Array, p: Tempered, q: Tempered) -> Array:
     shift = (p.loc - q.loc) / big
     shift = shift / jnp.sqrt(jnp.where(ok, variance, 1.0))
     location = 0.5 * p.power * shift * shift
-    spread = 0.5 * log_gap(1.0 - alpha, 2.0 * num.log_ratio(p.scale, q.scale))
+    spread = 0.5 * log_gap(1.0 - alpha, 2.0 * nu.log_quotient(p.scale, q.scale))
     return jnp.where(ok, location, jnp.inf) + spread
 
 
@@ -128,7 +129,7 @@ def _inverse_gaussian_gap(alpha: Array, p: Located, q: Located) -> Array:
             alpha, p.scale / p.loc, q.scale / q.loc
         )
         shift = (p.loc - q.loc) / (p.loc * q.loc)
-        return p.scale * q.scale * shift**2 / middle + 0.5 * log_gap(alpha, num.log_ratio(p.scale, q.scale))
+        return p.scale * q.scale * shift**2 / middle + 0.5 * log_gap(alpha, nu.log_quotient(p.scale, q.scale))
 
     return guarded(gap, inside)(alpha, p, q)
 
@@ -147,7 +148,7 @@ class GammaParameters(NamedTuple):
 def _gamma_curvature(eta: GammaParameters, delta: GammaParameters) -> Array:
     """ψ'(α) δα² − 2 δα δβ/β + α δβ²/β², completed to squares."""
     a, b = delta.concentration / eta.concentration, delta.rate / eta.rate
-    return a * a * num.trigamma_excess(eta.concentration) + eta.concentration * (a - b) ** 2
+    return a * a * nu.trigamma_excess(eta.concentration) + eta.concentration * (a - b) ** 2
 
 
 GAMMA = from_curvature(_gamma_curvature, lambda eta: (eta.concentration > 0.0) & (eta.rate > 0.0))
@@ -158,7 +159,7 @@ def _dirichlet_curvature(eta: Float[Array, " k"], delta: Float[Array, " k"]) -> 
     total = jnp.sum(eta)
     each, mean = delta / eta, jnp.sum(delta) / total
     spread = jnp.sum(eta * (each - mean) ** 2)
-    return spread + jnp.sum(each**2 * num.trigamma_excess(eta)) - mean**2 * num.trigamma_excess(total)
+    return spread + jnp.sum(each**2 * nu.trigamma_excess(eta)) - mean**2 * nu.trigamma_excess(total)
 
 
 DIRICHLET = from_curvature(_dirichlet_curvature, lambda eta: jnp.all(eta > 0.0))
@@ -200,20 +201,12 @@ def _logs(p: Array | None, log_p: Array | None, q: Array | None, log_q: Array | 
     Zeros are allowed: −inf logs and a difference of 0, for the caller to mask.
     """
     if p is None or q is None:
-        log_p = _safe_log(p) if log_p is None else log_p
-        log_q = _safe_log(q) if log_q is None else log_q
+        log_p = nu.safe_log(p) if log_p is None else log_p
+        log_q = nu.safe_log(q) if log_q is None else log_q
         both = (log_p > -jnp.inf) & (log_q > -jnp.inf)
         return log_p, log_q, jnp.where(both, log_p, 0.0) - jnp.where(both, log_q, 0.0)
     both = (p > 0.0) & (q > 0.0)
-    return _safe_log(p), _safe_log(q), num.log_ratio(jnp.where(both, p, 1.0), jnp.where(both, q, 1.0))
-
-
-def _relative(rest: Array, x: Array) -> Array:
-    return jnp.where(x > 0.0, rest / jnp.where(x > 0.0, x, 1.0), 0.0)
-
-
-def _safe_log(x: Array) -> Array:
-    return jnp.where(x > 0.0, jnp.log(jnp.where(x > 0.0, x, 1.0)), -jnp.inf)
+    return nu.safe_log(p), nu.safe_log(q), nu.log_quotient(jnp.where(both, p, 1.0), jnp.where(both, q, 1.0))
 
 
 def _masked_log_softmax(logits: Array, mask: Array) -> tuple[Array, Array]:
@@ -238,7 +231,7 @@ def _categorical_overlap(alpha: Array, p: Pmf, q: Pmf) -> Overlap:
     """
     log_p, log_q, ratio = _logs(p.probs, p.logits, q.probs, q.logits)
     if p.rest is not None and q.rest is not None:
-        ratio = ratio + _relative(p.rest, p.probs) - _relative(q.rest, q.probs)
+        ratio = ratio + nu.safe_ratio(p.rest, p.probs) - nu.safe_ratio(q.rest, q.probs)
     log_p, log_q, ratio = (p.power * part for part in (log_p, log_q, ratio))
     mask = (log_p > -jnp.inf) & (log_q > -jnp.inf)
     log_p, mass_p = _masked_log_softmax(log_p, mask)
@@ -248,7 +241,7 @@ def _categorical_overlap(alpha: Array, p: Pmf, q: Pmf) -> Overlap:
     centre = jnp.sum(jnp.where(mask, jnp.exp(log_q), 0.0) * ratio)
     ratio = jnp.where(mask, ratio - centre, 0.0)
     small = jnp.max(jnp.abs(ratio)) < 1.0
-    excess = jnp.sum(jnp.where(mask, jnp.exp(log_q), 0.0) * num.expm1_minus(jnp.where(small, ratio, 0.0)))
+    excess = jnp.sum(jnp.where(mask, jnp.exp(log_q), 0.0) * nu.expm1_minus(jnp.where(small, ratio, 0.0)))
     ratio = jnp.where(mask, jnp.where(small, ratio - jnp.log1p(excess), log_p - log_q), 0.0)
     terms = jnp.sum(jnp.where(mask, exp_gap(alpha, log_p, log_q, ratio), 0.0))
     product = alpha * (1.0 - alpha)
@@ -257,7 +250,7 @@ def _categorical_overlap(alpha: Array, p: Pmf, q: Pmf) -> Overlap:
     terms = jnp.where(near, terms, 0.0)
     safe = product * terms
     direct = -_logsumexp(mix(alpha, log_p, log_q), mask) / jnp.where(near, 1.0, product)
-    gap = jnp.where(near, terms * num.log1p_over(-safe), direct)
+    gap = jnp.where(near, terms * nu.log1p_over(-safe), direct)
     return Overlap(mass_p, mass_q, jnp.where(jnp.any(mask), gap, jnp.inf))
 
 
@@ -282,13 +275,13 @@ class Chance(NamedTuple):
 def _log_failure(x: Chance) -> Array:
     if x.success is not None:
         return jnp.log1p(-x.success)
-    return _safe_log(x.failure) if x.failure is not None else -jax.nn.softplus(x.logit)
+    return nu.safe_log(x.failure) if x.failure is not None else -jax.nn.softplus(x.logit)
 
 
 def _log_failure_ratio(p: Chance, q: Chance) -> Array:
     """log of the ratio of the failures, from what was given: nearly equal ones lose nothing."""
     if p.failure is not None and q.failure is not None:
-        return num.log_ratio(p.failure, q.failure)
+        return nu.log_quotient(p.failure, q.failure)
     if p.success is not None and q.success is not None:
         change = (q.success - p.success) / (1.0 - q.success)
         near = jnp.abs(change) < 0.5
@@ -312,7 +305,7 @@ def _geometric_gap(alpha: Array, p: Chance, q: Chance) -> Array:
     def gap(alpha, p, q):
         def leg(start, end, length):
             ends = mix(start, p, q), mix(end, p, q)
-            return num.segment_moment(lambda eta: _geometric_curvature(eta, delta), *ends)
+            return segments.moment(lambda eta: _geometric_curvature(eta, delta), *ends)
 
         return combine_legs(alpha, leg)
 
@@ -352,9 +345,9 @@ class Tail(NamedTuple):
 
 
 def _pareto_overlap(alpha: Array, p: Tail, q: Tail) -> Overlap:
-    above_p = jnp.maximum(num.log_ratio(q.scale, p.scale), 0.0)  # log(max scale / own scale)
-    above_q = jnp.maximum(num.log_ratio(p.scale, q.scale), 0.0)
-    gap = log_gap(alpha, num.log_ratio(p.concentration, q.concentration))
+    above_p = jnp.maximum(nu.log_quotient(q.scale, p.scale), 0.0)  # log(max scale / own scale)
+    above_q = jnp.maximum(nu.log_quotient(p.scale, q.scale), 0.0)
+    gap = log_gap(alpha, nu.log_quotient(p.concentration, q.concentration))
     return Overlap(-p.concentration * above_p, -q.concentration * above_q, gap)
 
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from divjax.numerics import segments as num
+from divjax.numerics import segments
 
 
 class Overlap(NamedTuple):
@@ -141,7 +141,7 @@ def from_curvature(curvature: Callable, inside: Callable, natural: Callable = la
 
         return combine_legs(
             alpha,
-            lambda start, end, length: num.segment_moment(lambda eta: curvature(eta, delta), at(start), at(end)),
+            lambda start, end, length: segments.moment(lambda eta: curvature(eta, delta), at(start), at(end)),
         )
 
     def ok(alpha, p, q):

@@ -38,9 +38,12 @@ def found_against_exact(fits: "xarray.Dataset", exact: dict[str, list[list[tuple
         ax.set_xlim(separations.min() - 2.0 * width, separations.max() + 2.0 * width)
     _outer_labels(panels, x="separation of the modes", y="mean ± standard deviation")
     cycled, diverged = (f"{100 * float(fits[name].mean()):.0f} %" for name in ("cycled", "diverged"))
-    look.heading(figure, "What adversarial training finds, beside what it is meant to minimise",
-                 f"A Gaussian generator on ½ N(0, 1) + ½ N(d, 1), {count(fits.sizes['seed'], 'seed')} each; "
-                 f"{cycled} of all games go to and fro, {diverged} diverge")  # fmt: skip
+    look.heading(
+        figure,
+        "What adversarial training finds, beside what it is meant to minimise",
+        f"A Gaussian generator on ½ N(0, 1) + ½ N(d, 1), {count(fits.sizes['seed'], 'seed')} each; "
+        f"{cycled} of all games go to and fro, {diverged} diverge",
+    )
     handles = [
         (Patch(color=look.DATA), "the two modes, ± 2 standard deviations"),
         (Line2D([], [], color=look.INK, lw=0, marker="_", ms=12, mew=1.6), "exact optima, the best bold"),
@@ -71,15 +74,20 @@ def _found(ax, fits, width):
         for x, (loc, scale, cycled, diverged) in zip(places, ends, strict=True):
             if diverged:
                 # Wherever it was: at the upper edge.
-                ax.plot(x, 1.0, color=look.VERMILLION, marker="x", ms=5, transform=ax.get_xaxis_transform(),
-                        clip_on=False)  # fmt: skip
+                ax.plot(
+                    x, 1.0, color=look.VERMILLION, marker="x", ms=5, transform=ax.get_xaxis_transform(), clip_on=False
+                )
                 continue
             color, marker = (CYCLED, "^") if cycled else (SETTLED, "o")
             ax.errorbar(x, loc, scale, color=color, marker=marker, ms=3.2, lw=0.7, alpha=0.9)
 
 
-FATES = (("serves both modes", look.GREEN), ("collapsed onto one mode", look.BLUE), ("to and fro", CYCLED),
-         ("diverged", look.VERMILLION))  # fmt: skip
+FATES = (
+    ("serves both modes", look.GREEN),
+    ("collapsed onto one mode", look.BLUE),
+    ("to and fro", CYCLED),
+    ("diverged", look.VERMILLION),
+)
 
 
 def fates(fits: "xarray.Dataset") -> Figure:
@@ -104,11 +112,15 @@ def fates(fits: "xarray.Dataset") -> Figure:
         ax.set_title(name, fontsize=look.BODY, color=look.INK, loc="left", weight="bold", pad=14)
         look.percent_axis(ax)
     _outer_labels(panels, x="separation of the modes", y="share of the seeds")
-    look.heading(figure, "What becomes of adversarial training as the modes part",
-                 f"A Gaussian generator on ½ N(0, 1) + ½ N(d, 1), {count(fits.sizes['seed'], 'seed')} each. "
-                 "Above a bar: modes captured on average")  # fmt: skip
-    look.legend(figure, [(Patch(color=color, alpha=0.85), text) for text, color in FATES],
-                columns=4 if len(panels) > 2 else 2)  # fmt: skip
+    look.heading(
+        figure,
+        "What becomes of adversarial training as the modes part",
+        f"A Gaussian generator on ½ N(0, 1) + ½ N(d, 1), {count(fits.sizes['seed'], 'seed')} each. "
+        "Above a bar: modes captured on average",
+    )
+    look.legend(
+        figure, [(Patch(color=color, alpha=0.85), text) for text, color in FATES], columns=4 if len(panels) > 2 else 2
+    )
     return figure
 
 
@@ -169,8 +181,10 @@ def samples_over_training(fits: "xarray.Dataset", target: str, *, seed: int = 0)
                 "diverged" if int(found["modes_path"]) < 0 else text, fontsize=look.SMALL, color=look.INK, labelpad=2
             )
         error = standard_error if modes.size > 1 else lambda _: np.nan
-        remark = (f"modes {modes.mean():.1f} ± {error(modes):.1f}\n"
-                  f"high quality {100 * quality.mean():.1f} ± {100 * error(quality):.1f} %")  # fmt: skip
+        remark = (
+            f"modes {modes.mean():.1f} ± {error(modes):.1f}\n"
+            f"high quality {100 * quality.mean():.1f} ± {100 * error(quality):.1f} %"
+        )
         look.row_label(row[0], name, remark)
     under = (
         f"One seed's samples over training; beside the name, mean ± standard error over "

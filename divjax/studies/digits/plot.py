@@ -55,9 +55,12 @@ def generated_digits(table: "xarray.Dataset") -> Figure:
         figure.axes[-1].set_title(f"{title}\n{remark}", fontsize=look.SMALL, color=color, pad=4)
     num = table.sizes["seed"]
     told = "Means ± 2 standard errors" if num > 1 else "No errors"
-    look.heading(figure, "Digits by maximum likelihood and by games: who is blurred, who forgets, who is unrealistic",
-                 f"{count(num, 'split')}: {study.TRAIN} images to train on, {study.COMPARED} to compare with. "
-                 f"{told}; dashed: real ones")  # fmt: skip
+    look.heading(
+        figure,
+        "Digits by maximum likelihood and by games: who is blurred, who forgets, who is unrealistic",
+        f"{count(num, 'split')}: {study.TRAIN} images to train on, {study.COMPARED} to compare with. "
+        f"{told}; dashed: real ones",
+    )
     return figure
 
 

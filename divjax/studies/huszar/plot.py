@@ -45,18 +45,25 @@ def across_weights(exact: "xarray.Dataset", games: "xarray.Dataset") -> Figure:
     rate.set_ylim(0, None)
     rate.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     target = f"½ N(0, 1) + ½ N({separation:g}, 1)"
-    under = (f"Gaussians of least JS_w to {target}: by quadrature and Newton (lines), and by a generator against a "
-             f"critic, from samples alone (points, {games.sizes['seed']} seeds each)")  # fmt: skip
+    under = (
+        f"Gaussians of least JS_w to {target}: by quadrature and Newton (lines), and by a generator against a "
+        f"critic, from samples alone (points, {games.sizes['seed']} seeds each)"
+    )
     look.heading(figure, "One dial from mode covering to mode seeking", under)
-    look.legend(figure, (
+    _dial_legend(figure)
+    return figure
+
+
+def _dial_legend(figure):
+    rows = (
         (Patch(color=look.DATA), "the two modes, ± their standard deviation"),
         (Patch(color=look.VERMILLION, alpha=0.13), "the best, ± its standard deviation"),
         (Line2D([], [], color=look.VERMILLION, lw=2), "exact, covers"),
         (Line2D([], [], color=look.BLUE, lw=2), "exact, seeks"),
         (Line2D([], [], color=look.MUTED, lw=1, ls=look.DASHES[2]), "an optimum, not the best"),
         (Line2D([], [], color=look.INK, lw=0.9, marker="o", ms=4), "game, at its end"),
-    ), columns=3)  # fmt: skip
-    return figure
+    )
+    look.legend(figure, rows, columns=3)
 
 
 def _branches(place, rate, weights, found):
@@ -111,6 +118,26 @@ def across_rates(fits: "xarray.Dataset", p: np.ndarray) -> Figure:
                     mfc=color if filled else "none")  # fmt: skip
     ax.set(xlim=(-0.03, 1.03), ylim=(0, None))
     look.label(ax, x="rate: how often a step is conditioned on the data", y="nats")
+    _tables(pictures, p)
+    look.heading(
+        figure,
+        "Scheduled sampling forgets what the steps have to do with each other",
+        "A free model of two steps, trained on the data's first step at a rate, else on its own: closed form "
+        "(lines), fits that hold the model's draw (dots) or differentiate through it (squares)",
+    )
+    look.legend(
+        figure,
+        (
+            (Line2D([], [], color=look.BLUE, lw=2), "mutual information of the model's steps"),
+            (Line2D([], [], color=look.VERMILLION, lw=2, ls=look.DASHES[1]), "KL(data‖model)"),
+        ),
+        columns=2,
+    )
+    return figure
+
+
+def _tables(pictures, p):
+    """The tables that scheduled sampling ends in at three rates."""
     for at, panel in zip((1.0, 0.5, 0.0), pictures.subplots(3, 1), strict=True):
         q = np.asarray(scheduled_sampling.optimum(p, at))
         panel.imshow(q, cmap="Blues", vmin=0.0, vmax=p.max(), aspect="auto")
@@ -118,14 +145,10 @@ def across_rates(fits: "xarray.Dataset", p: np.ndarray) -> Figure:
             panel.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=look.SMALL,
                        color="white" if value > 0.6 * p.max() else look.INK)  # fmt: skip
         panel.set(xticks=(), yticks=())
-        panel.set_title({1.0: "rate 1: the data", 0.0: "rate 0: independent"}.get(at, f"rate {at:g}"),
-                        fontsize=look.BODY, color=look.INK, loc="left")  # fmt: skip
+        panel.set_title(
+            {1.0: "rate 1: the data", 0.0: "rate 0: independent"}.get(at, f"rate {at:g}"),
+            fontsize=look.BODY,
+            color=look.INK,
+            loc="left",
+        )
         look.label(panel, y="first step", x="second step" if at == 0.0 else "")
-    look.heading(figure, "Scheduled sampling forgets what the steps have to do with each other",
-                 "A free model of two steps, trained on the data's first step at a rate, else on its own: closed form "
-                 "(lines), fits that hold the model's draw (dots) or differentiate through it (squares)")  # fmt: skip
-    look.legend(figure, (
-        (Line2D([], [], color=look.BLUE, lw=2), "mutual information of the model's steps"),
-        (Line2D([], [], color=look.VERMILLION, lw=2, ls=look.DASHES[1]), "KL(data‖model)"),
-    ), columns=2)  # fmt: skip
-    return figure

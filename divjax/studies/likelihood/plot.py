@@ -25,11 +25,13 @@ def likelihood_on_data(convergence: Convergence, sampling: Sampling) -> Figure:
     loc, scale = sampling.truth[0], np.exp(sampling.truth[1])
     covered, by_fisher = (words.percent(share[1]) for share in (sampling.covered, sampling.covered_fisher))
     wider = np.sqrt(sampling.inverse_fisher[1, 1]) / sampling.estimates[:, 1].std()
-    under = (f"Data from ½ N(0, 1) + ½ N({2.0 * loc:g}, 1), Gaussian model. Left, the mean of log p/q over draws "
-             f"against KL(p‖q) = {convergence.kl:.3f} nats: {convergence.num_seeds} seeds for each number. Right, the "
-             f"estimates from {count(len(sampling.estimates), 'sample')} of {sampling.num:,} about "
-             f"{words.normal(loc, scale)}; 95 % intervals for σ hold {words.fixed(scale)} in {covered} of them by the "
-             f"sandwich, in {by_fisher} by Fisher's information.")  # fmt: skip
+    under = (
+        f"Data from ½ N(0, 1) + ½ N({2.0 * loc:g}, 1), Gaussian model. Left, the mean of log p/q over draws "
+        f"against KL(p‖q) = {convergence.kl:.3f} nats: {convergence.num_seeds} seeds for each number. Right, the "
+        f"estimates from {count(len(sampling.estimates), 'sample')} of {sampling.num:,} about "
+        f"{words.normal(loc, scale)}; 95 % intervals for σ hold {words.fixed(scale)} in {covered} of them by the "
+        f"sandwich, in {by_fisher} by Fisher's information."
+    )
     if wider > 1.5:
         title = f"A wrong model: by Fisher's information, σ̂ is {wider:.1f} times as uncertain as it is"
     else:
@@ -65,8 +67,9 @@ def _errors(figure, found):
     look.axes(ratio).set(ylim=(1.0 - reach, 1.0 + reach))
     for each in (ax, ratio):
         each.minorticks_off()
-    said = (f"measured slope {found.slope:.3f} ± {found.slope_stderr:.3f}\n"
-            f"sd(log p/q) = {words.fixed(found.constant)} nats").replace("-", "−")  # fmt: skip
+    said = (
+        f"measured slope {found.slope:.3f} ± {found.slope_stderr:.3f}\nsd(log p/q) = {words.fixed(found.constant)} nats"
+    ).replace("-", "−")
     ax.text(0.97, 0.95, said, transform=ax.transAxes, ha="right", va="top", fontsize=look.BODY, color=look.INK,
             linespacing=1.5)  # fmt: skip
     look.label(ax, y="error of the Monte-Carlo KL, nats")

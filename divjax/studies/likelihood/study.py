@@ -87,8 +87,9 @@ def convergence(
     mean_abs, of_abs = _mean_of(errors)
     rms, rms_stderr = mean_square**0.5, 0.5 * of_square / mean_square**0.5
     slope = _slope(np.log(nums), np.log(rms), rms_stderr / rms)
-    return Convergence(nums, rms, rms_stderr, mean_abs, of_abs, float(exact.value), float(exact.stderr), *slope,
-                       num_seeds)  # fmt: skip
+    return Convergence(
+        nums, rms, rms_stderr, mean_abs, of_abs, float(exact.value), float(exact.stderr), *slope, num_seeds
+    )
 
 
 def _pair(separation):
@@ -143,8 +144,16 @@ def sampling(key: PRNGKeyArray, num: int = SAMPLE, num_fits: int = FITS, *, sepa
     def covered(covariances):
         return np.mean(gap <= HALF_WIDTH * np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)), axis=0)
 
-    return Sampling(num, estimates, truth, covariance.mean(0), inverse_fisher.mean(0), covered(covariance),
-                    covered(inverse_fisher), status)  # fmt: skip
+    return Sampling(
+        num,
+        estimates,
+        truth,
+        covariance.mean(0),
+        inverse_fisher.mean(0),
+        covered(covariance),
+        covered(inverse_fisher),
+        status,
+    )
 
 
 @partial(jax.jit, static_argnames="num")

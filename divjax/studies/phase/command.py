@@ -47,5 +47,7 @@ def phase(
     print(table.phase(family, at, by_fits.lines, by_roots))
     known = phase_lines.best_known(by_roots, by_fits.lines)
     save(plot.phase_diagram(fits, at, known, family), out / f"{family}.png")
-    print(f"{swept:.0f} s for {fits['value'].size:,} fits, {time.perf_counter() - started:.0f} s in all. "
-          f"In {out}: {family}.zarr, {family}.png.")  # fmt: skip
+    print(
+        f"{swept:.0f} s for {fits['value'].size:,} fits, {time.perf_counter() - started:.0f} s in all. "
+        f"In {out}: {family}.zarr, {family}.png."
+    )

@@ -140,8 +140,10 @@ def by_roots(family: Family, orders: Float[np.ndarray, " n"], near: Found) -> Li
     """
     with jax.enable_x64(True):  # noqa: FBT003
         measure = jax.jit(_measured(family))
-        rows = [_roots(measure, float(order), jax.tree.map(lambda leaf, i=i: leaf[i], near),
-                       _wall(family, float(order))) for i, order in enumerate(orders)]  # fmt: skip
+        rows = [
+            _roots(measure, float(order), jax.tree.map(lambda leaf, i=i: leaf[i], near), _wall(family, float(order)))
+            for i, order in enumerate(orders)
+        ]
     return Lines(*map(np.array, zip(*rows, strict=True)))
 
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 # From covering to seeking, by how far the best is from the middle.
 SHADES = LinearSegmentedColormap.from_list("covers to seeks", ("#f6c7a0", "#f4e9df", "#9fc8e6", "#2f7fb8"))
-KNOWN = {"alpha": ((-1.0, "Neyman χ²"), (0.0, "KL(q‖p)"), (0.5, "Hellinger"), (1.0, "KL(p‖q)"), (2.0, "Pearson χ²")),
-         "jensen_shannon": ((0.01, "≈ KL(p‖q)"), (0.5, "Jensen-Shannon"), (0.99, "≈ KL(q‖p)"))}  # fmt: skip
+KNOWN = {
+    "alpha": ((-1.0, "Neyman χ²"), (0.0, "KL(q‖p)"), (0.5, "Hellinger"), (1.0, "KL(p‖q)"), (2.0, "Pearson χ²")),
+    "jensen_shannon": ((0.01, "≈ KL(p‖q)"), (0.5, "Jensen-Shannon"), (0.99, "≈ KL(q‖p)")),
+}
 FEW = 20  # orders of the lines, below which they are marked
 AXIS = {"alpha": "order α of ∫ pᵅ q¹⁻ᵅ", "jensen_shannon": "weight w of the data in m = w p + (1 − w) q"}
 
@@ -58,10 +60,13 @@ def phase_diagram(fits: "xarray.Dataset", orders: np.ndarray, lines: "Lines", na
         ax.annotate(text, (1.0, at), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                     fontsize=look.SMALL, color=look.MUTED, va="center", annotation_clip=False)  # fmt: skip
     _regions(ax, kinds, d, order, fits, side)
-    look.heading(figure, "The phase diagram of mode seeking",
-                 "The best Gaussian for ½ N(0, 1) + ½ N(d, 1): one that covers both modes, or one of two that sit on "
-                 f"a mode, shaded by how far from the middle. {fits['value'].size:,} fits; hatched where both kinds "
-                 "are optima")  # fmt: skip
+    look.heading(
+        figure,
+        "The phase diagram of mode seeking",
+        "The best Gaussian for ½ N(0, 1) + ½ N(d, 1): one that covers both modes, or one of two that sit on "
+        f"a mode, shaded by how far from the middle. {fits['value'].size:,} fits; hatched where both kinds "
+        "are optima",
+    )
     handles = [(Patch(color=SHADES(0.0)), "covering is best"), (Patch(color=SHADES(1.0)), "seeking is best")]
     handles += [(Line2D([], [], **style), text) for at, style, text in _lines(lines) if not np.isnan(at).all()]
     look.legend(figure, handles, columns=5)
@@ -76,17 +81,26 @@ def _corners(middles):
 
 def _lines(lines):
     """Separations, look and meaning of each."""
-    return ((lines.seeking, {"color": look.BLUE, "ls": look.DASHES[1], "lw": 1.4}, "seeking appears"),
-            (lines.covering, {"color": look.VERMILLION, "ls": look.DASHES[1], "lw": 1.4}, "covering vanishes"),
-            (lines.switch, {"color": look.INK, "lw": 2}, "the best changes"))  # fmt: skip
+    return (
+        (lines.seeking, {"color": look.BLUE, "ls": look.DASHES[1], "lw": 1.4}, "seeking appears"),
+        (lines.covering, {"color": look.VERMILLION, "ls": look.DASHES[1], "lw": 1.4}, "covering vanishes"),
+        (lines.switch, {"color": look.INK, "lw": 2}, "the best changes"),
+    )
 
 
 def _regions(ax, kinds, d, order, fits, side):
     """A letter in the largest patch of each kind, and beside the plane what the Gaussian does there."""
-    shown = [kind for kind in (study.COVERS, study.COVERS_OR_SEEKS, study.SEEKS_OR_COVERS, study.SEEKS)
-             if (kinds.kind == kind).mean() > 0.005]  # fmt: skip
-    names = {study.COVERS: "covers", study.COVERS_OR_SEEKS: "covers, could seek",
-             study.SEEKS_OR_COVERS: "seeks, could cover", study.SEEKS: "seeks"}  # fmt: skip
+    shown = [
+        kind
+        for kind in (study.COVERS, study.COVERS_OR_SEEKS, study.SEEKS_OR_COVERS, study.SEEKS)
+        if (kinds.kind == kind).mean() > 0.005
+    ]
+    names = {
+        study.COVERS: "covers",
+        study.COVERS_OR_SEEKS: "covers, could seek",
+        study.SEEKS_OR_COVERS: "seeks, could cover",
+        study.SEEKS: "seeks",
+    }
     for panel, letter, kind in zip(np.atleast_1d(side.subplots(len(shown), 1)), "abcd", shown, strict=False):
         i, j = _middle(kinds.kind == kind)
         ring = {"boxstyle": "circle,pad=0.25", "fc": "white", "ec": look.INK, "lw": 0.7}

@@ -183,5 +183,6 @@ def kinds(fits: "xarray.Dataset") -> Kinds:
     offset = np.take_along_axis(np.abs(loc - 0.5 * d), best, -1)[..., 0] / np.maximum(0.5 * d[..., 0], 1e-6)
     known = kind != NEITHER
     offset = np.where(kind == COVERS, 0.0, offset)  # also where there is nothing to tell apart
-    return Kinds(kind, np.where(known, offset, np.nan),
-                 np.where(known, np.take_along_axis(scale, best, -1)[..., 0], np.nan))  # fmt: skip
+    return Kinds(
+        kind, np.where(known, offset, np.nan), np.where(known, np.take_along_axis(scale, best, -1)[..., 0], np.nan)
+    )

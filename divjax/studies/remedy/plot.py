@@ -31,8 +31,9 @@ def recovered(table: "xarray.Dataset") -> Figure:
     shares = study.shares(table)
     optimizers, components = ([*table[name].values] for name in ("optimizer", "components"))
     separations = table["separation"].values
-    figure = Figure(figsize=(1.2 + 1.95 * len(optimizers), 1.9 + 1.15 * len(components)), dpi=look.DPI,
-                    layout="constrained")  # fmt: skip
+    figure = Figure(
+        figsize=(1.2 + 1.95 * len(optimizers), 1.9 + 1.15 * len(components)), dpi=look.DPI, layout="constrained"
+    )
     axes = figure.subplots(len(components), len(optimizers), sharex=True, sharey=True, squeeze=False)
     for i, num in enumerate(components):
         for j, optimizer in enumerate(optimizers):
@@ -51,9 +52,12 @@ def recovered(table: "xarray.Dataset") -> Figure:
                 look.label(ax, x="separation", y=count(int(num), "component") if j == 0 else "")
             elif j == 0:
                 look.label(ax, y=count(int(num), "component"))
-    look.heading(figure, "A richer model is the remedy, where the optimiser gets there",
-                 f"Mixtures fitted to ½ N(0, 1) + ½ N(d, 1) by maximum likelihood from {table.sizes['seed']} random "
-                 "starts each: where they end")  # fmt: skip
+    look.heading(
+        figure,
+        "A richer model is the remedy, where the optimiser gets there",
+        f"Mixtures fitted to ½ N(0, 1) + ½ N(d, 1) by maximum likelihood from {table.sizes['seed']} random "
+        "starts each: where they end",
+    )
     there = [end for name, end in ENDS.items() if shares.sel(label=name).any()]
     look.legend(figure, [(Patch(color=color), text) for color, text in there], columns=len(ENDS))
     return figure

@@ -30,10 +30,13 @@ def unrealistic(table: "xarray.Dataset") -> Figure:
     _documents(left, best.sel(model=study.DOCUMENTS))
     _ratings(right, best.sel(model=study.RATINGS))
     seeds, starts = table.sizes["seed"], table.sizes["start"]
-    look.heading(figure, "Too few topics, too few factors: maximum likelihood generates what nobody wrote or rated",
-                 f"Share of generated draws whose true density is below that of {study.MASS:.0%} of real ones: "
-                 f"{count(seeds, 'data set')} (dots, ± standard error), their mean (lines); the likeliest of "
-                 f"{count(starts, 'start')}")  # fmt: skip
+    look.heading(
+        figure,
+        "Too few topics, too few factors: maximum likelihood generates what nobody wrote or rated",
+        f"Share of generated draws whose true density is below that of {study.MASS:.0%} of real ones: "
+        f"{count(seeds, 'data set')} (dots, ± standard error), their mean (lines); the likeliest of "
+        f"{count(starts, 'start')}",
+    )
     look.legend(figure, (
         (Line2D([], [], color=look.BLUE, lw=2, marker="o", ms=4), "documents; ratings by the users at hand"),
         (Line2D([], [], color=look.VERMILLION, lw=2, ls=look.DASHES[1], marker="s", ms=4), "new users, Gaussian prior"),

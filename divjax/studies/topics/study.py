@@ -188,8 +188,11 @@ def judge_ratings(truth: Truth, *, num: int) -> Callable[[PyTree, PyTree], dict[
         key, model = _keys(case)[2], end["params"]
         at_hand = factorisation.generate_ratings(key, model, num=num)
         of_new = factorisation.generate_new_users(key, model, num=num)
-        return (_judged(truth, at_hand, "") | _judged(truth, of_new, "_of_new_users")
-                | {"example_rows": at_hand[:_ROWS], "example_rows_of_new_users": of_new[:_ROWS]})  # fmt: skip
+        return (
+            _judged(truth, at_hand, "")
+            | _judged(truth, of_new, "_of_new_users")
+            | {"example_rows": at_hand[:_ROWS], "example_rows_of_new_users": of_new[:_ROWS]}
+        )
 
     return judge
 

@@ -14,8 +14,11 @@ def topics(table: "xarray.Dataset") -> str:
     """The rates of unrealistic documents and ratings by size, means over data sets with their standard errors."""
     best = study.likeliest(table)
     documents, ratings = (best.sel(model=name) for name in (study.DOCUMENTS, study.RATINGS))
-    columns = [_rates(documents["unrealistic"]), _rates(ratings["unrealistic"]),
-               _rates(ratings["unrealistic_of_new_users"])]  # fmt: skip
+    columns = [
+        _rates(documents["unrealistic"]),
+        _rates(ratings["unrealistic"]),
+        _rates(ratings["unrealistic_of_new_users"]),
+    ]
     rows = [(str(int(size)), *cells) for size, *cells in zip(table["size"].values, *columns, strict=True)]
     header = ("topics, rank", "documents", "ratings", "ratings of new users")
     return (

@@ -16,9 +16,9 @@ import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, ArrayLike, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
-from divjax.divergences import pairwise
+from divjax.divergences.kernel import pairwise
 from divjax.divergences.samples import Sample, weighted
 
 Kernel = Callable[[Array], Array]
@@ -26,7 +26,7 @@ Draw = Callable[[Array, int, int], Float[Array, "num d"]]
 
 
 def _parameters(*values):
-    return jnp.broadcast_arrays(*map(jnp.atleast_1d, op.floating(*map(jnp.asarray, values))))
+    return jnp.broadcast_arrays(*map(jnp.atleast_1d, checks.floating(*map(jnp.asarray, values))))
 
 
 def _total(profile, squares, *parameters):

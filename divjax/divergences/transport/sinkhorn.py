@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from divjax import numerics as nu
-from divjax.divergences.pairwise import squared_differences
-from divjax.divergences.sliced import centred_samples, paired_samples
+from divjax.divergences.kernel.pairwise import squared_differences
+from divjax.divergences.transport.sliced import centred_samples, paired_samples
 from divjax.measures import Points
 
 

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from divjax import checks
 from divjax import numerics as nu
-from divjax import operands as op
-from divjax.divergences.line import coupling_of_counts, coupling_of_samples
+from divjax.divergences.line import transport_cost
 from divjax.divergences.samples import onto_heaviest
-from divjax.divergences.transport import transport_cost
+from divjax.divergences.transport.monotone import coupling_of_counts, coupling_of_samples
 from divjax.measures import Points
 
 _BLOCK = 1 << 20  # numbers projected at a time, and at least one direction
@@ -69,7 +69,7 @@ def paired_samples(x, y):
     """(points [n, d], log-weights or None) of both; weights are given to both or to neither."""
     weighted = isinstance(x, Points) or isinstance(y, Points)
     parts = [z if isinstance(z, Points) else Points(z, jnp.zeros(jnp.shape(z)[:1])) for z in (x, y)]
-    x, y, *log_w = op.floating(*(part.x for part in parts), *(part.log_w for part in parts))
+    x, y, *log_w = checks.floating(*(part.x for part in parts), *(part.log_w for part in parts))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.size or not y.size:
         raise ValueError(
             f"Expected two samples of shapes [n, d] and [m, d], not empty; got {x.shape} and {y.shape}. "

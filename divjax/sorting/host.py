@@ -93,8 +93,9 @@ def _handler(function: Callable[..., None], version: tuple[int, int]):
             describe(frame)
         elif frame.stage == _EXECUTE:
             try:
-                buffers = [part.buffers[i].contents for part in (frame.arguments, frame.results)
-                           for i in range(part.size)]  # fmt: skip
+                buffers = [
+                    part.buffers[i].contents for part in (frame.arguments, frame.results) for i in range(part.size)
+                ]
                 function(*map(_view, buffers))
             except Exception as error:  # an exception cannot pass through C
                 arguments = _ErrorArguments(ctypes.sizeof(_ErrorArguments), None, repr(error).encode(), _INTERNAL)
@@ -115,7 +116,8 @@ def register(function: Callable[..., None]) -> str | None:
     try:
         handler = _handler(function, _version())
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.cast(handler, _POINTER)), platform="cpu")
-    except Exception:  # another interface: every caller has a formula in jax.numpy to fall back on
+    except (AttributeError, IndexError, OSError, RuntimeError, ValueError):
+        # Another interface: every caller has a formula in jax.numpy to fall back on.
         return None
     _kept.append(handler)
     return name

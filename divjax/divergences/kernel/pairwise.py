@@ -120,8 +120,10 @@ def pair_sums(
     groups = tuple(g for g, count in enumerate(counts) for _ in range(count))
 
     def cut(arrays):
-        rows = [jnp.pad(a, [(0, count * block - a.shape[0])] + [(0, 0)] * (a.ndim - 1))
-                for a, count in zip(arrays, counts, strict=True)]  # fmt: skip
+        rows = [
+            jnp.pad(a, [(0, count * block - a.shape[0])] + [(0, 0)] * (a.ndim - 1))
+            for a, count in zip(arrays, counts, strict=True)
+        ]
         return jnp.concatenate(rows).reshape(len(groups), block, *arrays[0].shape[1:])
 
     return _sums(pair, groups, theta, tuple(map(cut, zip(*samples, strict=True))), cut(weights))

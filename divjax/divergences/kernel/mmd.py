@@ -3,7 +3,7 @@
 p and q are samples: an array [n, d] or [n], or ``Points`` with log-weights, which are normalised here (a mask is −inf).
 They may differ in size. kernel: a function of the squared distance, ``rbf(1.0)`` or any other of ``divjax.kernels``.
 The forms differ in bias and cost: ``mmd2`` is non-negative and biased upward by O(1/n), ``mmd2_unbiased`` may be
-negative; both take n² time and n memory, value and gradient (``divjax.divergences.pairwise``). ``mmd2_block``,
+negative; both take n² time and n memory, value and gradient (``divjax.divergences.kernel.pairwise``). ``mmd2_block``,
 ``mmd2_linear`` and ``mmd2_features`` take less time and have more variance. All are differentiable in points,
 log-weights and kernel parameters, in reverse mode.
 
@@ -21,8 +21,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.divergences.kernels import Draw, Kernel, as_kernel
-from divjax.divergences.pairwise import radial_sums, squared_distances
+from divjax.divergences.kernel.kernels import Draw, Kernel, as_kernel
+from divjax.divergences.kernel.pairwise import radial_sums, squared_distances
 from divjax.divergences.samples import Sample, two_weighted, weighted
 
 Scalar = Float[Array, ""]

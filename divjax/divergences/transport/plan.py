@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from divjax import operands as op
+from divjax import checks
 
 
 class Plan(NamedTuple):
@@ -34,7 +34,7 @@ def optimal_plan(cost: Float[Array, "k l"], a: Float[Array, " k"], b: Float[Arra
     For some hundred rows and columns: about k + l shortest paths of O(k l) steps each. a, b ≥ 0 of equal sum; a rest
     below rounding is left unmoved. Not differentiable: use ``transport_value``.
     """
-    cost, a, b = jax.lax.stop_gradient(op.floating(cost, a, b))
+    cost, a, b = jax.lax.stop_gradient(checks.floating(cost, a, b))
     rows, columns = cost.shape
     negligible = 4.0 * jnp.finfo(cost.dtype).eps * jnp.maximum(jnp.max(a), jnp.max(b))
     limit = 10 * (rows + columns) + 100
@@ -55,7 +55,7 @@ def transport_value(cost: Float[Array, "k l"], a: Float[Array, " k"], b: Float[A
     Its derivative in the costs is the plan, in the weights the potentials: where the plan jumps, one of its
     subgradients. Second derivatives see no change of the plan.
     """
-    cost, a, b = op.floating(cost, a, b)
+    cost, a, b = checks.floating(cost, a, b)
     plan = optimal_plan(cost, a, b)
     moves = plan.coupling > 0.0
     value = jnp.sum(jnp.where(moves, plan.coupling * jnp.where(moves, cost, 0.0), 0.0))
@@ -103,8 +103,13 @@ def _shortest(reduced, back, sources):
         row_before = jnp.where(closer, jnp.argmin(returning, axis=1), row_before)
         return to_row, to_column, row_before, column_before, jnp.any(nearer) | jnp.any(closer)
 
-    start = (jnp.where(sources, 0.0, jnp.inf).astype(reduced.dtype), jnp.full(columns, jnp.inf, reduced.dtype),
-             jnp.full(rows, -1), jnp.full(columns, -1), rows > 0)  # fmt: skip
+    start = (
+        jnp.where(sources, 0.0, jnp.inf).astype(reduced.dtype),
+        jnp.full(columns, jnp.inf, reduced.dtype),
+        jnp.full(rows, -1),
+        jnp.full(columns, -1),
+        rows > 0,
+    )
     return jax.lax.while_loop(lambda state: state[-1], relax, start)[:-1]
 
 

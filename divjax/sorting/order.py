@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from divjax.divergences.host import on_cpu
+from divjax.sorting.host import on_cpu
 
 
 @jax.custom_jvp

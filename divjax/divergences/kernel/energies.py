@@ -1,9 +1,9 @@
 """Energy distance between two samples in any dimension, 2E‖X−Y‖ − E‖X−X'‖ − E‖Y−Y'‖ (Székely, Rizzo 2013).
 
-It is the MMD² of the kernel −‖x − y‖: samples, weights, cost and differentiability as in ``divjax.divergences.mmd``,
-no bandwidth to choose. Not the root of it: scipy's is. In one dimension both forms are exact in the time of a sort.
-At points that coincide the gradient of their distance is taken as 0. ``energy`` is the same in one dimension from two
-distribution functions at shared nodes, for distributions that have them.
+It is the MMD² of the kernel −‖x − y‖: samples, weights, cost and differentiability as in
+``divjax.divergences.kernel.mmd``, no bandwidth to choose. Not the root of it: scipy's is. In one dimension both forms
+are exact in the time of a sort. At points that coincide the gradient of their distance is taken as 0. ``energy`` is
+the same in one dimension from two distribution functions at shared nodes, for distributions that have them.
 """
 
 import jax
@@ -12,9 +12,9 @@ from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.divergences import mmd
+from divjax.divergences.kernel import mmd
 from divjax.divergences.samples import Sample, two_weighted
-from divjax.divergences.sorting import ranked
+from divjax.sorting import ranked
 
 Scalar = Float[Array, ""]
 
@@ -66,8 +66,9 @@ def _on_the_line(x, w, y, v):
     cdfs = [jnp.cumsum(mass) for mass in masses]
     width = jnp.append(jnp.diff(here), 0.0)
     first, last = _ties(here)
-    (f_below, f_above), (g_below, g_above) = ((cdf[first] - mass[first], cdf[last])
-                                              for cdf, mass in zip(cdfs, masses, strict=True))  # fmt: skip
+    (f_below, f_above), (g_below, g_above) = (
+        (cdf[first] - mass[first], cdf[last]) for cdf, mass in zip(cdfs, masses, strict=True)
+    )
     # Point i is pulled by the mass below it less the mass above it, with neither of what is tied with it.
     pull = (f_below - g_below) + (f_above - g_above)
     between = 2.0 * jnp.sum((cdfs[0] - cdfs[1]) ** 2 * width) - 2.0 * jnp.sum((masses[0] - masses[1]) * pull * moved)

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
-from divjax.divergences.kernels import Kernel, as_kernel
-from divjax.divergences.mmd import pairs_weight
-from divjax.divergences.pairwise import (
+from divjax.divergences.kernel.kernels import Kernel, as_kernel
+from divjax.divergences.kernel.mmd import pairs_weight
+from divjax.divergences.kernel.pairwise import (
     Pair,
     apart,
     both_ways,
@@ -139,10 +139,12 @@ def _contributions(value, by_squares, by_mixed, by_dots, x, s):
 
 def _where(keep):
     """The pair whose values count where keep(left, same) of a tile."""
-    return Pair(*(
-        lambda kernel, left, right, same, part=part: part(kernel, left, right, same, keep(left, same))
-        for part in (_values, _slopes)
-    ))  # fmt: skip
+    return Pair(
+        *(
+            lambda kernel, left, right, same, part=part: part(kernel, left, right, same, keep(left, same))
+            for part in (_values, _slopes)
+        )
+    )
 
 
 _STEIN = _where(lambda left, same: jnp.ones((), bool))

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from divjax.divergences import host, sorting
+from divjax import sorting
+from divjax.sorting import host
+from divjax.sorting import order as ordering
 
 RNG = np.random.default_rng(0)
 NAN, INF = np.nan, np.inf
@@ -114,7 +116,7 @@ def test_merged_flushes_only_the_negligible():
 @pytest.mark.slow
 def test_without_a_handler(monkeypatch):
     """Where this jaxlib takes none, and on other devices, the formulas in jax.numpy give the same."""
-    monkeypatch.setattr(sorting, "on_cpu", lambda function, otherwise, result, *, in_place: otherwise)
+    monkeypatch.setattr(ordering, "on_cpu", lambda function, otherwise, result, *, in_place: otherwise)
     for x in VECTORS.values():
         x = x.astype(np.float32)
         np.testing.assert_array_equal(sorting.sort(x), np.sort(x))
@@ -140,7 +142,7 @@ def test_one_core_is_enough():
     """Large sorts in one program on one core: a callback that copies through XLA's thread pool never returns."""
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
-        "import jax, jax.numpy as jnp; from divjax.divergences.sorting import sort;"
+        "import jax, jax.numpy as jnp; from divjax.sorting import sort;"
         "f = jax.jit(lambda x, y: jnp.sum(jnp.abs(sort(x) - sort(y))) + jnp.sum(sort(x + y)));"
         "x = jax.random.normal(jax.random.key(0), (10**6,)); values = [f(x + i, x) for i in range(20)];"
         "print(float(values[-1]))"

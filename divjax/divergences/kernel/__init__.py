@@ -1,0 +1,1 @@
+"""Samples compared by kernels, and by the energy distance, whose kernel is −‖x − y‖."""
