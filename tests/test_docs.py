@@ -33,11 +33,12 @@ PAGES = {"readme": ROOT / "README.md", "home": DOCS / "index.md"} | {
 OTHERS = {"distreqx", "efax", "flowjax", "numpyro"}
 # Eight seconds or more each, nearly all of it compilation.
 SLOW = {
-    "adversarial", "batches", "error-bars", "gradient-estimators", "home", "libraries", "many-fits", "mixture-gradients",
-    "mixtures", "mode-dropping", "orders", "own-distribution", "readme", "rich-models", "sinkhorn",
+    "adversarial", "batches", "error-bars", "gradient-estimators", "home", "libraries", "many-fits",
+    "mixture-gradients", "mixtures", "mode-dropping", "orders", "own-distribution", "readme", "rich-models", "sinkhorn",
 }  # fmt: skip
 PACKAGES = (
-    "distributions", "divergences", "discretize", "exact", "logits", "models", "training", "sweeps", "diagnostics", "twosample", "plots",
+    "distributions", "divergences", "discretize", "exact", "logits", "models", "training", "sweeps", "diagnostics",
+    "twosample", "plots",
 )  # fmt: skip
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -192,7 +193,8 @@ def test_every_public_name_is_on_an_api_page(package):
         if isinstance(value, types.ModuleType):
             found = any(path.startswith(f"divjax.{name}.") for path in DIRECTIVES)
         else:
-            found = id(inspect.unwrap(value)) in there or not (callable(value) or inspect.isclass(value))  # constants are in the text
+            # Constants are in the text.
+            found = id(inspect.unwrap(value)) in there or not (callable(value) or inspect.isclass(value))
         if not found:
             missing.append(name)
     assert not missing, f"add '::: {package.__name__}.{missing[0]}' to a page of docs/api"
