@@ -24,7 +24,7 @@ MAY = {
     "operands": {"measures"},
     "divergences": CORE,
     "distributions": {"numerics"},
-    "discretize": LEAVES | {"distributions", "exact"},
+    "discretize": LEAVES | {"distributions"},
     "exact": LEAVES | {"distributions"},
     "estimate": ARRAYS,
     "door": ARRAYS | {"estimate", "catalog", "tables"},

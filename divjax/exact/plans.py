@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.distributions.exponential.multivariate import Gaussian, bures
+from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
 from divjax.divergences.plan import optimal_plan, transport_value
-from divjax.exact.mixtures import GaussianMixture, gaussian_mixture
 from divjax.exact.pair import both, no_closed_form
 from divjax.numerics import segments as num
 
