@@ -56,10 +56,11 @@ def door(
     """
 
     @functools.wraps(leaf)
-    def divergence(p: Any, q: Any = None, /, **params: Any) -> Scalar:
-        if q is None:
-            return leaf(p, **params)
-        given = [_kind(side, leaf) for side in (p, q)]
+    def divergence(*sides: Any, **params: Any) -> Scalar:
+        if len(sides) != 2:
+            return leaf(*sides, **params)  # which says what it is measured on
+        p, q = sides
+        given = [_kind(side, leaf) for side in sides]
         if "sample" in given:
             return _of_samples(leaf, of_samples, p, q, given, params)
         return _between(leaf, closed, p, q, params)
@@ -116,6 +117,7 @@ def _discretizer(leaf: Divergence) -> Callable[..., Any]:
 def _between(leaf, closed, p, q, params):
     """Between two distributions: by a closed form, or by nodes, with a warning where they are not fine enough."""
     p, q = validity.pair(p, q)
+    _check_parameters(leaf, params)
     value = closed_form(closed, p, q, params)
     if value is not None:
         return value
@@ -126,6 +128,13 @@ def _between(leaf, closed, p, q, params):
     found = _estimated(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
     _warn(leaf, found)
     return found.value
+
+
+def _check_parameters(leaf, params):
+    """The function itself knows their domain; inside a program they are traced, and not looked at."""
+    if params:
+        arrays = [jax.ShapeDtypeStruct((1,), jnp.result_type(float))] * 3
+        jax.eval_shape(lambda *arrays: leaf(declared(leaf)(*arrays), **params), *arrays)
 
 
 def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, params: dict[str, Any]) -> Scalar | None:
@@ -195,6 +204,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)
     p, q = validity.pair(p, q)
+    _check_parameters(leaf, params)
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
     if value is not None:
         bits = jnp.where(jnp.isnan(value), status.NON_FINITE, status.OK).astype(jnp.int32)

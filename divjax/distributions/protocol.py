@@ -140,13 +140,11 @@ def _family(name, log_prob, event, batch, draw, moments, tails, support, pathwis
 def _underflown(log_prob, x):
     """log p(x), a constant where it is −inf: its derivative may be infinite there."""
     empty = jax.lax.stop_gradient(log_prob(x)) == -jnp.inf
-    inside = jnp.where(empty, _anywhere(x, empty), x)
+    event = x.shape[empty.ndim :]
+    # A point at which the density is not 0, or the first where it is 0 at all.
+    anywhere = x.reshape(-1, *event)[jnp.argmin(empty)]
+    inside = jnp.where(empty.reshape(empty.shape + (1,) * len(event)), anywhere, x)
     return jnp.where(empty, -jnp.inf, log_prob(inside))
-
-
-def _anywhere(x, empty):
-    """A point of x at which the density is not 0, or the first where it is everywhere."""
-    return jnp.ravel(x)[jnp.argmin(jnp.ravel(empty))] if jnp.shape(x) == jnp.shape(empty) else x
 
 
 def _profile(dist, name, moments, draw, support) -> Profile:
