@@ -93,6 +93,7 @@ def _of_samples(leaf, of_samples, p, q, given, params):
             f"{' and '.join(f'a {kind}' for kind in given)}. Log-probabilities are dj.pmf(log_p, log_q); samples have "
             "dj.wasserstein, dj.energy, dj.mmd2, dj.neighbour_kl."
         )
+    p, q = (jnp.asarray(side) if isinstance(side, list) else side for side in (p, q))
     dims = [jnp.ndim(side.x if isinstance(side, Points) else side) for side in (p, q) if not is_distribution(side)]
     if of_samples is not None and given == ["sample", "sample"] and max(dims) == 2:
         return of_samples(p, q, **params)
@@ -185,6 +186,8 @@ def _measure(p: Any, q: Density | None = None, *, leaf: Divergence) -> Nodes | C
 
 
 def _warn(leaf, found: Estimate) -> None:
+    if not checks.is_known(found.status):  # of an object that hides what is traced
+        return
     bits = int(found.status)
     if found.value == jnp.inf:  # what the supports make it is no fault of the nodes
         bits &= ~status.NON_FINITE
@@ -234,7 +237,10 @@ class Table(tuple[Row, ...]):
         def error(row):
             return "" if math.isnan(row.stderr) else f"{row.stderr:.1e}" if row.stderr else "0"
 
-        cells = [(row.name, f"{row.value:.6g}", error(row), row.route, status.explain(row.status)) for row in self]
+        def words(bits):
+            return ", ".join(text.partition(":")[0] for bit, text in status.MEANING.items() if bits & bit) or "ok"
+
+        cells = [(row.name, f"{row.value:.6g}", error(row), row.route, words(row.status)) for row in self]
         return tables.table(("divergence", "value", "±", "route", "status"), cells)
 
 
