@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax import discretize, exact, status, tables
+from divjax import checks, discretize, exact, status, tables
 from divjax import divergences as dv
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
+from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked
@@ -37,7 +38,16 @@ class AccuracyWarning(UserWarning):
     """A divergence between two distributions is not known to the accuracy that one expects of it."""
 
 
-def door(leaf: Divergence, *, closed: Divergence | None = None, of_samples: Divergence | None = None) -> Divergence:
+class OfOrder(NamedTuple):
+    """A closed form for one order alone."""
+
+    order: float
+    closed: Divergence
+
+
+def door(
+    leaf: Divergence, *, closed: Divergence | OfOrder | None = None, of_samples: Divergence | None = None
+) -> Divergence:
     """``leaf``, a divergence of a measure, as one that takes two distributions or two samples as well.
 
     closed: its closed form between distributions, which raises NotImplementedError where there is none. of_samples: the
@@ -45,10 +55,11 @@ def door(leaf: Divergence, *, closed: Divergence | None = None, of_samples: Dive
     """
 
     @functools.wraps(leaf)
-    def divergence(p: Any, q: Any = None, /, **params: Any) -> Scalar:
-        if q is None:
-            return leaf(p, **params)
-        given = [_kind(side, leaf) for side in (p, q)]
+    def divergence(*sides: Any, **params: Any) -> Scalar:
+        if len(sides) != 2:
+            return leaf(*sides, **params)  # which says what it is measured on
+        p, q = sides
+        given = [_kind(side, leaf) for side in sides]
         if "sample" in given:
             return _of_samples(leaf, of_samples, p, q, given, params)
         return _between(leaf, closed, p, q, params)
@@ -105,10 +116,11 @@ def _discretizer(leaf: Divergence) -> Callable[..., Any]:
 def _between(leaf, closed, p, q, params):
     """Between two distributions: by a closed form, or by nodes, with a warning where they are not fine enough."""
     p, q = validity.pair(p, q)
+    _check_parameters(leaf, params)
     value = closed_form(closed, p, q, params)
     if value is not None:
         return value
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((p, q, params)))
+    traced = not all(map(checks.is_known, jax.tree.leaves((p, q, params))))
     dynamic, static = _separated(params)
     if traced or declared(leaf) is not Nodes:
         return _value(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
@@ -117,8 +129,18 @@ def _between(leaf, closed, p, q, params):
     return found.value
 
 
-def closed_form(closed: Divergence | None, p: Density, q: Density, params: dict[str, Any]) -> Scalar | None:
+def _check_parameters(leaf, params):
+    """The function itself knows their domain; inside a program they are traced, and not looked at."""
+    if params:
+        arrays = [jax.ShapeDtypeStruct((1,), jnp.result_type(float))] * 3
+        jax.eval_shape(lambda *arrays: leaf(declared(leaf)(*arrays), **params), *arrays)
+
+
+def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, params: dict[str, Any]) -> Scalar | None:
     """The closed form between two densities; None where there is none for this pair or these parameters."""
+    if isinstance(closed, OfOrder):
+        order = params.get("order")
+        closed, params = (closed.closed, {}) if checks.is_known(order) and order == closed.order else (None, params)
     if closed is None:
         return None
     # Two laws have a fixed parameter in common where it is one array: a program would be given two.
@@ -181,6 +203,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)
     p, q = validity.pair(p, q)
+    _check_parameters(leaf, params)
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
     if value is not None:
         bits = jnp.where(jnp.isnan(value), status.NON_FINITE, status.OK).astype(jnp.int32)
@@ -264,13 +287,6 @@ def _all_estimated(sides, *, leaves):
     return [Estimate(value, jnp.nan, jnp.nan, each) for value, each in zip(values, bits, strict=True)]
 
 
-def _wasserstein2(p: Density, q: Density, *, order: Any = 1.0) -> Scalar:
-    """The closed forms are of order 2."""
-    if isinstance(order, jax.core.Tracer) or order != 2:
-        raise NotImplementedError
-    return exact.wasserstein2(p, q)
-
-
 kl = door(dv.kl, closed=exact.kl)
 reverse_kl = door(dv.reverse_kl, closed=exact.reverse_kl)
 jeffreys = door(dv.jeffreys, closed=exact.jeffreys)
@@ -291,7 +307,43 @@ l2 = door(dv.l2, closed=exact.l2)
 cauchy_schwarz = door(dv.cauchy_schwarz, closed=exact.cauchy_schwarz)
 f_divergence = door(dv.f_divergence)
 log_affinity = door(dv.log_affinity)
-wasserstein = door(dv.wasserstein, closed=_wasserstein2)
+wasserstein = door(dv.wasserstein, closed=OfOrder(2, exact.wasserstein2))
 transport_cost = door(dv.transport_cost)
 cramer = door(dv.cramer)
 energy = door(dv.energy, of_samples=dv.energy_distance)
+
+
+def fisher(p: Any, q: Any, score_q: Any = None, /) -> Scalar:
+    """Fisher divergence ∫ p ‖∇log p − ∇log q‖² ≥ 0 (Hyvärinen 2005), blind to the weights of far-apart modes.
+
+    ``fisher(p, q)`` of two distributions: a closed form, or quadrature on the line. ``fisher(x, score_p, score_q)``: at
+    a sample x of p, [n, d] or ``Points``, from both scores, functions of one point or their values at all points.
+    Raises ValueError for two distributions in more dimensions without a closed form.
+    """
+    if score_q is not None:
+        return dv.fisher(p, q, score_q)
+    p, q = validity.pair(p, q)
+    value = closed_form(exact.fisher, p, q, {})
+    return _fisher(p, q) if value is None else value
+
+
+@jax.jit
+def _fisher(p: Density, q: Density) -> Scalar:
+    x = discretize.points(p, q)
+    return dv.fisher(x, *(jax.vmap(jax.grad(functools.partial(log_prob, side)))(x.x) for side in (p, q)))
+
+
+def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
+    """Squared maximum mean discrepancy E k(X,X') + E k(Y,Y') − 2 E k(X,Y) ≥ 0 (Gretton et al. 2012).
+
+    Of two samples [n, d] or ``Points``, the V-statistic (see ``divjax.divergences.mmd2``). Of two Gaussians or mixtures
+    of Gaussians and a kernel made by ``dj.kernels.rbf``, exact. Raises NotImplementedError for other distributions.
+    """
+    if not is_distribution(p) and not is_distribution(q):
+        return dv.mmd2(p, q, kernel=kernel)
+    bandwidths = dv.kernels.rbf_bandwidths(kernel)
+    if bandwidths is None:
+        raise NotImplementedError(
+            "Expected a kernel made by dj.kernels.rbf between distributions; got another. Draw samples of both."
+        )
+    return sum(exact.mmd2(p, q, bandwidth=bandwidth) for bandwidth in bandwidths)

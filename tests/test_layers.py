@@ -25,7 +25,7 @@ MAY = {
     "sorting": set(),
     "divergences": CORE,
     "distributions": {"numerics"},
-    "discretize": LEAVES | {"distributions", "exact"},
+    "discretize": LEAVES | {"distributions"},
     "exact": LEAVES | {"distributions"},
     "estimate": ARRAYS,
     "door": ARRAYS | {"estimate", "catalog", "tables"},

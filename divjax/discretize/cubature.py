@@ -19,6 +19,7 @@ from divjax.discretize.compiled import compiled
 from divjax.discretize.validity import with_fixed_ends
 from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
+from divjax.distributions.gaussian import gaussian_mixture
 from divjax.distributions.source import source
 from divjax.measures import Nodes, Rule
 
@@ -69,8 +70,6 @@ def _neighbours(
     p: Density, q: Density, counts: list[int], dim: int
 ) -> tuple[Float[Array, "k d j"], Float[Array, "k d j"]]:
     """Centres and scales of all components along the axes of each component's frame; its own where they are unknown."""
-    from divjax.exact.mixtures import gaussian_mixture
-
     mixtures = [gaussian_mixture(dist) for dist in (p, q)]
     if any(mixture is None for mixture in mixtures):
         shape = (sum(counts), dim, 1)

@@ -12,7 +12,7 @@ from divjax.discretize.compiled import compiled
 from divjax.discretize.cubature import cubature
 from divjax.distributions.density import log_prob, profile
 from divjax.distributions.family import Density
-from divjax.measures import Nodes, Rule
+from divjax.measures import Nodes, Points, Rule
 
 
 def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Nodes:
@@ -54,6 +54,23 @@ def _on_line(p: Density, q: Density, *, crossings: int, refine: int | None) -> N
         placed = panels.split(grid, placed, lambda x: _gap(*log_densities(x)), _gap(*log_densities(x)), crossings)
     # Flat before anything is evaluated: loops over rows of 15 are not vectorised.
     return Nodes(*log_densities(placed.x.ravel()), placed.log_w.ravel(), Rule.PANELS, crossings)
+
+
+def points(p: Any, q: Any) -> Points:
+    """Nodes on the line with weights w_i p(x_i): a weighted sample of p, laid where p or q have mass.
+
+    For expectations under p of what needs the points themselves, such as scores. Raises as ``quadrature``.
+    """
+    p, q = validity.univariate(p, "p"), validity.univariate(q, "q")
+    return _points(p, q)
+
+
+@compiled
+def _points(p: Density, q: Density) -> Points:
+    grid = panels.lay(profile(p), profile(q))
+    placed = panels.nodes(grid, default_refine(grid.left.dtype))
+    x = placed.x.ravel()
+    return Points(x, placed.log_w.ravel() + log_prob(p, x))
 
 
 def _gap(log_p, log_q):

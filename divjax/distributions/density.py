@@ -111,4 +111,10 @@ def quantile(p: Density, u: Array, v: Array) -> Array:
     x = jax.lax.stop_gradient(center + width * jnp.sinh(0.5 * (low + high)))
     density = jnp.exp(log_prob(p, x))
     density = jnp.where(density > 0.0, density, jnp.inf)
-    return x - excess(x) / jax.lax.stop_gradient(density)
+    x = x - excess(x) / jax.lax.stop_gradient(density)
+    # By rounding alone it may have left the support.
+    ends = [(end, choose) for end, choose in zip(support(p), (jnp.maximum, jnp.minimum), strict=True)
+            if not _is_open(end)]  # fmt: skip
+    for end, choose in ends:
+        x = x + jax.lax.stop_gradient(choose(x, end) - x)
+    return x

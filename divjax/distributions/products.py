@@ -45,13 +45,17 @@ def _log_prob(params: ProductParameters, x: Array, ndims: int) -> Array:
 def _source(params: ProductParameters, ndims: int) -> Source:
     base = params.base
     axes = base.batch_shape[len(base.batch_shape) - ndims :]
-    if base.family.quantile is not None:
-        return single(
-            math.prod(axes), lambda key, index, z: at_normal(base, z.reshape(z.shape[:-1] + axes)), base.params
-        )
-    if base.family.draw is not None and base.family.source is None and not base.event_shape:
-        draw = lambda key, index, z: base.family.draw(key, base.params, z.shape[:-1])  # noqa: E731
-        return single(0, draw, base.params)._replace(mapped=False, pathwise=base.family.pathwise)
+    on_line = base.family.parts is None and not base.event_shape
+    if on_line and base.family.source is not None:
+        inner = base.family.source(base.params)
+        each = lambda key, index, z: inner.image(key, index, z.reshape(z.shape[:-1] + axes)[..., None])  # noqa: E731
+        return single(math.prod(axes), each, base.params)._replace(pathwise=inner.pathwise)
+    if on_line and base.family.quantile is not None:
+        each = lambda key, index, z: at_normal(base, z.reshape(z.shape[:-1] + axes))  # noqa: E731
+        return single(math.prod(axes), each, base.params)
+    if on_line and base.family.draw is not None:
+        each = lambda key, index, z: base.family.draw(key, base.params, z.shape[:-1])  # noqa: E731
+        return single(0, each, base.params)._replace(mapped=False, pathwise=base.family.pathwise)
     member = source(jax.tree.map(lambda leaf: leaf[(0,) * ndims], base))
     # Which component of a mixture each coordinate falls to is drawn by the key alone, and moves with no weight.
     alone = member.log_w.size == 1

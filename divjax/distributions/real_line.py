@@ -317,7 +317,7 @@ def _student_t_log_prob(params: StudentTParameters, x: Array) -> Array:
 
 def _student_t_tails(params: StudentTParameters, x: Array) -> tuple[Array, Array]:
     z, df = (x - params.loc) / params.scale, params.df
-    far = z * z > df
+    far = z * z > jnp.minimum(df, 0.5)  # for large df both sides would be rounded further out
     # I_s(df/2, 1/2) with s = df / (df + z²), from the side on which its argument is not rounded.
     s = df / (df + jnp.where(far, z * z, df))
     c = jnp.where(far, 0.0, z * z) / (df + jnp.where(far, 0.0, z * z))

@@ -63,7 +63,7 @@ def resolve(dist: Any, name: str = "the distribution") -> Density:
 
 def is_distribution(value: Any) -> bool:
     """Whether it can be meant as one: it has a log-density, or is of a class that is known."""
-    if isinstance(value, Density) or callable(getattr(value, "log_prob", None)):
+    if isinstance(value, Density) or any(callable(getattr(value, name, None)) for name in ("log_prob", "log_pdf")):
         return True
     kinds = type(value).__mro__
     return any(kind in _OWN for kind in kinds) or any(kind.__module__.startswith("scipy.stats") for kind in kinds)

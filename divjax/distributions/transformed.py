@@ -57,7 +57,7 @@ def _image(bijection: Bijection, map_: PyTree, end: Any) -> Any:
     An affine map whose coefficients are traced keeps an infinite end where it is: it is taken to be increasing.
     """
     for part in bijection.chain(map_):
-        if isinstance(end, float) and bijection.is_affine(part):
+        if is_infinite(end) and bijection.is_affine(part):
             continue
         with jax.ensure_compile_time_eval():
             end = bijection.forward(part, jnp.asarray(end, jnp.result_type(float)))

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian
-from divjax.exact.mixtures import GaussianMixture, gaussian_mixture, log_overlap
+from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
+from divjax.exact.mixtures import log_overlap
 from divjax.exact.pair import both
 
 _ORDERS = (0.25, 0.5, 0.75, 0.95)  # of the Rényi lower bound; each is one, the largest is taken

@@ -13,9 +13,10 @@ from divjax.distributions.exponential import families as fam
 from divjax.distributions.exponential.family import product
 from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian, bures, covariance_difference, smooth
 from divjax.distributions.family import Density
+from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
 from divjax.distributions.vectors import gaussian_member
 from divjax.exact.divergences import pair_l2
-from divjax.exact.mixtures import GaussianMixture, gaussian_mixture, log_overlap, quadratic
+from divjax.exact.mixtures import log_overlap, quadratic
 from divjax.exact.pair import Pair, comparable, no_closed_form, of_distributions
 
 Scalar = Float[Array, ""]

@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.distributions.exponential.multivariate import Gaussian, bures
+from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
 from divjax.divergences.transport.plan import optimal_plan, transport_value
-from divjax.exact.mixtures import GaussianMixture, gaussian_mixture
 from divjax.exact.pair import both, no_closed_form
 
 

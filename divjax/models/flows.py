@@ -9,26 +9,18 @@ from collections.abc import Sequence
 import distrax
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.tree_util import Partial
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from divjax import checks
-from divjax.distributions.family import Profile
 from divjax.models.multivariate import HeldNormal
 from divjax.models.networks import Layers, init_mlp, mlp
 from divjax.models.parameters import check_names, check_positive
 from divjax.models.splines import MonotoneSpline
 
-# Ends of panels beside a spline's own: where a standard normal has its mass, in units of its scale ...
-_REACH = np.array([-8.0, -5.8, -4.0, -2.5, -1.2, 0.0, 1.2, 2.5, 4.0, 5.8, 8.0])
-# ... and shares of a bin, denser towards its knots. Where the slope of a knot is s times that of the bin, s small, the
-# density has a peak of mass s: it is resolved for s above 0.03.
-_SHARES = np.array([1 / 32, 1 / 8, 0.35, 0.65, 7 / 8, 31 / 32])
-
 
 class SplineFlow(distrax.Transformed):
-    """A ``distrax.Transformed`` on the line, of a class of its own: ``spline_profile`` tells where its knots are."""
+    """A ``distrax.Transformed`` on the line, of a class of its own, for ``quadrature`` to know where its knots are."""
 
 
 def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> dict[str, Array]:
@@ -63,17 +55,6 @@ def spline_flow(params: dict[str, Array], *, bound: float = 4.0) -> SplineFlow:
     base = HeldNormal(jnp.zeros_like(params["loc"]), jnp.ones_like(params["loc"]))
     affine = distrax.ScalarAffine(params["loc"], log_scale=params["log_scale"])
     return SplineFlow(base, distrax.Chain([affine, _spline(params["spline"], bound)]))
-
-
-def spline_profile(flow: SplineFlow) -> Profile:
-    """Where its mass is: panels between images of the spline's knots, several to a bin, and of those of the base."""
-    spline = flow.bijector.bijectors[-1]
-    forward = jax.vmap(flow.bijector.forward)
-    ends = spline.x_pos
-    inner = ends[:-1, None] + jnp.diff(ends)[:, None] * jnp.asarray(_SHARES, ends.dtype)
-    image = jnp.sort(forward(jnp.concatenate([jnp.asarray(_REACH, ends.dtype), inner.ravel()])))
-    scale = jnp.abs(image - image[image.size // 2])  # of the outermost: that of the tail beyond
-    return Profile(image, scale, (0.0,), forward(ends), jnp.zeros((0,), image.dtype), None, None)
 
 
 def init_coupling_flow(

@@ -77,7 +77,7 @@ def cases(name):
         ends = row.family.support(row.family.parameters(*map(np.asarray, params)))
         low, high = (float(np.asarray(end)) for end in ends)
         for j, x in enumerate(map(float, found["x"][i])):
-            # At an end a density is that of the next number inside; beyond the root of a root of all numbers it is held.
+            # At an end a density is that of the next number inside; beyond the 4th root of all numbers it is held.
             if low < x < high and abs(x) < 1e70 and x not in params and has_density(row, mp.mpf(x), exact):
                 yield row, found, (i, j), exact, mp.mpf(x)
 

@@ -178,7 +178,8 @@ def numpyro_flow(loc, scale):
 
 
 NUMPYRO = {} if nd is None else {
-    **{name: located(getattr(nd, name)) for name in ("Normal", "Laplace", "Logistic", "Gumbel", "Cauchy", "SoftLaplace")},
+    **{name: located(getattr(nd, name)) for name in ("Normal", "Laplace", "Logistic", "Gumbel", "Cauchy")},
+    "SoftLaplace": located(nd.SoftLaplace),
     "StudentT": Case(nd.StudentT, (SHAPE, LOC, SCALE), LINE),
     "AsymmetricLaplace": Case(nd.AsymmetricLaplace, (LOC, SCALE, SHAPE), LINE),
     "AsymmetricLaplaceQuantile": Case(nd.AsymmetricLaplaceQuantile, (LOC, SCALE, CHANCE), LINE),

@@ -100,7 +100,7 @@ def test_every_distribution_is_resolved_once(monkeypatch):
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_distribution_is_refused_in_one_line(value):
-    with pytest.raises(TypeError, match="Expected q to be a distribution; got .*") as raised:
+    with pytest.raises(TypeError, match=r"Expected q to be a distribution; got .*") as raised:
         distributions.resolve(value, "q")
     assert "\n" not in str(raised.value).split("\n-----")[0]
 

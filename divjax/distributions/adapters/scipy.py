@@ -58,7 +58,7 @@ def _parsed(dist):
 
 def _arguments(dist):
     shapes, loc, scale = dist.dist._parse_args(*dist.args, **dist.kwds)
-    return [np.asarray(shape) for shape in shapes], np.asarray(loc), np.asarray(scale)
+    return [np.asarray(shape, float) for shape in shapes], np.asarray(loc, float), np.asarray(scale, float)
 
 
 def _is(value, number):

@@ -61,6 +61,11 @@ def rbf(bandwidth: ArrayLike) -> Kernel:
     return Partial(_rbf, *_parameters(bandwidth))
 
 
+def rbf_bandwidths(kernel: Kernel) -> Float[Array, " k"] | None:
+    """The bandwidths of a kernel made by ``rbf``; None for any other."""
+    return kernel.args[0] if isinstance(kernel, Partial) and kernel.func is _rbf else None
+
+
 def laplace(bandwidth: ArrayLike) -> Kernel:
     """Laplace kernel exp(−√s / h). Its kink at s = 0 has gradient 0; ``stein`` needs a smoother one."""
     return Partial(_laplace, *_parameters(bandwidth))

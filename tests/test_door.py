@@ -1,0 +1,145 @@
+"""The door: a measure, two distributions or two samples in; what is neither is refused in one line."""
+
+import warnings
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats as st
+
+import divjax as dj
+from divjax import divergences
+
+P, Q = distrax.Logistic(0.3, 0.8), distrax.Normal(0.0, 2.0)
+X, Y = jax.random.normal(jax.random.key(0), (2, 40, 3))
+
+
+def test_two_distributions_are_measured():
+    """Logistic against Gaussian has no closed form of JS; wasserstein, energy and fisher by scipy."""
+    p, q = st.logistic(0.3, 0.8), st.norm(0.0, 2.0)
+
+    def js(x):
+        m = 0.5 * (p.pdf(x) + q.pdf(x))
+        return 0.5 * (p.pdf(x) * np.log(p.pdf(x) / m) + q.pdf(x) * np.log(q.pdf(x) / m))
+
+    def scores(x):
+        return p.pdf(x) * (-np.tanh((x - 0.3) / 1.6) / 0.8 + x / 4.0) ** 2
+
+    integral = lambda f, a, b: scipy.integrate.quad(f, a, b, limit=400, epsabs=1e-12)[0]  # noqa: E731
+    assert float(dj.jensen_shannon(P, Q)) == pytest.approx(integral(js, -40, 40), rel=1e-5)
+    energy = 2.0 * integral(lambda x: (p.cdf(x) - q.cdf(x)) ** 2, -40, 40)
+    assert float(dj.energy(P, Q)) == pytest.approx(energy, rel=1e-4)
+    squared = integral(lambda u: (p.ppf(u) - q.ppf(u)) ** 2, 1e-12, 1 - 1e-12)
+    assert float(dj.wasserstein(P, Q, order=2)) == pytest.approx(squared**0.5, rel=1e-3)
+    assert float(dj.fisher(P, Q)) == pytest.approx(integral(scores, -40, 40), rel=1e-5)
+
+
+def test_a_closed_form_is_taken_where_there_is_one():
+    one, other = distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0)
+    assert float(dj.kl(one, other)) == 0.5
+    far = distrax.MultivariateNormalDiag(jnp.zeros(7), jnp.ones(7))
+    near = distrax.MultivariateNormalDiag(jnp.ones(7), jnp.ones(7))
+    assert float(dj.kl(far, near)) == pytest.approx(3.5)
+    assert float(dj.wasserstein(far, near, order=2)) == pytest.approx(7**0.5)
+    assert dj.estimate(dj.kl, far, near)[:2] == (3.5, 0.0)
+    assert float(dj.mmd2(one, other, kernel=dj.kernels.rbf(1.0))) == pytest.approx(
+        float(dj.exact.mmd2(one, other, bandwidth=1.0))
+    )
+
+
+def test_discrete_laws_are_summed():
+    p, q = st.binom(10, 0.3), st.poisson(2.0)
+    n = np.arange(11)
+    truth = np.sum(p.pmf(n) * (p.logpmf(n) - q.logpmf(n)))
+    from tensorflow_probability.substrates import jax as tfp
+
+    found = dj.estimate(dj.kl, tfp.distributions.Binomial(10, probs=0.3), tfp.distributions.Poisson(2.0))
+    assert float(found.value) == pytest.approx(truth, rel=2e-6)
+    assert abs(float(found.value) - truth) < 3.0 * float(found.stderr)
+    assert int(found.status) == 0
+
+
+def test_samples_go_through_the_same_door():
+    assert float(dj.energy(X, Y)) == pytest.approx(float(divergences.energy_distance(X, Y)))
+    line = dj.wasserstein(X[:, 0], Y[:, 0])
+    assert float(line) == pytest.approx(st.wasserstein_distance(np.asarray(X[:, 0]), np.asarray(Y[:, 0])), rel=1e-5)
+    assert np.isfinite(dj.energy(Q, X[:, 0]))
+
+
+def test_a_batch_is_mapped():
+    loc = jnp.arange(3.0)
+    found = jax.vmap(dj.kl)(distrax.Normal(loc, jnp.ones(3)), distrax.Normal(jnp.zeros(3), jnp.ones(3)))
+    np.testing.assert_allclose(found, 0.5 * loc**2, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"unbatched; got batch_shape \(3,\)\. Use jax\.vmap\(dj\.kl\)\(p, q\)"):
+        dj.kl(distrax.Normal(loc, 1.0), Q)
+
+
+def test_gradients_go_through():
+    slope = jax.grad(lambda m: dj.jensen_shannon(P, distrax.Normal(m, 2.0), weight=0.3))
+    value = lambda m: float(dj.jensen_shannon(P, distrax.Normal(m, 2.0), weight=0.3))  # noqa: E731
+    assert float(slope(0.5)) == pytest.approx((value(0.6) - value(0.4)) / 0.2, rel=1e-2)
+
+
+def test_an_eager_answer_that_is_not_fine_enough_warns():
+    """Cauchy against Gaussian: the integral of KL diverges, and no nested rule agrees."""
+    from tensorflow_probability.substrates import jax as tfp
+
+    pair = tfp.distributions.Cauchy(0.0, 1.0), distrax.Normal(0.0, 1.0)
+    with pytest.warns(dj.AccuracyWarning, match=r"dj\.estimate\(dj\.kl, p, q\)"):
+        dj.kl(*pair)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        jax.jit(dj.kl)(*pair)
+
+
+REFUSED = {
+    "a measure and a distribution": (lambda: dj.kl(dj.pmf(jnp.zeros(1), jnp.zeros(1)), Q), TypeError, "holds both"),
+    "the wrong measure": (lambda: dj.kl(dj.coupling(X[:, 0], Y[:, 0])), TypeError, r"Use dj\.quadrature"),
+    "one distribution": (lambda: dj.kl(P), TypeError, "the distribution Logistic"),
+    "samples for densities": (lambda: dj.kl(X, Y), TypeError, r"dj\.pmf\(log_p, log_q\)"),
+    "a sample and a distribution": (lambda: dj.renyi(P, X), TypeError, "a distribution and a sample"),
+    "points for transport on the line": (lambda: dj.wasserstein(X, Y), ValueError, "sliced_wasserstein"),
+    "a class": (lambda: dj.kl(P, distrax.Normal), TypeError, "the class Normal"),
+    "a number": (lambda: dj.kl(P, 3.0), TypeError, "got float"),
+    "a string": (lambda: dj.wasserstein("p", Q), TypeError, "got str"),
+    "nothing": (lambda: dj.kl(None, Q), TypeError, "got NoneType"),
+    "another dimension": (
+        lambda: dj.kl(P, distrax.MultivariateNormalDiag(jnp.zeros(2), jnp.ones(2))), ValueError, "equal event shapes"
+    ),
+    "too many dimensions": (
+        lambda: dj.jensen_shannon(*(distrax.MultivariateNormalDiag(m * jnp.ones(5), jnp.ones(5)) for m in (0.0, 1.0))),
+        ValueError,
+        r"dj\.monte_carlo",
+    ),
+    "counts and lengths": (lambda: dj.kl(distrax.Bernoulli(probs=0.5), Q), ValueError, "both discrete or both"),
+    "a weight outside its domain": (lambda: dj.jensen_shannon(P, Q, weight=2.0), ValueError, "weight"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_one_line(name):
+    call, error, match = REFUSED[name]
+    with pytest.raises(error, match=match) as raised:
+        call()
+    assert "\n" not in str(raised.value).split("\n-----")[0]
+
+
+@pytest.mark.slow
+def test_the_table_has_every_divergence():
+    found = dj.table(P, Q)
+    assert [row.name for row in found] == [entry.name for entry in dj.catalog.ENTRIES]
+    assert found["kl"].value == pytest.approx(float(dj.kl(P, Q)), rel=1e-6)
+    assert {row.route for row in found} <= {"exact", "quadrature", "coupling", "cdfs"}
+    lines = repr(found).splitlines()
+    assert len(lines) == len(found) + 2
+    assert lines[0].split() == ["divergence", "value", "±", "route", "status"]
+
+
+def test_what_a_user_sees_is_what_a_user_may_call():
+    names = dir(dj)
+    assert {"kl", "exact", "bounds", "logits", "catalog", "plots", "table", "pmf"} <= set(names)
+    assert not {"door", "measures", "operands", "numerics", "importlib", "jax"} & set(names)
+    assert all(hasattr(dj, name) for name in names)
