@@ -1,36 +1,44 @@
 """Benchmark targets: parameter arrays in, distrax distributions out. Build them inside the mapped function."""
 
-import distrax
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
+
+if TYPE_CHECKING:
+    import distrax
 
 
 def two_modes(
     separation: ArrayLike, *, weights: ArrayLike = (0.5, 0.5), scales: ArrayLike = (1.0, 1.0)
-) -> distrax.MixtureSameFamily:
+) -> "distrax.MixtureSameFamily":
     """w₁ N(0, s₁²) + w₂ N(separation, s₂²): the two-mode target of the blog post, there with separation 16.
 
     weights and scales: [2]; weights sum to one. All traceable.
     """
     separation = jnp.asarray(separation, jnp.result_type(float))
     locs = jnp.stack([jnp.zeros_like(separation), separation])
+    import distrax
+
     return distrax.MixtureSameFamily(
         distrax.Categorical(probs=jnp.asarray(weights, locs.dtype)),
         distrax.Normal(locs, jnp.asarray(scales, locs.dtype)),
     )
 
 
-def fgan_mixture() -> distrax.MixtureSameFamily:
+def fgan_mixture() -> "distrax.MixtureSameFamily":
     """0.33 N(−1, 0.065) + 0.67 N(2, 2.0025), variances: the target of f-GAN's table of Gaussian approximations.
 
     The paper (Nowozin, Cseke, Tomioka 2016) does not print it. These five numbers were recovered from the fifteen exact
     entries of the table, optimal value, μ and σ for five divergences, and give all of them to 3.5e-4.
     """
     weights, means, variances = _arrays((0.33, 0.67), (-1.0, 2.0), (0.065, 2.0025))
+    import distrax
+
     return distrax.MixtureSameFamily(distrax.Categorical(probs=weights), distrax.Normal(means, jnp.sqrt(variances)))
 
 
-def theis_mixture() -> distrax.MixtureSameFamily:
+def theis_mixture() -> "distrax.MixtureSameFamily":
     """Ten isotropic Gaussians in the plane: the target of figure 1 of Theis, van den Oord, Bethge (2016).
 
     The authors' program draws it from NumPy's legacy generator with seed 22: weights from Dirichlet(½), variances
@@ -47,12 +55,14 @@ def theis_mixture() -> distrax.MixtureSameFamily:
          -0.95836211, -1.66175529, 3.15921863, -0.85108166, -0.71992469),
     )  # fmt: skip
     scales = jnp.sqrt(jnp.stack([variances, variances], axis=-1))
+    import distrax
+
     return distrax.MixtureSameFamily(
         distrax.Categorical(probs=weights), distrax.MultivariateNormalDiag(jnp.stack([x, y], axis=-1), scales)
     )
 
 
-def bishop_mixture() -> distrax.MixtureSameFamily:
+def bishop_mixture() -> "distrax.MixtureSameFamily":
     """½ N((−1, −1), [[½, ¼], [¼, 1]]) + ½ N((1, 1), [[½, −¼], [−¼, 1]]): two correlated modes in the plane.
 
     For figure 10.3 of Bishop (2006), which prints no parameters; these are those of its re-creation for Murphy's
@@ -61,6 +71,8 @@ def bishop_mixture() -> distrax.MixtureSameFamily:
     weights, means, covariances = _arrays(
         (0.5, 0.5), ((-1.0, -1.0), (1.0, 1.0)), (((0.5, 0.25), (0.25, 1.0)), ((0.5, -0.25), (-0.25, 1.0)))
     )
+    import distrax
+
     return distrax.MixtureSameFamily(
         distrax.Categorical(probs=weights), distrax.MultivariateNormalFullCovariance(means, covariances)
     )

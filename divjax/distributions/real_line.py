@@ -15,7 +15,7 @@ from divjax.distributions.exponential.extremes import LAPLACE as LAPLACE_GAP
 from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, GAUSSIAN, LINE, POWER, Family, Source, Standard, smooth
 from divjax.distributions.moments import Moments, Target
-from divjax.numerics import gamma_half_step
+from divjax.numerics import gamma_half_step, log1p_slope
 
 _EULER = 0.5772156649015329
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -309,10 +309,15 @@ class StudentTParameters(NamedTuple):
 
 
 def _student_t_log_prob(params: StudentTParameters, x: Array) -> Array:
-    df = params.df
-    # log Γ((df + 1)/2) − log Γ(df/2) − ½ log(df/2), which large degrees of freedom would cancel
-    log_norm = gamma_half_step(0.5 * df) - _LOG_ROOT_2PI - jnp.log(params.scale)
-    return log_norm - 0.5 * (df + 1.0) * _log1p_square((x - params.loc) / params.scale, df)
+    df, z = params.df, (x - params.loc) / params.scale
+    near = z * z < df
+    # −½ (df + 1) log(1 + u) with u = z²/df: what is −½ z² at df = ∞ must not be the difference of larger ones.
+    square = jnp.where(near, z, 0.0) ** 2
+    u = square / df
+    body = -0.5 * square * log1p_slope(-u) - 0.5 * jnp.log1p(u)
+    apart = jnp.where(near, 1.0, jnp.abs(z))  # far off z² may overflow
+    tail = -0.5 * (df + 1.0) * (2.0 * jnp.log(apart) - jnp.log(df) + jnp.log1p(df / apart / apart))
+    return jnp.where(near, body, tail) + gamma_half_step(0.5 * df) - _LOG_ROOT_2PI - jnp.log(params.scale)
 
 
 def _student_t_tails(params: StudentTParameters, x: Array) -> tuple[Array, Array]:

@@ -11,7 +11,6 @@ from divjax.models.factorisation import draw_ratings as draw_ratings
 from divjax.models.factorisation import generate_new_users as generate_new_users
 from divjax.models.factorisation import generate_ratings as generate_ratings
 from divjax.models.factorisation import random_factors as random_factors
-from divjax.models.flows import SplineFlow as SplineFlow
 from divjax.models.flows import coupling_flow as coupling_flow
 from divjax.models.flows import init_coupling_flow as init_coupling_flow
 from divjax.models.flows import init_spline_flow as init_spline_flow

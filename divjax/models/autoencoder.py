@@ -1,9 +1,8 @@
 """Variational autoencoders with Gaussian latents and pixels (Kingma, Welling 2014; Rezende, Mohamed, Wierstra 2014)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import distrax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -11,6 +10,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from divjax import checks
 from divjax.models.networks import Layers, init_mlp, mlp
 from divjax.models.parameters import check_positive
+
+if TYPE_CHECKING:
+    import distrax
 
 
 class Autoencoder(NamedTuple):
@@ -56,21 +58,27 @@ def init_autoencoder(
     )
 
 
-def latent_prior(params: Autoencoder) -> distrax.Distribution:
+def latent_prior(params: Autoencoder) -> "distrax.Distribution":
     """N(0, I) in as many dimensions as the decoder takes."""
     zero = jnp.zeros(params.decoder[0].weight.shape[0], params.log_scale.dtype)
+    import distrax
+
     return distrax.MultivariateNormalDiag(zero, jnp.ones_like(zero))
 
 
-def encode(params: Autoencoder, x: Float[Array, "*batch d"]) -> distrax.Distribution:
+def encode(params: Autoencoder, x: Float[Array, "*batch d"]) -> "distrax.Distribution":
     """q(z|x), a diagonal Gaussian for each x."""
     loc, log_scale = jnp.split(mlp(params.encoder, x), 2, axis=-1)
+    import distrax
+
     return distrax.MultivariateNormalDiag(loc, jnp.exp(log_scale))
 
 
-def decode(params: Autoencoder, z: Float[Array, "*batch k"]) -> distrax.Distribution:
+def decode(params: Autoencoder, z: Float[Array, "*batch k"]) -> "distrax.Distribution":
     """p(x|z), a diagonal Gaussian for each z, all of one scale. Its mean is what is usually shown as a sample."""
     loc = mlp(params.decoder, z)
+    import distrax
+
     return distrax.MultivariateNormalDiag(loc, jnp.broadcast_to(jnp.exp(params.log_scale), loc.shape))
 
 

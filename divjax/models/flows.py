@@ -5,22 +5,22 @@ Durkan, Bekasov, Murray, Papamakarios, Neural Spline Flows (2019); couplings aft
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import distrax
 import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray, PyTree
 
 from divjax import checks
-from divjax.models.multivariate import HeldNormal
 from divjax.models.networks import Layers, init_mlp, mlp
 from divjax.models.parameters import check_names, check_positive
-from divjax.models.splines import MonotoneSpline
 
+if TYPE_CHECKING:
+    import distrax
 
-class SplineFlow(distrax.Transformed):
-    """A ``distrax.Transformed`` on the line, of a class of its own, for ``quadrature`` to know where its knots are."""
+    from divjax.models.laws import SplineFlow
+    from divjax.models.splines import MonotoneSpline
 
 
 def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> dict[str, Array]:
@@ -38,7 +38,7 @@ def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1
     }
 
 
-def spline_flow(params: dict[str, Array], *, bound: float = 4.0) -> SplineFlow:
+def spline_flow(params: dict[str, Array], *, bound: float = 4.0) -> "SplineFlow":
     """The distribution of loc + exp(log_scale) T(z), z ~ N(0, 1), with T a monotone rational-quadratic spline.
 
     On [−bound, bound], which T maps onto itself, it has a piece for each bin, with the bins' widths and heights and the
@@ -46,6 +46,10 @@ def spline_flow(params: dict[str, Array], *, bound: float = 4.0) -> SplineFlow:
     the tails are Gaussian. Any real parameters give a monotone T, zeros the identity. The log-density has a kink at
     every knot; ``dj.quadrature`` puts an end of a panel there. Raises ValueError for other shapes.
     """
+    import distrax
+
+    from divjax.models.laws import HeldNormal, SplineFlow
+
     shapes = {name: jnp.shape(value) for name, value in params.items()}
     size = math.prod(shapes.get("spline", ()))
     if shapes != {"loc": (), "log_scale": (), "spline": (size,)} or size < 4 or size % 3 != 1:
@@ -75,7 +79,7 @@ def init_coupling_flow(
     return {"loc": zero, "log_scale": zero, "layers": ended}
 
 
-def coupling_flow(params: dict[str, PyTree], *, bound: float = 4.0) -> distrax.Transformed:
+def coupling_flow(params: dict[str, PyTree], *, bound: float = 4.0) -> "distrax.Transformed":
     """The distribution of loc + exp(log_scale) T(z), z ~ N(0, I), with T = T_L ∘ … ∘ T_1 of spline couplings.
 
     T_l leaves the coordinates of one parity as they are, and maps each of the others by a monotone spline on
@@ -84,6 +88,10 @@ def coupling_flow(params: dict[str, PyTree], *, bound: float = 4.0) -> distrax.T
     Expectations under it by ``dj.monte_carlo``; by ``dj.quadrature`` in two and three dimensions to a few digits only,
     since it has kinks. Raises ValueError where loc, log_scale and the networks do not fit.
     """
+    import distrax
+
+    from divjax.models.laws import HeldNormal
+
     check_names(params, "loc", "log_scale", "layers")
     params = params | {name: jnp.asarray(params[name]) for name in ("loc", "log_scale")}
     (dim,) = params["loc"].shape[-1:] if params["loc"].ndim == 1 else (0,)
@@ -110,6 +118,8 @@ def _conditioned(network: Layers, x: Float[Array, "*batch d"]) -> Float[Array, "
     return mlp(network, x).reshape(*x.shape, -1)
 
 
-def _spline(params: Float[Array, "*batch m"], bound: float) -> MonotoneSpline:
+def _spline(params: Float[Array, "*batch m"], bound: float) -> "MonotoneSpline":
+    from divjax.models.splines import MonotoneSpline
+
     check_positive(bound, "bound")
     return MonotoneSpline(params, range_min=-bound, range_max=bound)

@@ -1,16 +1,22 @@
 """The Gaussian on the line: the under-specified model of the blog post."""
 
-import distrax
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from divjax.models.parameters import check_names, check_positive
 
+if TYPE_CHECKING:
+    import distrax
 
-def normal(params: dict[str, Array]) -> distrax.Normal:
+
+def normal(params: dict[str, Array]) -> "distrax.Normal":
     """N(loc, exp(log_scale)²) from ``{"loc": (), "log_scale": ()}``: every real parameter is a Gaussian."""
     check_names(params, "loc", "log_scale")
+    import distrax
+
     return distrax.Normal(params["loc"], jnp.exp(params["log_scale"]))
 
 

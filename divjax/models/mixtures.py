@@ -1,6 +1,7 @@
 """Mixtures of Gaussians, on the line and in d dimensions: enough components describe any smooth density."""
 
-import distrax
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,28 +9,16 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from divjax import checks
 from divjax import numerics as nu
-from divjax.models.multivariate import HeldNormal, cholesky
+from divjax.models.multivariate import cholesky
 from divjax.models.parameters import check_positive
+
+if TYPE_CHECKING:
+    import distrax
 
 _LINE, _SPACE = "log_scales", "factors"
 
 
-class Mixture(distrax.MixtureSameFamily):
-    """distrax's mixture, whose gradient is finite where z = (x − m)/s overflows in some components or in all of them.
-
-    They are −inf there and constant: of all of them so is log p, with derivative 0.
-    """
-
-    def log_prob(self, value: Array) -> Array:
-        parts, x = self.components_distribution, jnp.expand_dims(value, -1 - len(self.event_shape))
-        if isinstance(parts, distrax.Normal):
-            log_parts = HeldNormal(parts.loc, parts.scale).log_prob(x)
-        else:
-            log_parts = parts.log_prob(x)
-        return jnp.vectorize(nu.logsumexp, signature="(k)->()")(log_parts + self._mixture_log_probs)
-
-
-def mixture(params: dict[str, Array]) -> Mixture:
+def mixture(params: dict[str, Array]) -> "distrax.MixtureSameFamily":
     """Σ_j w_j N(m_j, S_j) with w = softmax(logits): every array of real numbers is a mixture.
 
     On the line from ``{"logits": [k], "locs": [k], "log_scales": [k]}``, S_j = exp(log_scales_j)²; in d dimensions from
@@ -37,6 +26,10 @@ def mixture(params: dict[str, Array]) -> Mixture:
     added to all logits changes nothing, nor does the order of the components, so optima are never unique.
     ``dj.quadrature`` takes both, up to three dimensions. Raises ValueError for other names or shapes.
     """
+    import distrax
+
+    from divjax.models.laws import Mixture
+
     check_mixture(params)
     logits, locs = jnp.asarray(params["logits"]), jnp.asarray(params["locs"])
     if _LINE in params:

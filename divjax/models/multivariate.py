@@ -1,25 +1,17 @@
 """Gaussians of any covariance and Student's t, from unconstrained arrays; and the Cholesky factors that they share."""
 
-import math
+from typing import TYPE_CHECKING
 
-import distrax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
-from tensorflow_probability.substrates import jax as tfp
 
-from divjax import numerics as nu
 from divjax.models.parameters import check_names, check_positive
 
+if TYPE_CHECKING:
+    import distrax
 
-class HeldNormal(distrax.Normal):
-    """N(loc, scale²) whose log-density is −inf, and constant, where the square of (x − loc)/scale overflows."""
-
-    def log_prob(self, value: Array) -> Array:
-        # A derivative of it has 1/scale², which may overflow though its factor is 0.
-        far = jnp.abs(value - self.loc) >= nu.far(self.scale.dtype) * self.scale
-        x, loc, scale = (jnp.where(far, at, of) for at, of in ((0.0, value), (0.0, self.loc), (1.0, self.scale)))
-        return jnp.where(far, -jnp.inf, distrax.Normal(loc, scale).log_prob(x))
+    from divjax.models.laws import StudentT
 
 
 def cholesky(entries: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
@@ -39,11 +31,13 @@ def entries(factor: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
     return jnp.where(on, jnp.log(jnp.where(on, factor, 1.0)), jnp.tril(factor, -1))
 
 
-def multivariate_normal(params: dict[str, Array]) -> distrax.MultivariateNormalTri:
+def multivariate_normal(params: dict[str, Array]) -> "distrax.MultivariateNormalTri":
     """N(loc, L Lᵀ) with L = ``cholesky(factor)``, from ``{"loc": [d], "factor": [d, d]}``: any entries are a Gaussian.
 
     Raises ValueError for other shapes.
     """
+    import distrax
+
     check_names(params, "loc", "factor")
     loc, factor = jnp.shape(params["loc"]), jnp.shape(params["factor"])
     if len(loc) != 1 or factor != loc * 2:
@@ -68,28 +62,13 @@ def random_multivariate_normal(
     return {"loc": loc, "factor": jnp.eye(low.size, dtype=low.dtype) * log_scale}
 
 
-class StudentT(tfp.distributions.StudentT):
-    """TFP's Student's t, whose density has a derivative in df that does not cancel: it is of the order of t⁴/df²."""
-
-    def _log_prob(self, value):
-        df, loc, scale = (jnp.asarray(of, self.dtype) for of in (self.df, self.loc, self.scale))
-        t = (value - loc) / scale
-        near = t * t < df
-        # −½ (df + 1) log(1 + u) with u = t²/df: what is −½ t² at df = ∞ must not be the difference of larger ones.
-        square = jnp.where(near, t, 0.0) ** 2
-        u = square / df
-        body = -0.5 * square * nu.log1p_slope(-u) - 0.5 * jnp.log1p(u)
-        apart = jnp.where(near, 1.0, jnp.abs(t))  # far off t² may overflow
-        tail = -0.5 * (df + 1.0) * (2.0 * jnp.log(apart) - jnp.log(df) + jnp.log1p(df / apart / apart))
-        constant = nu.gamma_half_step(0.5 * df) - 0.5 * math.log(2.0 * math.pi) - jnp.log(jnp.abs(scale))
-        return jnp.where(near, body, tail) + constant
-
-
-def student_t(params: dict[str, Array]) -> StudentT:
+def student_t(params: dict[str, Array]) -> "StudentT":
     """Student's t on the line, loc + exp(log_scale) T with T of exp(log_df) degrees of freedom.
 
     From ``{"loc": (), "log_scale": (), "log_df": ()}``. df = 1 is Cauchy, df → ∞ the Gaussian.
     """
+    from divjax.models.laws import StudentT
+
     check_names(params, "loc", "log_scale", "log_df")
     return StudentT(jnp.exp(params["log_df"]), params["loc"], jnp.exp(params["log_scale"]))
 

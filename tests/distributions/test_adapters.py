@@ -12,8 +12,7 @@ import pytest
 from divjax.distributions.density import log_prob, profile, support, tails
 from divjax.distributions.resolve import resolve
 from divjax.models.flows import init_spline_flow, spline_flow
-from divjax.models.mixtures import Mixture
-from divjax.models.multivariate import HeldNormal, StudentT
+from divjax.models.laws import HeldNormal, Mixture, StudentT
 
 
 class Case(NamedTuple):
