@@ -20,7 +20,7 @@ from divjax import checks, discretize, exact, status, tables
 from divjax import divergences as dv
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
-from divjax.distributions.density import log_prob
+from divjax.distributions.density import is_law, log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked
@@ -120,11 +120,11 @@ def _between(leaf, closed, p, q, params):
     _check_parameters(leaf, params)
     value = closed_form(closed, p, q, params)
     if value is not None:
-        return value
+        return _spoken(leaf, value)
     traced = not all(map(checks.is_known, jax.tree.leaves((p, q, params))))
     dynamic, static = _separated(params)
     if traced or declared(leaf) is not Nodes:
-        return _value(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
+        return _spoken(leaf, _value(_sides(p, q, leaf), dynamic, leaf=leaf, static=static))
     found = _estimated(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
     _warn(leaf, found)
     return found.value
@@ -147,14 +147,20 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
     # Two laws have a fixed parameter in common where it is one array: a program would be given two.
     framed = any(jax.tree.leaves(member(side).frame) for side in (p, q) if member(side) is not None)
     try:
-        return closed(p, q, **params) if framed else _closed(p, q, params, closed=closed)
+        return _of_laws(closed(p, q, **params), p, q) if framed else _closed(p, q, params, closed=closed)
     except (NotImplementedError, ValueError):
         return None
 
 
 @functools.partial(jax.jit, static_argnames="closed")
 def _closed(p, q, params, *, closed):
-    return closed(p, q, **params)
+    return _of_laws(closed(p, q, **params), p, q)
+
+
+def _of_laws(value: Array, *sides: Any) -> Array:
+    """NaN where the parameters of a side make no distribution, whatever the formula makes of them."""
+    laws = [is_law(side) for side in sides if isinstance(side, Density)]
+    return jnp.where(jnp.all(jnp.stack(laws)), value, jnp.nan) if laws else value
 
 
 def _separated(params):
@@ -165,12 +171,16 @@ def _separated(params):
 
 @functools.partial(jax.jit, static_argnames=("leaf", "static"))
 def _value(sides, params, *, leaf, static):
-    return leaf(_measure(*sides, leaf=leaf), **params, **dict(static))
+    return _of_laws(leaf(_measure(*sides, leaf=leaf), **params, **dict(static)), *sides)
 
 
 @functools.partial(jax.jit, static_argnames=("leaf", "static"))
 def _estimated(sides, params, *, leaf, static):
-    return estimate_on(functools.partial(leaf, **params, **dict(static)), _measure(*sides, leaf=leaf))
+    found = estimate_on(functools.partial(leaf, **params, **dict(static)), _measure(*sides, leaf=leaf))
+    value = _of_laws(found.value, *sides)
+    broken = jnp.isnan(value)
+    bits = jnp.where(broken, found.status | status.NON_FINITE, found.status)
+    return found._replace(value=value, stderr=jnp.where(broken, jnp.inf, found.stderr), status=bits)
 
 
 def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
@@ -183,6 +193,13 @@ def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
 def _measure(p: Any, q: Density | None = None, *, leaf: Divergence) -> Nodes | Coupling | Cdfs:
     """What ``leaf`` is measured on between two distributions, with nodes at its kinks if it has some."""
     return p if q is None else _discretizer(leaf)(p, q, crossings=_CROSSINGS if is_kinked(leaf) else 0)
+
+
+def _spoken(leaf, value):
+    """The value; a NaN does not go out in silence, unless it is traced: a scale below 0 makes no distribution."""
+    if checks.is_known(value) and jnp.isnan(value):
+        _warn(leaf, Estimate(value, jnp.inf, jnp.nan, status.NON_FINITE))
+    return value
 
 
 def _warn(leaf, found: Estimate) -> None:

@@ -95,6 +95,12 @@ def test_an_eager_answer_that_is_not_fine_enough_warns():
         jax.jit(dj.kl)(*pair)
 
 
+@pytest.mark.parametrize("divergence", [dj.kl, dj.jensen_shannon, dj.wasserstein, dj.energy])
+def test_parameters_that_make_no_distribution_do_not_pass_in_silence(divergence):
+    with pytest.warns(dj.AccuracyWarning, match="is nan, but: non-finite"):
+        assert np.isnan(divergence(distrax.Normal(0.0, -1.0), Q))
+
+
 REFUSED = {
     "a measure and a distribution": (lambda: dj.kl(dj.pmf(jnp.zeros(1), jnp.zeros(1)), Q), TypeError, "holds both"),
     "the wrong measure": (lambda: dj.kl(dj.coupling(X[:, 0], Y[:, 0])), TypeError, r"Use dj\.quadrature"),

@@ -152,10 +152,7 @@ def test_subpackages_do_not_import_each_other_in_circles():
 
 def test_import_is_light():
     """Nothing heavier than what jax and optax have imported already, and no library of distributions."""
-    code = (
-        "import sys, jax, optax; before = set(sys.modules); import divjax;"
-        "print(*sorted(set(sys.modules) - before))"
-    )
+    code = "import sys, jax, optax; before = set(sys.modules); import divjax; print(*sorted(set(sys.modules) - before))"
     out = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
     )

@@ -75,6 +75,7 @@ def _profile(params: Polar) -> Profile:
 
 
 VON_MISES = Family(
+    positive=(),  # a concentration of 0 is the uniform law
     name="VonMises",
     parameters=Polar,
     log_prob=_log_prob,

@@ -28,6 +28,19 @@ def log_prob(p: Density, x: Array) -> Array:
     return jnp.where(inside, p.family.log_prob(p.params, held), -jnp.inf)
 
 
+def is_law(p: Density) -> Array:
+    """Whether the parameters make a distribution: those that are to be positive are, and an upper end is above."""
+    parts = () if p.family.parts is None else p.family.parts(p.params)
+    found = [jnp.all(is_law(part)) for part in parts]
+    for name in p.family.positive:
+        if (value := getattr(p.params, name, None)) is not None and not callable(value):
+            found.append(jnp.all(value > 0.0))
+    low, high = support(p)
+    if not (isinstance(low, float) or isinstance(high, float)):
+        found.append(jnp.all(low < high))
+    return jnp.all(jnp.stack(found)) if found else jnp.ones((), bool)
+
+
 def _is_open(end: Any) -> bool:
     """Whether nothing ends here: at infinity, or where it is not known that there is an end."""
     return isinstance(end, float) and not math.isfinite(end)

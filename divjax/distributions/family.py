@@ -21,6 +21,20 @@ EXPONENTIAL = (0.0, 0.7, 1.5, 2.6, 4.2, 6.5, 10.0, 15.0, 22.0, 32.0)
 POWER = (0.0, 0.6, 1.3, 2.2, 3.5, 5.5, 9.0, 16.0, 30.0, 60.0)
 FLAT = (0.0, 0.6, 1.2)
 
+# What parameters of these names are in every family but those that say otherwise.
+POSITIVE = (
+    "scale",
+    "rate",
+    "concentration",
+    "concentration0",
+    "concentration1",
+    "df",
+    "power",
+    "temperature",
+    "a",
+    "b",
+)
+
 LINE = (-math.inf, math.inf)
 HALF_LINE = (0.0, math.inf)
 UNIT = (0.0, 1.0)
@@ -96,6 +110,8 @@ class Family:
     core: tuple[int, ...] = ()  # how many axes of its own each parameter has; none, if empty
     event: Callable[[Any], tuple[int, ...]] = lambda params: ()
     batch: Callable[[Any], tuple[int, ...]] | None = None  # None: what the parameters have in front of their own axes
+    # Not a function: the parameters that are to be positive; names that it does not have are passed over.
+    positive: tuple[str, ...] = POSITIVE
     # Both ends: a float where no parameter moves it, ±inf included; NaN where there is one, but not known where. None:
     # nothing is known.
     support: Callable[[Any], tuple[Any, Any]] | None = None

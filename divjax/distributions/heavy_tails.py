@@ -167,6 +167,7 @@ def _generalized_pareto_profile(params: GeneralizedParetoParameters) -> Any:
 
 
 GENERALIZED_PARETO = Family(
+    positive=("scale",),
     name="GeneralizedPareto",
     parameters=GeneralizedParetoParameters,
     log_prob=_generalized_pareto_log_prob,
