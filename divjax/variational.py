@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import designs, sampling, validity
-from divjax.distributions.density import log_prob
+from divjax.distributions.density import log_prob_of_draws as log_prob
 from divjax.distributions.family import Density, Source
 from divjax.distributions.source import source
 

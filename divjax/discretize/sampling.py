@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import designs, validity
-from divjax.distributions.density import log_prob
+from divjax.distributions.density import log_prob_of_draws as log_prob
 from divjax.distributions.family import Density, Source
 from divjax.distributions.mixtures import log_base
 from divjax.distributions.resolve import is_distribution

@@ -28,6 +28,12 @@ def log_prob(p: Density, x: Array) -> Array:
     return jnp.where(inside, p.family.log_prob(p.params, held), -jnp.inf)
 
 
+def log_prob_of_draws(p: Density, x: Array) -> Array:
+    """``log_prob``, −inf where it is held since the square of a distance overflows: nodes need a number, draws none."""
+    log = log_prob(p, x)
+    return jnp.where(log < -0.49 * jnp.finfo(log.dtype).max ** 0.5, -jnp.inf, log)
+
+
 def is_law(p: Density) -> Array:
     """Whether the parameters make a distribution: those that are to be positive are, and an upper end is above."""
     parts = () if p.family.parts is None else p.family.parts(p.params)
