@@ -145,7 +145,7 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
     if closed is None:
         return None
     # Two laws have a fixed parameter in common where it is one array: a program would be given two.
-    framed = any(jax.tree.leaves(member(side).frame) for side in (p, q) if member(side) is not None)
+    framed = any(jax.tree.leaves(found.frame) for found in map(member, (p, q)) if found is not None)
     try:
         return _of_laws(closed(p, q, **params), p, q) if framed else _closed(p, q, params, closed=closed)
     except (NotImplementedError, ValueError):

@@ -32,16 +32,11 @@ def mixture(groups: Sequence[Density], *, probs: Any = None, logits: Any = None)
     return Density(MIXTURE, MixtureParameters(*((given, None) if logits is None else (None, given)), tuple(groups)))
 
 
-def alone(p: Density) -> Density:
-    """A density as a group of one."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[..., None] if not jnp.ndim(leaf) else leaf[None], p)
-
-
 def log_weights(params: MixtureParameters) -> Array:
     """Normalised; a component of weight 0 is never drawn, and log 0 has no derivative."""
     if params.logits is not None:
         return jax.nn.log_softmax(params.logits)
-    return nu.safe_log(params.probs / jnp.sum(params.probs, axis=-1, keepdims=True))
+    return nu.safe_log(weights(params))
 
 
 def weights(params: MixtureParameters) -> Array:
