@@ -57,7 +57,7 @@ def cost(num: int, rounds: int) -> tuple[list[common.Row], dict]:
         for label, divergences in (("one", TEN[:1]), ("ten", TEN)):
 
             def values(theta, p=p, q=q, divergences=divergences):
-                draws = dj.monte_carlo(key, p, q(theta), num)
+                draws = dj.monte_carlo(key, p, q(theta), num_draws=num)
                 return sum(divergence(draws) for divergence in divergences)
 
             step = jax.jit(values).lower(THETA).compile()
@@ -93,7 +93,7 @@ def tfp_loss(discrepancy, gradient, num):
 
 
 def ours(divergence, num, **options):
-    return lambda theta, key: divergence(dj.monte_carlo(key, P, model(theta), num, **options))
+    return lambda theta, key: divergence(dj.monte_carlo(key, P, model(theta), num_draws=num, **options))
 
 
 def estimators(num: int) -> dict:
@@ -112,7 +112,9 @@ def estimators(num: int) -> dict:
             "divjax, mixture, antithetic": ours(divergence, num, design=dz.antithetic),
             "divjax, mixture, lattice": ours(divergence, num, design=dz.lattice),
         }
-    found["reverse_kl"]["divjax, reverse_kl_stl"] = lambda theta, key: dj.reverse_kl_stl(key, P, model(theta), num)
+    found["reverse_kl"]["divjax, reverse_kl_stl"] = lambda theta, key: dj.variational.reverse_kl_stl(
+        key, P, model(theta), num_draws=num
+    )
     return found
 
 

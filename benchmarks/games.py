@@ -30,7 +30,7 @@ BATCH, HIDDEN, NOISE, RATE = 256, (64, 64), 2, 1e-3
 OVER_LOOP, OVER_TORCH, ON_GPU = 2.0, 5.0, 20.0
 
 
-def iteration(rounds: int, steps: int) -> dj.Iteration:
+def iteration(rounds: int, steps: int) -> dj.training.Iteration:
     def sample_p(key, case):
         which, noise = jax.random.split(key)
         mode = jax.random.randint(which, (BATCH,), 0, len(CENTRES))
@@ -44,20 +44,20 @@ def iteration(rounds: int, steps: int) -> dj.Iteration:
         critic, generator = (
             dj.models.init_mlp(key, (2, *HIDDEN, out)) for key, out in zip(keys[:2], (1, 2), strict=True)
         )
-        return dj.Start(critic, generator, keys[2])
+        return dj.training.Start(critic, generator, keys[2])
 
-    losses = dj.adversarial_losses(
+    losses = dj.training.adversarial_losses(
         dj.critic.non_saturating,
         lambda params, x: dj.models.mlp(params, x, activation=jax.nn.relu)[..., 0],
         sample_p,
         sample_q,
     )
-    return dj.game(*losses, start, optax.adam(RATE), optax.adam(RATE), rounds=rounds, steps=steps)
+    return dj.game(*losses, start, optax.adam(RATE), optax.adam(RATE), num_rounds=rounds, num_steps=steps)
 
 
 def together(games: int, steps: int):
     """All games from their start through ``steps``, in the sweep engine's program, without compiling."""
-    _, fill = engine_run({"game": iteration(1, steps)}, dj.product(seed=np.arange(games, dtype=np.int32)))
+    _, fill = engine_run({"game": iteration(1, steps)}, dj.sweeps.product(seed=np.arange(games, dtype=np.int32)))
     return fill
 
 

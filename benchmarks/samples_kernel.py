@@ -42,7 +42,7 @@ LOSSES = {
     "plain mmd2": plain_mmd2,
     "mmd2 laplace": lambda x, y: dj.mmd2(x, y, kernel=dj.kernels.laplace(BANDWIDTH)),
     "mmd2 imq": lambda x, y: dj.mmd2(x, y, kernel=dj.kernels.imq(BANDWIDTH)),
-    "energy": dj.energy_distance,
+    "energy": dj.energy,
     "stein": lambda x, y: dj.stein(x, -x, kernel=dj.kernels.imq(1.0)) + 0.0 * y.sum(),
 }
 VALUES = {"mmd2, value alone": LOSSES["mmd2"], "plain mmd2, value alone": plain_mmd2}

@@ -67,7 +67,7 @@ def sliced(num: int, dim: int, directions: int) -> dict:
     key = jax.random.key(0)
     one, two = jax.random.split(key)
     x, y = jax.random.normal(one, (num, dim)), 1.1 * jax.random.normal(two, (num, dim)) + 0.1
-    ours = jax.jit(jax.value_and_grad(lambda x, y: dj.sliced_cost(key, x, y, num=directions)))
+    ours = jax.jit(jax.value_and_grad(lambda x, y: dj.samples.sliced_cost(key, x, y, num_directions=directions)))
     run = {"sliced": ready(ours, x, y)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

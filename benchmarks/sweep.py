@@ -41,7 +41,7 @@ X = np.linspace(-40.0, 56.0, NODES, dtype=np.float32)  # nodes of the baselines:
 
 
 def cases(seeds: int = SEEDS):
-    return dj.product(separation=SEPARATIONS, seed=np.arange(seeds, dtype=np.int32))
+    return dj.sweeps.product(separation=SEPARATIONS, seed=np.arange(seeds, dtype=np.int32))
 
 
 def best(function, repeats: int) -> float:
@@ -182,7 +182,7 @@ def overhead(repeats: int, lanes: int = 10**6) -> float:
         lambda s: s[0] >= 1,
         lambda s, case: s[1],
     )
-    _, fill = engine_run({"trivial": trivial}, dj.product(x=np.arange(lanes, dtype=np.float32)))
+    _, fill = engine_run({"trivial": trivial}, dj.sweeps.product(x=np.arange(lanes, dtype=np.float32)))
     return 1e6 * best(fill, repeats) / lanes
 
 
@@ -190,7 +190,8 @@ MILLION = """
 import resource, numpy as np, divjax as dj
 from divjax.studies.two_modes import study as two_modes
 table = dj.sweep({"reverse_kl": two_modes.iteration("reverse_kl")},
-                 dj.product(separation=np.linspace(0, 16, 33, dtype=np.float32), seed=np.arange(32768, dtype=np.int32)),
+                 dj.sweeps.product(separation=np.linspace(0, 16, 33, dtype=np.float32),
+                                   seed=np.arange(32768, dtype=np.int32)),
                  store=STORE, chunk_size=32768)
 assert table["loc"].size == 1081344
 print(float((table["status"] == 0).mean()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

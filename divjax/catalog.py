@@ -4,9 +4,9 @@
 """
 
 import difflib
+import functools
 import importlib
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -68,14 +68,18 @@ class Entry(NamedTuple):
 
     def routes(self) -> tuple[str, ...]:
         """The ways to its value, each a name below ``divjax``."""
-        inside = [(f"exact.{self.closed or self.name}"), f"logits.{self.name}", f"bounds.{self.name}"]
-        own = [self.discretize.__name__] if self.discretize else [self.name] if hasattr(dv, self.name) else []
+        inside = [(f"exact.{self.closed or self.name}"), f"logits.{self.name}", f"exact.bounds.{self.name}"]
+        own = (
+            [self.discretize.__name__]
+            if self.discretize
+            else list(filter(_exists, (self.name, f"samples.{self.name}")))
+        )
         return (*own, *(["monte_carlo"] if self.bases() else []), *filter(_exists, inside))
 
 
 def _exists(route):
-    module, name = route.split(".")
-    return hasattr(importlib.import_module(f"divjax.{'exact.' * (module == 'bounds')}{module}"), name)
+    *rooms, name = route.split(".")
+    return hasattr(functools.reduce(getattr, rooms, importlib.import_module("divjax")), name)
 
 
 ENTRIES = (
@@ -94,9 +98,9 @@ ENTRIES = (
     Entry("total_variation", "½ ∫ abs(p−q)", dv.total_variation, "1", "yes", "yes",
           "Jordan 1881"),
     Entry("pearson_chi2", "∫ (p−q)²/q", dv.pearson_chi2, "∞", "no", "no", "Pearson 1900",
-          objective=partial(dv.log_affinity, alpha=2.0)),
+          objective=functools.partial(dv.log_affinity, alpha=2.0)),
     Entry("neyman_chi2", "∫ (p−q)²/p", dv.neyman_chi2, "∞", "no", "no", "Neyman 1949",
-          objective=partial(dv.log_affinity, alpha=-1.0)),
+          objective=functools.partial(dv.log_affinity, alpha=-1.0)),
     Entry("alpha_divergence", "(1 − ∫ pᵃ q¹⁻ᵃ) / (a (1−a))", dv.alpha_divergence, "∞", "no",
           "no", "Minka 2005", "alpha", 0.5, alias="alpha"),
     Entry("renyi", "log ∫ pᵃ q¹⁻ᵃ / (a−1)", dv.renyi, "∞", "no", "no", "Rényi 1961", "alpha",
@@ -113,7 +117,8 @@ ENTRIES = (
     Entry("wasserstein", "(∫ abs(P⁻¹−Q⁻¹)ᵏ du)^(1/k)", dv.wasserstein, "∞", "yes", "yes",
           "Villani 2003", "order", 1.0, objective=dv.transport_cost, closed="wasserstein2"),
     Entry("cramer", "∫ (P−Q)² dx", dv.cramer, "∞", "yes", "its root", "Cramér 1928"),
-    Entry("energy", "2 ∫ (P−Q)² dx", dv.energy, "∞", "yes", "its root", "Székely, Rizzo 2013"),
+    Entry("energy", "2 E‖X−Y‖ − E‖X−X′‖ − E‖Y−Y′‖ = 2 ∫ (P−Q)² dx", dv.energy, "∞", "yes", "its root",
+          "Székely, Rizzo 2013", needs="cdfs, or samples in any dimension"),
 )  # fmt: skip
 
 # Measured on samples or scores, or in closed form only: their functions are called by name.
@@ -123,8 +128,6 @@ OTHERS = (
           "Liu et al. 2016; Chwialkowski et al. 2016", needs="samples of p, score of q"),
     Entry("mmd2", "E k(X,X′) + E k(Y,Y′) − 2 E k(X,Y)", None, "2 sup k", "yes", "its root",
           "Gretton et al. 2012", "kernel", needs="samples"),
-    Entry("energy_distance", "2E‖X−Y‖ − E‖X−X′‖ − E‖Y−Y′‖", None, "∞", "yes", "its root",
-          "Székely, Rizzo 2013", needs="samples"),
     Entry("sliced_wasserstein", "(E W_k(θᵀX, θᵀY)ᵏ)^(1/k), θ on the sphere", None, "∞", "yes", "yes",
           "Rabin et al. 2011", "order", 2.0, needs="samples"),
     Entry("max_sliced_wasserstein", "max over θ of W_k(θᵀX, θᵀY)", None, "∞", "yes", "yes",

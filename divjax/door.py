@@ -91,7 +91,7 @@ def _of_samples(leaf, of_samples, p, q, given, params):
         raise TypeError(
             f"Expected two distributions for {leaf.__name__}, which is measured on log-densities; got "
             f"{' and '.join(f'a {kind}' for kind in given)}. Log-probabilities are dj.pmf(log_p, log_q); samples have "
-            "dj.wasserstein, dj.energy, dj.mmd2, dj.neighbour_kl."
+            "dj.wasserstein, dj.energy, dj.mmd2, dj.samples.neighbour_kl."
         )
     p, q = (jnp.asarray(side) if isinstance(side, list) else side for side in (p, q))
     dims = [jnp.ndim(side.x if isinstance(side, Points) else side) for side in (p, q) if not is_distribution(side)]
@@ -329,11 +329,9 @@ gamma_divergence = door(dv.gamma_divergence)
 l2 = door(dv.l2, closed=exact.l2)
 cauchy_schwarz = door(dv.cauchy_schwarz, closed=exact.cauchy_schwarz)
 f_divergence = door(dv.f_divergence)
-log_affinity = door(dv.log_affinity)
 wasserstein = door(dv.wasserstein, closed=OfOrder(2, exact.wasserstein2))
-transport_cost = door(dv.transport_cost)
 cramer = door(dv.cramer)
-energy = door(dv.energy, of_samples=dv.energy_distance)
+energy = door(dv.energy, of_samples=dv.energy_of_samples)
 
 
 def fisher(p: Any, q: Any, score_q: Any = None, /) -> Scalar:

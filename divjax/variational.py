@@ -25,43 +25,44 @@ Scalar = Float[Array, ""]
 
 
 def reverse_kl_stl(
-    key: PRNGKeyArray, p: Any, q: Any, num: int, *, design: Callable[..., Array] = designs.independent
+    key: PRNGKeyArray, p: Any, q: Any, *, num_draws: int, design: Callable[..., Array] = designs.independent
 ) -> Scalar:
-    """KL(q‖p) by the mean of log q − log p over ``num`` draws of q, its gradient by sticking the landing.
+    """KL(q‖p) by the mean of log q − log p over ``num_draws`` draws of q, its gradient by sticking the landing.
 
     The gradient follows the draws and leaves out the explicit ∂ log q/∂θ, whose mean is 0 (Roeder, Wu, Duvenaud 2017):
     exactly 0 for every draw at p = q, where the plain form's is 0 on average. Right for the reverse KL and nothing
     else: there are no such nodes. The value is unbiased and may be negative.
     """
-    p, q, origin = _checked(p, q, num=num)
+    p, q, origin = _checked(p, q, num_draws=num_draws)
     sampling.check_design(q, origin, design)
-    x, log_share, _ = sampling.draw(key, q, origin, num, design)
+    x, log_share, _ = sampling.draw(key, q, origin, num_draws, design)
     return jnp.mean(_shared(jnp.exp(log_share), _along_path(q, x) - log_prob(p, x)))
 
 
-def iwae(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scalar:
-    """−E log 1/K Σ_k p(x_k)/q(x_k), the mean over ``num`` groups of K = ``particles`` draws of q (Burda et al. 2016).
+def iwae(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: int) -> Scalar:
+    """−E log 1/K Σ_k p(x_k)/q(x_k), the mean over ``num_groups`` groups of K = ``num_particles`` draws of q (Burda et
+    al. 2016).
 
     The negative importance-weighted bound: KL(q‖p) at K = 1, falling to 0 (to −log ∫p for an unnormalised p) as K
     grows, so that q is free to be wider than the optimum of KL(q‖p). Pathwise gradient; its signal-to-noise ratio falls
     like K^-½ (Rainforth et al. 2018): ``dreg`` has the same value and a better one.
     """
-    p, q, origin = _checked(p, q, num=num, particles=particles)
-    x, share = _groups(key, q, origin, num, particles)
+    p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
+    x, share = _groups(key, q, origin, num_groups, num_particles)
     return -jnp.mean(_shared(share, _log_mean(log_prob(p, x) - log_prob(q, x))))
 
 
-def dreg(key: PRNGKeyArray, p: Any, q: Any, num: int, *, particles: int) -> Scalar:
+def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: int) -> Scalar:
     """``iwae`` with the doubly reparameterised gradient (Tucker et al. 2019): Σ_k w̃_k² ∂ log(p/q)/∂x ∂x/∂θ for q.
 
     Its signal-to-noise ratio grows with K. For parameters of p it is the gradient of ``iwae``. Right for this bound
     alone (and, at K = 1, for the reverse KL): for other divergences use ``monte_carlo``. Raises ValueError for a q that
     is a mixture, whose weights no draw moves with: use ``iwae``.
     """
-    p, q, origin = _checked(p, q, num=num, particles=particles)
+    p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
     if origin.log_w.size > 1:
-        raise ValueError(f"Expected q without components for dreg; got {q.name}. Use dj.iwae.")
-    x, _ = _groups(key, q, origin, num, particles)
+        raise ValueError(f"Expected q without components for dreg; got {q.name}. Use dj.variational.iwae.")
+    x, _ = _groups(key, q, origin, num_groups, num_particles)
     fixed = jax.lax.stop_gradient(x)
     log_ratio = jax.lax.stop_gradient(log_prob(p, fixed) - log_prob(q, fixed))
     weights = jnp.exp(log_ratio - nu.finite(jax.vmap(nu.logsumexp)(log_ratio))[:, None])
@@ -92,14 +93,17 @@ def _shared(share, terms):
     return share * nu.finite(terms) + infinite
 
 
-def _groups(key, q, origin, num, particles):
-    """Independent draws x [num, particles, *event] and the share of every group, 1, with its weights' derivative."""
+def _groups(key, q, origin, num_groups, num_particles):
+    """Independent draws x [num_groups, num_particles, *event] and the share of every group, 1, with its weights'
+    derivative."""
 
-    def design(key, num, dim):
-        return designs.uniform(key, (num // particles, particles, 1, dim))
+    def design(key, num_draws, dim):
+        return designs.uniform(key, (num_draws // num_particles, num_particles, 1, dim))
 
-    x, log_share, _ = sampling.draw(key, q, origin, num * particles, design)
-    return x.reshape(num, particles, *x.shape[1:]), jnp.exp(jnp.sum(log_share.reshape(num, particles), axis=1))
+    x, log_share, _ = sampling.draw(key, q, origin, num_groups * num_particles, design)
+    return x.reshape(num_groups, num_particles, *x.shape[1:]), jnp.exp(
+        jnp.sum(log_share.reshape(num_groups, num_particles), axis=1)
+    )
 
 
 def _log_mean(log_weights):

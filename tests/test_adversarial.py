@@ -53,7 +53,7 @@ def played(name):
     def start(seed):
         of_critic, of_game = jax.random.split(jax.random.key(seed))
         generator = {"loc": jnp.float32(0.0), "log_scale": jnp.float32(0.0)}
-        return dj.Start(dj.models.init_mlp(of_critic, (1, 64, 64, 1)), generator, of_game)
+        return dj.training.Start(dj.models.init_mlp(of_critic, (1, 64, 64, 1)), generator, of_game)
 
     def evaluate(params, generator, key, case):
         of_p, of_q = jax.random.split(key)
@@ -66,13 +66,13 @@ def played(name):
 
     total = ROUNDS * STEPS
     iteration = dj.game(
-        *dj.adversarial_losses(f_gan(name), outputs, sample_p, sample_q),
+        *dj.training.adversarial_losses(f_gan(name), outputs, sample_p, sample_q),
         start,
         adam(CRITIC_STEPS * total),
         adam(total),
-        rounds=ROUNDS,
-        steps=STEPS,
-        critic_steps=CRITIC_STEPS,
+        num_rounds=ROUNDS,
+        num_steps=STEPS,
+        num_critic_steps=CRITIC_STEPS,
         ema=0.99,
         evaluate=evaluate,
     )
@@ -111,21 +111,21 @@ def test_a_wgan_critic_measures_wasserstein_1(shift):
     slope exceed 1 by no more than W₁/(2λ)."""
     unit, weight = float(np.sqrt(1 + shift**2 / 4)), 100.0
 
-    def penalty(key, v, x_p, x_q):
-        return weight * dj.penalties.gradient_penalty(key, v, x_p, x_q)
+    def penalty(key, v, x, y):
+        return weight * dj.critic.penalties.gradient_penalty(key, v, x, y)
 
     def draw_q(generator, key, case):
         del case
         return generator + (jax.random.normal(key, (256, 1)) + shift) / unit
 
-    losses = dj.adversarial_losses(
+    losses = dj.training.adversarial_losses(
         dj.critic.wasserstein_1, lambda params, x: dj.models.mlp(params, x)[..., 0],
         lambda key, case: jax.random.normal(key, (256, 1)) / unit, draw_q, penalty=penalty,
     )  # fmt: skip
 
     def start(seed):
         of_critic, of_game = jax.random.split(jax.random.key(seed))
-        return dj.Start(dj.models.init_mlp(of_critic, (1, 64, 64, 1)), jnp.float32(0.0), of_game)
+        return dj.training.Start(dj.models.init_mlp(of_critic, (1, 64, 64, 1)), jnp.float32(0.0), of_game)
 
     def evaluate(params, generator, key, case):
         of_p, of_q = jax.random.split(key)
@@ -133,7 +133,7 @@ def test_a_wgan_critic_measures_wasserstein_1(shift):
         return unit * (jnp.mean(dj.models.mlp(params, x_p)) - jnp.mean(dj.models.mlp(params, x_q)))
 
     adam = optax.adam(optax.cosine_decay_schedule(3e-3, 1500, 0.02), b1=0.5)
-    iteration = dj.game(*losses, start, adam, optax.sgd(0.0), rounds=1, steps=1500, evaluate=evaluate)
+    iteration = dj.game(*losses, start, adam, optax.sgd(0.0), num_rounds=1, num_steps=1500, evaluate=evaluate)
     value = jax.jit(jax.vmap(lambda seed: dj.run(iteration, seed)))(jnp.arange(4)).trace
     np.testing.assert_allclose(value, shift, rtol=0.05)
 

@@ -41,7 +41,7 @@ def test_importance_weights_give_the_likelihood_whatever_the_encoder():
 
     def bound(key):
         joint, q = models.Joint(wide, x), models.encode(wide, x)
-        return -variational.iwae(key, joint, q, 1, particles=2000)
+        return -variational.iwae(key, joint, q, num_groups=1, num_particles=2000)
 
     found = jax.vmap(bound)(keys)
     assert abs(found.mean() - log_p(params, x)) < 4.0 * found.std() / 50**0.5 + found.var()

@@ -24,7 +24,7 @@ CLASSICS = json.loads((Path(__file__).parent / "reference" / "classics.json").re
 
 def minima(loss, starts, *, tol=1e-8):
     """One Newton fit of ``loss(params)`` from every start; they are stacked along the leading axis."""
-    iteration = dj.fit(lambda params, _: loss(params), lambda start: start, dj.newton(), tol=tol)
+    iteration = dj.fit(lambda params, _: loss(params), lambda start: start, dj.training.newton(), tol=tol)
     return jax.jit(jax.vmap(lambda start: dj.run(iteration, start)))(jax.tree.map(jnp.asarray, starts))
 
 
@@ -218,7 +218,7 @@ def test_huszar_the_weight_leads_from_one_fit_to_the_other(x64):
     def loss(params, weight):
         return dj.jensen_shannon(fgan_nodes(params), weight=weight)
 
-    iteration = dj.fit(loss, {"loc": 1.3, "log_scale": 0.55}, dj.newton(), tol=1e-10)
+    iteration = dj.fit(loss, {"loc": 1.3, "log_scale": 0.55}, dj.training.newton(), tol=1e-10)
     weights = jnp.array([1e-4, 1e-2, 0.5, 0.99, 0.9999])
     params = jax.jit(jax.vmap(lambda weight: dj.run(iteration, weight)))(weights).params
     loc, scale = np.asarray(params["loc"]), np.exp(params["log_scale"])

@@ -51,7 +51,7 @@ def truth(base, *, many):
 
 def check_values(entries, base, design, exact, *, num=NUM):
     def estimates(key):
-        draws = dj.monte_carlo(key, P, model(THETA[base]), num, base=base, design=design)
+        draws = dj.monte_carlo(key, P, model(THETA[base]), num_draws=num, base=base, design=design)
         one = [dj.estimate(lambda nodes, e=entry: call(e, nodes), draws) for entry in entries]
         return jnp.stack([e.value for e in one]), jnp.stack([e.stderr for e in one])
 
@@ -66,7 +66,7 @@ def check_values(entries, base, design, exact, *, num=NUM):
 def check_gradients(entries, base, gradient, exact):
     def slopes(key):
         def measured(theta):
-            return values(entries, dj.monte_carlo(key, P, model(theta), NUM, base=base, gradient=gradient))
+            return values(entries, dj.monte_carlo(key, P, model(theta), num_draws=NUM, base=base, gradient=gradient))
 
         return jax.jacrev(measured)(THETA[base])
 
@@ -108,7 +108,7 @@ def test_every_gradient(base, gradient):
 def test_dependent_draws(name):
     """The independent units are pairs, or whole lattices."""
     exact, _ = truth("mixture", many=False)
-    design = dz.antithetic if name == "antithetic" else functools.partial(dz.lattice, replicates=64)
+    design = dz.antithetic if name == "antithetic" else functools.partial(dz.lattice, num_replicates=64)
     check_values(FEW, "mixture", design, exact, num=4 * NUM)
 
 
@@ -119,7 +119,7 @@ def test_strata_are_seen_by_the_standard_error():
     p = distrax.MixtureSameFamily(distrax.Categorical(probs=jnp.array([0.3, 0.7])), apart)
     q = distrax.MixtureSameFamily(distrax.Categorical(probs=jnp.array([0.6, 0.4])), apart)
     exact = dj.kl(dj.quadrature(p, q))
-    one = jax.jit(jax.vmap(lambda key: dj.estimate(dj.kl, dj.monte_carlo(key, p, q, 512))))
+    one = jax.jit(jax.vmap(lambda key: dj.estimate(dj.kl, dj.monte_carlo(key, p, q, num_draws=512))))
     found = one(KEYS)
     z = np.asarray((found.value - exact) / found.stderr)
     assert np.sqrt(np.mean(np.asarray(found.value - exact) ** 2)) < 0.1 * float(exact) / np.sqrt(512)
@@ -149,7 +149,7 @@ def test_second_order_where_the_first_vanishes():
 @pytest.mark.slow
 def test_gradient_errors():
     def one(key):
-        build = lambda theta: dj.monte_carlo(key, P, model(theta), NUM)  # noqa: E731
+        build = lambda theta: dj.monte_carlo(key, P, model(theta), num_draws=NUM)  # noqa: E731
         found = dj.estimate_gradient(dj.jensen_shannon, build, THETA["mixture"])
         return found.value, found.stderr, found.status
 

@@ -96,7 +96,7 @@ def test_on_the_line_every_model_has_mass_one(size):
 @pytest.mark.slow
 def test_the_gradient_in_a_flows_parameters_is_that_of_differences(x64):
     """Along one direction, in which the knots move: a divergence by nodes that move with them."""
-    start = perturbed(models.init_spline_flow(num=4, loc=1.0, scale=2.0), 0.5)
+    start = perturbed(models.init_spline_flow(num_bins=4, loc=1.0, scale=2.0), 0.5)
     flat, unravel = ravel_pytree(start)
     way = jax.random.normal(jax.random.key(7), flat.shape)
 
@@ -121,8 +121,8 @@ def test_in_the_plane_a_mixture_has_mass_one():
 
 # Flows.
 
-COUPLING = models.init_coupling_flow(KEY, dim=3, layers=2, hidden=(16,), num=6)
-SPLINE = models.init_spline_flow(num=6)
+COUPLING = models.init_coupling_flow(KEY, dim=3, num_layers=2, hidden=(16,), num_bins=6)
+SPLINE = models.init_spline_flow(num_bins=6)
 FLOWS = {
     "spline": (models.spline_flow, perturbed(SPLINE, 0.5), SPLINE),
     "coupling": (models.coupling_flow, perturbed(COUPLING, 0.2), COUPLING),
@@ -216,7 +216,7 @@ def test_a_rich_model_needs_no_choice_of_a_mode():
         return jax.jit(lambda start: run(fit(loss, start, newton(), max_steps=200, tol=1e-5)))(start)
 
     gaussian = fitted(models.normal, {"loc": jnp.asarray(2.0), "log_scale": jnp.asarray(0.5)})
-    flow = fitted(models.spline_flow, models.init_spline_flow(num=5, loc=2.0))
+    flow = fitted(models.spline_flow, models.init_spline_flow(num_bins=5, loc=2.0))
     assert int(gaussian.status) == status.OK
     assert float(gaussian.value) > 0.1
     assert int(flow.status) == status.OK
@@ -293,20 +293,22 @@ def test_a_factor_that_overflows_leaves_the_other_entries():
      (1e-25 * jnp.arange(-3.0, 4.0), np.log(2e-25))],
 )  # fmt: skip
 def test_a_mixture_starts_as_wide_as_data_of_any_scale(x, expected):
-    np.testing.assert_allclose(models.init_mixture(KEY, x, num=2)["log_scales"], expected, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(
+        models.init_mixture(KEY, x, num_components=2)["log_scales"], expected, rtol=1e-6, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("shape", [(50,), (50, 2)])
 def test_a_mixture_starts_at_distinct_points_as_wide_as_the_data(shape):
     x = 3.0 + 2.0 * jax.random.normal(KEY, shape)
-    start = models.init_mixture(jax.random.key(1), x, num=50, scale=0.5)
+    start = models.init_mixture(jax.random.key(1), x, num_components=50, scale=0.5)
     np.testing.assert_array_equal(np.sort(start["locs"], axis=0), np.sort(x, axis=0))
     if len(shape) == 1:
         np.testing.assert_allclose(jnp.exp(start["log_scales"]), 0.5 * x.std(), rtol=1e-5)
     else:
         expected = np.tile(np.diag(0.5 * np.std(x, axis=0)), (50, 1, 1))
         np.testing.assert_allclose(cholesky(start["factors"]), expected, rtol=1e-5)
-    constant = models.init_mixture(KEY, jnp.ones(shape), num=2)
+    constant = models.init_mixture(KEY, jnp.ones(shape), num_components=2)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(constant))
 
 
@@ -338,16 +340,16 @@ def test_random_starts_are_where_they_are_asked_to_be():
         lambda: models.mixture({"logits": jnp.zeros(2), "locs": jnp.zeros(2)}),
         lambda: models.multivariate_normal({"loc": jnp.zeros(2), "factor": jnp.zeros((3, 3))}),
         lambda: models.multivariate_normal({"loc": jnp.zeros(()), "factor": jnp.zeros(())}),
-        lambda: models.init_mixture(KEY, jnp.zeros(3), num=4),
-        lambda: models.init_mixture(KEY, jnp.zeros(3), num=0),
-        lambda: models.init_mixture(KEY, jnp.zeros((3, 1, 1)), num=1),
+        lambda: models.init_mixture(KEY, jnp.zeros(3), num_components=4),
+        lambda: models.init_mixture(KEY, jnp.zeros(3), num_components=0),
+        lambda: models.init_mixture(KEY, jnp.zeros((3, 1, 1)), num_components=1),
         lambda: models.random_multivariate_normal(KEY, low=0.0, high=1.0, narrow=1.0, wide=2.0),
-        lambda: models.init_spline_flow(num=0),
+        lambda: models.init_spline_flow(num_bins=0),
         lambda: models.spline_flow(SPLINE | {"spline": jnp.zeros(8)}),
         lambda: models.spline_flow(SPLINE | {"spline": jnp.zeros(1)}),
         lambda: models.spline_flow(SPLINE | {"loc": jnp.zeros(2)}),
         lambda: models.init_coupling_flow(KEY, dim=1),
-        lambda: models.init_coupling_flow(KEY, dim=2, layers=0),
+        lambda: models.init_coupling_flow(KEY, dim=2, num_layers=0),
         lambda: models.coupling_flow(COUPLING | {"loc": jnp.zeros(2)}),
         lambda: models.coupling_flow(COUPLING | {"loc": jnp.zeros(())}),
         lambda: models.coupling_flow(COUPLING | {"layers": ()}),
@@ -355,8 +357,8 @@ def test_random_starts_are_where_they_are_asked_to_be():
         lambda: models.normal({"loc": 0.0}),
         lambda: models.multivariate_normal({"loc": jnp.zeros(2), "scale": jnp.eye(2)}),
         lambda: models.student_t({"loc": 0.0, "log_scale": 0.0}),
-        lambda: models.init_mixture(KEY, jnp.array([0.0, jnp.nan, 1.0]), num=2),
-        lambda: models.init_mixture(KEY, jnp.zeros(3), num=2, scale=0.0),
+        lambda: models.init_mixture(KEY, jnp.array([0.0, jnp.nan, 1.0]), num_components=2),
+        lambda: models.init_mixture(KEY, jnp.zeros(3), num_components=2, scale=0.0),
         lambda: models.init_spline_flow(scale=-1.0),
         lambda: models.spline_flow(SPLINE, bound=-1.0),
         lambda: models.random_normal(KEY, low=0.0, high=1.0, narrow=0.0, wide=2.0),
@@ -374,9 +376,9 @@ def test_what_is_no_model_is_refused_in_one_line(call):
     [
         lambda: models.normal(None),
         lambda: models.multivariate_normal(jnp.zeros(2)),
-        lambda: models.init_mixture(KEY, jnp.zeros(3), num=2.0),
-        lambda: models.init_mixture(KEY, jnp.zeros(3), num="2"),
-        lambda: models.init_spline_flow(num=2.5),
+        lambda: models.init_mixture(KEY, jnp.zeros(3), num_components=2.0),
+        lambda: models.init_mixture(KEY, jnp.zeros(3), num_components="2"),
+        lambda: models.init_spline_flow(num_bins=2.5),
     ],
 )
 def test_what_is_of_another_type(call):
@@ -385,7 +387,9 @@ def test_what_is_of_another_type(call):
 
 
 def test_lists_are_data():
-    start = models.init_mixture(KEY, [1.0, 2.0, 3.0], num=2)
-    np.testing.assert_array_equal(start["locs"], models.init_mixture(KEY, jnp.array([1.0, 2.0, 3.0]), num=2)["locs"])
+    start = models.init_mixture(KEY, [1.0, 2.0, 3.0], num_components=2)
+    np.testing.assert_array_equal(
+        start["locs"], models.init_mixture(KEY, jnp.array([1.0, 2.0, 3.0]), num_components=2)["locs"]
+    )
     listed = {name: value.tolist() for name, value in start.items()}
     np.testing.assert_allclose(models.mixture(listed).log_prob(0.5), models.mixture(start).log_prob(0.5), rtol=1e-6)

@@ -8,7 +8,7 @@ import scipy.stats as st
 
 import divjax as dj
 
-fit = jax.jit(dj.pareto_k)
+fit = jax.jit(dj.diagnostics.pareto_k)
 
 
 @pytest.mark.parametrize("shape", [0.2, 0.7, 1.2])
@@ -27,10 +27,12 @@ def test_bounded_weights_have_no_tail():
     assert float(fit(jnp.zeros(1000))) == 0.0
     assert float(fit(jnp.full(1000, -jnp.inf))) == 0.0
     assert float(fit(jnp.log(jnp.linspace(0.5, 2.0, 1000)))) < 0.2
-    assert float(dj.pareto_k(jnp.arange(20.0))) == 0.0
+    assert float(dj.diagnostics.pareto_k(jnp.arange(20.0))) == 0.0
 
 
 def test_scale_and_shape_of_the_array_do_not_matter():
     logs = jnp.asarray(st.genpareto(0.5).rvs(600, random_state=0), jnp.float32)
     assert float(fit(jnp.log(logs) + 50.0)) == pytest.approx(float(fit(jnp.log(logs))), abs=1e-3)
-    assert float(dj.pareto_k(jnp.log(logs).reshape(3, 200))) == pytest.approx(float(fit(jnp.log(logs))), abs=1e-5)
+    assert float(dj.diagnostics.pareto_k(jnp.log(logs).reshape(3, 200))) == pytest.approx(
+        float(fit(jnp.log(logs))), abs=1e-5
+    )

@@ -32,7 +32,7 @@ def corpus(seed=0):
 
 
 def some_nodes(num=64, k=2):
-    return topics.draw_proportions(jax.random.key(5), np.full(k, 0.3), num=num)
+    return topics.draw_proportions(jax.random.key(5), np.full(k, 0.3), num_draws=num)
 
 
 def values_of(iteration, case, num):
@@ -51,7 +51,7 @@ def values_of(iteration, case, num):
 def test_a_level_gives_the_rate_of_the_line():
     """Two Gaussians, where the region is an interval and its mass is known."""
     x, y = (np.random.default_rng(i).normal(size=40_000) for i in range(2))
-    found = rate_below(stats.norm.logpdf(2.0 * y + 0.5), stats.norm.logpdf(x))
+    found = rate_below(stats.norm.logpdf(x), stats.norm.logpdf(2.0 * y + 0.5))
     end = stats.norm.ppf(0.995)  # the region is from −end to end
     expected = stats.norm.cdf(-end, 0.5, 2.0) + stats.norm.sf(end, 0.5, 2.0)
     assert abs(found.rate - expected) < 4.0 * found.stderr < 0.02
@@ -61,7 +61,7 @@ def test_the_error_of_a_rate_is_that_of_both_samples():
     """Over 300 pairs, each of few real draws: the level is then most of the error."""
     rng = np.random.default_rng(0)
     real, generated = rng.normal(size=(300, 400)), 1.5 * rng.normal(size=(300, 4000))
-    found = jax.vmap(lambda g, r: rate_below(g, r, mass=0.95))(-jnp.square(generated), -jnp.square(real))
+    found = jax.vmap(lambda x, y: rate_below(x, y, mass=0.95))(-jnp.square(real), -jnp.square(generated))
     truth = 2.0 * stats.norm.cdf(stats.norm.ppf(0.025) / 1.5)
     z = (found.rate - truth) / found.stderr
     assert abs(z.mean()) < 0.3
@@ -72,15 +72,15 @@ def test_the_error_of_a_rate_is_that_of_both_samples():
 
 def test_ranks_and_edges_of_levels():
     real = jnp.arange(1.0, 1000.0)  # 999 draws: the level is the tenth
-    np.testing.assert_allclose(rate_below(jnp.array([9.0, 10.0, -jnp.inf, 11.0]), real).rate, 0.5)
+    np.testing.assert_allclose(rate_below(real, jnp.array([9.0, 10.0, -jnp.inf, 11.0])).rate, 0.5)
     traced = jax.jit(lambda mass: rate_below(jnp.arange(1.0, 1000.0), jnp.arange(1.0, 1000.0), mass=mass).rate)
     np.testing.assert_allclose(999.0 * traced(0.99), 9.0, rtol=1e-6)  # rank 10, though 1 − 0.99 rounds below 0.01
-    assert np.isnan(rate_below(jnp.array([jnp.nan, 1.0]), real)).all()
-    assert rate_below(jnp.zeros(5), jnp.zeros(200)).rate == 0.0  # ties are inside
+    assert np.isnan(rate_below(real, jnp.array([jnp.nan, 1.0]))).all()
+    assert rate_below(jnp.zeros(200), jnp.zeros(5)).rate == 0.0  # ties are inside
     for call, message in (
-        (lambda: rate_below(real, real[:50]), "at least 1"),
+        (lambda: rate_below(real[:50], real), "at least 1"),
         (lambda: rate_below(real, real, mass=1.5), "mass"),
-        (lambda: rate_below(real[:, None], real), r"as \[n\]"),
+        (lambda: rate_below(real, real[:, None]), r"as \[n\]"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -101,7 +101,7 @@ def test_a_document_is_as_likely_as_the_sum_over_assignments_says(x64):
     for longest in (4, 6):
         found = topics.exact_log_likelihood(document, jnp.asarray(TOPICS), a, longest=longest)
         np.testing.assert_allclose(found, np.log(total), rtol=1e-12)
-    nodes = topics.draw_proportions(jax.random.key(0), a, num=20_000)
+    nodes = topics.draw_proportions(jax.random.key(0), a, num_draws=20_000)
     of_nodes = np.exp(topics.node_log_likelihoods(document[None], jnp.asarray(TOPICS), nodes)[0])
     by_nodes = topics.document_log_likelihood(document, jnp.asarray(TOPICS), nodes)
     assert abs(np.exp(by_nodes) - total) < 4.0 * of_nodes.std() / 20_000**0.5
@@ -109,7 +109,7 @@ def test_a_document_is_as_likely_as_the_sum_over_assignments_says(x64):
 
 def test_of_one_topic_the_likelihood_is_the_multinomial_and_the_fit_the_frequencies():
     counts = corpus()
-    start = topics.random_topics(jax.random.key(1), counts, num=1)
+    start = topics.random_topics(jax.random.key(1), counts, num_topics=1)
     end = run(topic_em(start, jnp.ones((1, 1))), counts)
     frequencies = np.asarray(counts).sum(0) / np.sum(counts)
     np.testing.assert_allclose(end.topics[0], frequencies, rtol=1e-6)
@@ -134,7 +134,7 @@ def em_by_hand(counts, of_words, nodes, smoothing):
 @pytest.mark.parametrize("smoothing", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_em_against_loops(smoothing, x64):
     counts, nodes = np.asarray(corpus()), np.asarray(some_nodes(8))
-    start = np.asarray(topics.random_topics(jax.random.key(1), counts, num=2))
+    start = np.asarray(topics.random_topics(jax.random.key(1), counts, num_topics=2))
     steps = topic_em(jnp.asarray(start), jnp.asarray(nodes), smoothing=smoothing)
     state, expected = steps.init(counts), start
     for _ in range(3):
@@ -148,7 +148,7 @@ def test_em_against_loops(smoothing, x64):
 def test_every_step_of_em_raises_the_objective_whatever_it_starts_from():
     counts = corpus()
     for smoothing in (0.0, 0.1):
-        start = topics.random_topics(jax.random.key(3), counts, num=3, spread=2.0)
+        start = topics.random_topics(jax.random.key(3), counts, num_topics=3, spread=2.0)
         values = values_of(topic_em(start, some_nodes(64, 3), smoothing=smoothing), counts, 30)
         assert (np.diff(values) > -2e-6).all()
         assert values[-1] > values[0] + 0.05
@@ -157,7 +157,9 @@ def test_every_step_of_em_raises_the_objective_whatever_it_starts_from():
 def test_a_step_of_em_goes_up_the_gradient(x64):
     """At an optimum inside the simplex no direction along it gains: the gradient is the same for all words."""
     counts, nodes = corpus(), some_nodes()
-    end = run(topic_em(topics.random_topics(jax.random.key(1), counts, num=2), nodes, smoothing=0.5, tol=1e-14), counts)
+    end = run(
+        topic_em(topics.random_topics(jax.random.key(1), counts, num_topics=2), nodes, smoothing=0.5, tol=1e-14), counts
+    )
 
     def objective(of_words):
         one = jax.vmap(topics.document_log_likelihood, (0, None, None))
@@ -185,7 +187,7 @@ def test_a_corpus_has_its_lengths_and_its_words():
     np.testing.assert_array_equal(counts.sum(1), lengths)
     share = np.asarray(counts).sum(0) / lengths.sum()
     assert np.abs(share - TOPICS.mean(0)).max() < 0.02
-    left_out = topics.draw_proportions(jax.random.key(0), np.array([0.01, 0.0, 0.01]), num=200)
+    left_out = topics.draw_proportions(jax.random.key(0), np.array([0.01, 0.0, 0.01]), num_draws=200)
     np.testing.assert_allclose(left_out.sum(1), 1.0, rtol=1e-6)
     assert (left_out[:, 1] == 0.0).all()
 
@@ -195,7 +197,7 @@ def test_a_corpus_has_its_lengths_and_its_words():
 
 def table(seed=0, share=0.7, num=40):
     profiles = jnp.asarray(np.random.default_rng(1).normal(size=(3, 12)))
-    return factorisation.draw_ratings(jax.random.key(seed), profiles, (0.5, 0.3, 0.2), 0.1, num=num, share=share)
+    return factorisation.draw_ratings(jax.random.key(seed), profiles, (0.5, 0.3, 0.2), 0.1, num_users=num, share=share)
 
 
 def test_without_gaps_and_ridge_it_is_the_singular_value_decomposition(x64):
@@ -315,7 +317,7 @@ def test_rates_fall_with_the_number_of_topics_and_with_the_rank(tmp_path):
 def test_of_real_data_one_in_a_hundred_is_outside(make):
     truth = make(3000)
     log_p = jax.jit(lambda key: truth.log_p(truth.draw(key, 2000)))(jax.random.key(1))
-    found = rate_below(log_p, truth.real)
+    found = rate_below(truth.real, log_p)
     assert abs(found.rate - 0.01) < 4.0 * found.stderr < 0.02
 
 
@@ -339,7 +341,7 @@ def test_the_truth_is_a_distribution():
 
 
 def rated(*, weights=(0.5, 0.5), scale=0.3, share=1.0, num=3):
-    return factorisation.draw_ratings(jax.random.key(0), TWO, list(weights), scale, num=num, share=share)
+    return factorisation.draw_ratings(jax.random.key(0), TWO, list(weights), scale, num_users=num, share=share)
 
 
 EMPTY = np.array([[1, 2], [0, 0], [3, 0]])
@@ -354,7 +356,7 @@ TWO = np.full((2, 2), 0.5)
      (lambda: topics.check_corpus([[1.5, 2.0]]), "whole numbers >= 0; got 1.5"),
      (lambda: topics.check_corpus([[np.nan, 2.0]]), "whole numbers >= 0; got nan"),
      (lambda: topics.check_corpus([1, 2]), "counts"),
-     (lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num=0), "num >= 1; got 0"),
+     (lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num_topics=0), "num_topics >= 1; got 0"),
      (lambda: topics.draw_corpus(jax.random.key(0), TWO, np.ones(2), np.array([3, 0])), "lengths from 1"),
      (lambda: topics.draw_corpus(jax.random.key(0), TWO, np.ones(2), np.array([3.0])), "whole numbers"),
      (lambda: topics.draw_corpus(jax.random.key(0), TWO, np.array([1.0, -1.0]), np.array([3])), "concentration >= 0"),
@@ -364,17 +366,18 @@ TWO = np.full((2, 2), 0.5)
      (lambda: run(topic_em(TWO, 3.0 * some_nodes()), np.array([[1, 2]])), "proportions >= 0 with rows that sum to 1"),
      (lambda: run(topic_em(-TWO, some_nodes()), np.array([[1, 2]])), "topics >= 0 with rows that sum to 1"),
      (lambda: topics.draw_corpus(jax.random.key(0), 3.0 * TWO, np.ones(2), [3]), "got a least entry of 1.5"),
-     (lambda: topics.draw_proportions(jax.random.key(0), [1.0, -0.1], num=3), "concentration >= 0"),
-     (lambda: topics.draw_proportions(jax.random.key(0), 0.1, num=3), r"concentration \[k\]"),
-     (lambda: topics.draw_proportions(jax.random.key(0), [0.1], num=-1), "num >= 1; got -1"),
+     (lambda: topics.draw_proportions(jax.random.key(0), [1.0, -0.1], num_draws=3), "concentration >= 0"),
+     (lambda: topics.draw_proportions(jax.random.key(0), 0.1, num_draws=3), r"concentration \[k\]"),
+     (lambda: topics.draw_proportions(jax.random.key(0), [0.1], num_draws=-1), "num_draws >= 1; got -1"),
      (lambda: topics.document_log_likelihood(EMPTY, TWO, some_nodes()), "of one document.*jax.vmap for a corpus"),
      (lambda: topics.document_log_likelihood([1, 2], TWO, [[1.0, 0.0, 0.0]]), r"proportions \[s, 2\]"),
      (lambda: topics.exact_log_likelihood(EMPTY[0], TWO, np.ones(2), longest=2), "at most longest = 2 words; got 3"),
      (lambda: topics.exact_log_likelihood(EMPTY[0], TWO, np.ones(3), longest=9), r"concentration \[k\]"),
      (lambda: rated(weights=[-0.5, 1.5]), "weights >= 0"), (lambda: rated(scale=-0.3), "scale in"),
      (lambda: rated(share=2.0), "share in"), (lambda: rated(weights=[1.0]), r"profiles \[c, m\]"),
-     (lambda: rated(num=-2), "num >= 1; got -2"),
-     (lambda: factorisation.generate_ratings(jax.random.key(0), {"users": TWO}, num=3), "Add offset, items, log_scale"),
+     (lambda: rated(num=-2), "num_users >= 1; got -2"),
+     (lambda: factorisation.generate_ratings(jax.random.key(0), {"users": TWO}, num_users=3),
+      "Add offset, items, log_scale"),
      (lambda: run(alternating({"user": TWO}), np.ones((2, 2))), "users, items; got user. Add users, items"),
      (lambda: factorisation.check_ratings(np.full((2, 2), np.nan)), "at least one observed rating; got none"),
      (lambda: factorisation.check_ratings([[1.0, np.inf]]), "finite ratings"),
@@ -402,8 +405,11 @@ def test_bad_input(call, message):
         (lambda: topic_em(TWO, some_nodes(), max_steps=2.5), "max_steps to be a whole number; got 2.5"),
         (lambda: alternating({"users": TWO, "items": TWO}, max_steps=2.5), "max_steps to be a whole number; got 2.5"),
         (lambda: run(alternating(None), np.ones((2, 2))), "a dict with users, items; got NoneType"),
-        (lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num=2.0), "num to be a whole number; got 2.0"),
-        (lambda: rated(num=2.0), "num to be a whole number; got 2.0"),
+        (
+            lambda: topics.random_topics(jax.random.key(0), [[1, 2]], num_topics=2.0),
+            "num_topics to be a whole number; got 2.0",
+        ),
+        (lambda: rated(num=2.0), "num_users to be a whole number; got 2.0"),
     ],
 )
 def test_what_is_of_another_type(call, message):

@@ -42,8 +42,8 @@ def by_hand(real, generated, num):
 
 def ours(real, generated, num=NUM):
     both = (
-        *diagnostics.precision_recall(real, generated, num=num),
-        *diagnostics.density_coverage(real, generated, num=num),
+        *diagnostics.precision_recall(real, generated, k=num),
+        *diagnostics.density_coverage(real, generated, k=num),
     )
     return np.asarray(jnp.stack(both))
 
@@ -109,7 +109,7 @@ def test_density_and_coverage_of_equal_distributions():
     @jax.vmap
     def values(key):
         one, two = jax.random.split(key)
-        return diagnostics.density_coverage(jax.random.normal(one, (n, 2)), jax.random.normal(two, (m, 2)), num=3)
+        return diagnostics.density_coverage(jax.random.normal(one, (n, 2)), jax.random.normal(two, (m, 2)), k=3)
 
     for found, expected in zip(
         values(jax.random.split(jax.random.key(3), 40)),
@@ -185,19 +185,19 @@ def test_memorisation_against_every_pair(level, d):
 def test_distances_are_what_the_rates_count():
     """At most 1 within, above 1 outside; ``num`` training points give the unit of all."""
     train, fresh = normal(90, 3), normal(70, 3)
-    far = np.asarray(diagnostics.distance_to_data(train, fresh, level=0.9, num=4))
+    far = np.asarray(diagnostics.distance_to_data(train, fresh, level=0.9, k=4))
     bound = np.sort(radii(train, 4))[int(np.ceil(0.9 * 91)) - 1]
     np.testing.assert_allclose(far, np.sort(distances(fresh, train), axis=1)[:, 3] / bound, rtol=1e-5)
     copies = diagnostics.copy_distances(train, fresh, level=0.1)
-    assert copies.train.shape == (90,)
-    assert float(np.mean(np.asarray(copies.train) <= 1.0)) == pytest.approx(9 / 90)
-    assert np.mean(np.asarray(copies.generated) <= 1.0) == diagnostics.memorisation_rate(train, fresh, level=0.1)
-    some = diagnostics.copy_distances(train, fresh, level=0.1, num=30)
-    assert some.train.shape == (30,)
-    ratio = np.asarray(some.generated / copies.generated)
+    assert copies.x.shape == (90,)
+    assert float(np.mean(np.asarray(copies.x) <= 1.0)) == pytest.approx(9 / 90)
+    assert np.mean(np.asarray(copies.y) <= 1.0) == diagnostics.memorisation_rate(train, fresh, level=0.1)
+    some = diagnostics.copy_distances(train, fresh, level=0.1, num_points=30)
+    assert some.x.shape == (30,)
+    ratio = np.asarray(some.y / copies.y)
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-5)  # the same but for the unit
-    with pytest.raises(ValueError, match="num >= 1"):
-        diagnostics.copy_distances(train, fresh, num=0)
+    with pytest.raises(ValueError, match="num_points >= 1"):
+        diagnostics.copy_distances(train, fresh, num_points=0)
 
 
 @pytest.mark.parametrize("d", [2, pytest.param(8, marks=pytest.mark.slow)])
@@ -224,7 +224,7 @@ def test_unrealistic_rate_against_every_pair():
     real, generated = normal(150, 3), 2 * normal(80, 3)
     bound = np.sort(radii(real, 4))[int(np.ceil(0.9 * 151)) - 1]
     expected = (np.sort(distances(generated, real), axis=1)[:, 3] > bound).mean()
-    found = diagnostics.unrealistic_rate_of_samples(real, generated, level=0.9, num=4)
+    found = diagnostics.unrealistic_rate_of_samples(real, generated, level=0.9, k=4)
     assert float(found) == pytest.approx(expected)
     assert diagnostics.unrealistic_rate_of_samples(real[:20], real[20:30] + 50) == 1.0
 
@@ -243,7 +243,7 @@ def test_rate_stderr(rate):
 def test_split_stderr_of_means():
     """Of a difference of means it is the textbook standard error, up to the spread of a few splits."""
     x, y = normal(100, 1), 2 * normal(60, 1)
-    found = diagnostics.split_stderr(KEY, lambda a, b: {"gap": jnp.mean(a) - jnp.mean(b)}, x, y, num=60)["gap"]
+    found = diagnostics.split_stderr(KEY, lambda a, b: {"gap": jnp.mean(a) - jnp.mean(b)}, x, y, num_splits=60)["gap"]
     assert float(found) == pytest.approx(np.sqrt(x.var(ddof=1) / 100 + y.var(ddof=1) / 60), rel=0.3)
 
 
@@ -251,7 +251,7 @@ def test_split_stderr_of_means():
 def test_split_stderr_of_diagnostics():
     """The root mean square over repetitions is the standard deviation over repetitions, to a third."""
     pairs = [(normal(300, 2), normal(240, 2)) for _ in range(60)]
-    for diagnostic in (diagnostics.density_coverage, functools.partial(diagnostics.precision_recall, num=3)):
+    for diagnostic in (diagnostics.density_coverage, functools.partial(diagnostics.precision_recall, k=3)):
         values = np.array([diagnostic(*pair) for pair in pairs])
         errors = np.array([diagnostics.split_stderr(KEY, diagnostic, *pair) for pair in pairs[:15]])
         ratio = np.sqrt((errors**2).mean(0)) / values.std(0, ddof=1)
@@ -262,10 +262,10 @@ def test_refusals():
     x = normal(6, 2)
     for function in (diagnostics.precision_recall, diagnostics.density_coverage,
                      diagnostics.unrealistic_rate_of_samples):  # fmt: skip
-        with pytest.raises(ValueError, match="num = 6, 6 points"):
-            function(x, x, num=6)
-        with pytest.raises(ValueError, match="num >= 1"):
-            function(x, x, num=0)
+        with pytest.raises(ValueError, match="k = 6, 6 points"):
+            function(x, x, k=6)
+        with pytest.raises(ValueError, match="k >= 1"):
+            function(x, x, k=0)
         with pytest.raises(ValueError, match="one dimension"):
             function(x, normal(6, 3))
         with pytest.raises(TypeError, match="without weights"):
@@ -276,8 +276,8 @@ def test_refusals():
         diagnostics.unrealistic_rate_of_samples(x, x, level=1.5)
     with pytest.raises(ValueError, match="scale"):
         diagnostics.modes_captured(x, x[:3], np.ones(2))
-    with pytest.raises(ValueError, match="splits"):
-        diagnostics.split_stderr(KEY, diagnostics.precision_recall, x, x, num=0)
+    with pytest.raises(ValueError, match="num_splits >= 1"):
+        diagnostics.split_stderr(KEY, diagnostics.precision_recall, x, x, num_splits=0)
 
 
 @pytest.mark.usefixtures("x64")
@@ -301,5 +301,5 @@ def test_nan_is_not_hidden():
 
 def test_one_array_may_be_both_samples():
     x = jax.random.normal(jax.random.key(0), (20, 2))
-    same = diagnostics.density_coverage(x, x, num=3)
-    np.testing.assert_array_equal(same, diagnostics.density_coverage(x, jnp.array(x), num=3))
+    same = diagnostics.density_coverage(x, x, k=3)
+    np.testing.assert_array_equal(same, diagnostics.density_coverage(x, jnp.array(x), k=3))

@@ -35,8 +35,8 @@ def test_null_against_all_pairs(n, m, d):
     pool, key = np.concatenate([x, y]).astype(float), jax.random.split(KEY)[1]
     distances = cdist(pool, pool)
     for result, matrix, used in (
-        (twosample.mmd_test(KEY, x, y, kernel=dj.kernels.rbf(1.5), num=num), np.exp(-(distances**2) / 4.5), key),
-        (twosample.energy_test(KEY, x, y, num=num), -distances, KEY),
+        (twosample.mmd_test(KEY, x, y, kernel=dj.kernels.rbf(1.5), num_draws=num), np.exp(-(distances**2) / 4.5), key),
+        (twosample.energy_test(KEY, x, y, num_draws=num), -distances, KEY),
     ):
         a = contrasts(used, n, m, num)
         expected = np.einsum("ic,ij,jc->c", a, matrix, a, optimize=True)
@@ -50,14 +50,14 @@ def test_null_against_all_pairs(n, m, d):
 def test_statistics_are_the_divergences():
     x, y = normal(60, 4), normal(50, 4) + 1
     kernel = dj.kernels.imq(1.0)
-    assert twosample.mmd_test(KEY, x, y, kernel=kernel, num=9).statistic == pytest.approx(
+    assert twosample.mmd_test(KEY, x, y, kernel=kernel, num_draws=9).statistic == pytest.approx(
         float(dj.mmd2(x, y, kernel=kernel)), rel=1e-4
     )
-    energies = [twosample.energy_test(KEY, a, b, num=9).statistic for a, b in ((x, y), (x[:, 0], y[:, 0]))]
-    expected = [float(dj.energy_distance(x, y)), stats.energy_distance(x[:, 0], y[:, 0]) ** 2]
+    energies = [twosample.energy_test(KEY, a, b, num_draws=9).statistic for a, b in ((x, y), (x[:, 0], y[:, 0]))]
+    expected = [float(dj.energy(x, y)), stats.energy_distance(x[:, 0], y[:, 0]) ** 2]
     np.testing.assert_allclose(energies, expected, rtol=1e-4)
     score = -x
-    assert twosample.stein_test(KEY, x, score, kernel=kernel, num=9).statistic == pytest.approx(
+    assert twosample.stein_test(KEY, x, score, kernel=kernel, num_draws=9).statistic == pytest.approx(
         float(dj.stein(x, score, kernel=kernel)), rel=1e-4
     )
 
@@ -65,8 +65,8 @@ def test_statistics_are_the_divergences():
 def test_on_the_line_as_in_the_plane():
     """One sort, or all pairs of the same points with a constant column: the same permutations."""
     x, y = normal(70), normal(30) + np.float32(0.3)
-    line = twosample.energy_test(KEY, x, y, num=30)
-    plane = twosample.energy_test(KEY, *(np.stack([a, np.full_like(a, 7.0)], 1) for a in (x, y)), num=30)
+    line = twosample.energy_test(KEY, x, y, num_draws=30)
+    plane = twosample.energy_test(KEY, *(np.stack([a, np.full_like(a, 7.0)], 1) for a in (x, y)), num_draws=30)
     pool = np.concatenate([x, y]).astype(float)
     order = np.argsort(pool, kind="stable")
     steps = contrasts(KEY, 70, 30, 30)[order]
@@ -77,7 +77,7 @@ def test_on_the_line_as_in_the_plane():
 
 def test_wild_bootstrap_against_all_pairs():
     x, scale = normal(50, 2), 1.3
-    result = twosample.stein_test(KEY, x, lambda x: -x, kernel=dj.kernels.rbf(scale), num=40)
+    result = twosample.stein_test(KEY, x, lambda x: -x, kernel=dj.kernels.rbf(scale), num_draws=40)
     z = x.astype(float)
     difference, squares = z[:, None] - z[None], cdist(z, z, "sqeuclidean")
     k = np.exp(-squares / (2 * scale**2))
@@ -110,19 +110,19 @@ def test_nothing_to_tell(name):
     ones = np.ones((20, 3), np.float32)
     twice = np.repeat(normal(5, 3), 4, axis=0)
     for a, b in ((x, x), (ones, ones), (1e4 * ones, 1e4 * ones), (twice, twice)):
-        result = test(KEY, a, b, num=99)
+        result = test(KEY, a, b, num_draws=99)
         assert np.isfinite(result.null).all()
         assert result.p_value > 0.3
-    assert test(KEY, ones, ones, num=99).p_value == 1.0
+    assert test(KEY, ones, ones, num_draws=99).p_value == 1.0
     if name != "classifier":
-        assert test(KEY, x, x, num=99).p_value == 1.0
+        assert test(KEY, x, x, num_draws=99).p_value == 1.0
 
 
 @pytest.mark.parametrize("name", ["mmd", "energy", pytest.param("classifier", marks=pytest.mark.slow)])
 def test_two_points_each(name):
     """Of 2 + 2 points there are six labellings, three of them different: ties are equal though rounded differently."""
     x, y = np.array([[0.0, 0.1], [0.2, 0.0]], np.float32), np.array([[5.0, 5.1], [5.2, 5.0]], np.float32)
-    result = TESTS[name](KEY, x, y, num=600)
+    result = TESTS[name](KEY, x, y, num_draws=600)
     assert result.p_value > 0.25
     if name != "classifier":
         assert result.p_value == pytest.approx(1 / 3, abs=5 * np.sqrt(2 / 9 / 600))
@@ -132,16 +132,16 @@ def test_two_points_each(name):
 def test_shapes_dtypes_and_a_constant_column(name):
     test = TESTS[name]
     x, y = normal(20), normal(20) + np.float32(4.0)
-    assert test(KEY, x, y, num=99).p_value <= 0.02
-    assert test(KEY, (100 * x).astype(int), (100 * y).astype(int), num=99).p_value <= 0.02
+    assert test(KEY, x, y, num_draws=99).p_value <= 0.02
+    assert test(KEY, (100 * x).astype(int), (100 * y).astype(int), num_draws=99).p_value <= 0.02
     wide = [np.stack([a, np.full_like(a, 1e3), a], axis=1) for a in (x, y)]
-    assert test(KEY, *wide, num=99).p_value <= 0.02
+    assert test(KEY, *wide, num_draws=99).p_value <= 0.02
 
 
 def test_under_jit():
     x, y = normal(20, 3), normal(20, 3) + np.float32(0.3)
-    jitted = jax.jit(functools.partial(twosample.mmd_test, num=99))(KEY, x, y)
-    assert float(jitted.p_value) == pytest.approx(float(twosample.mmd_test(KEY, x, y, num=99).p_value))
+    jitted = jax.jit(functools.partial(twosample.mmd_test, num_draws=99))(KEY, x, y)
+    assert float(jitted.p_value) == pytest.approx(float(twosample.mmd_test(KEY, x, y, num_draws=99).p_value))
 
 
 def test_refusals():
@@ -153,10 +153,10 @@ def test_refusals():
             test(KEY, x, x[:1])
         with pytest.raises(TypeError, match="without weights"):
             test(KEY, dj.Points(x, np.zeros(5, np.float32)), x)
-        with pytest.raises(ValueError, match="num >= 1"):
-            test(KEY, x, x, num=0)
-    with pytest.raises(ValueError, match="num >= 1"):
-        twosample.stein_test(KEY, x, -x, num=0)
+        with pytest.raises(ValueError, match="num_draws >= 1"):
+            test(KEY, x, x, num_draws=0)
+    with pytest.raises(ValueError, match="num_draws >= 1"):
+        twosample.stein_test(KEY, x, -x, num_draws=0)
     with pytest.raises(ValueError, match="of the shape of the points"):
         twosample.stein_test(KEY, x, -x[:4])
 
@@ -168,10 +168,10 @@ def null_p_values(name, n, m, repetitions):
         test, one, two = jax.random.split(key, 3)
         if name == "stein":
             x = jax.random.normal(one, (n, 2))
-            return twosample.stein_test(test, x, -x, num=99).p_value
+            return twosample.stein_test(test, x, -x, num_draws=99).p_value
         shape = () if name == "line" else (3,)
         x, y = (jnp.exp(jax.random.normal(k, (size, *shape))) for k, size in ((one, n), (two, m)))
-        return TESTS.get(name, twosample.energy_test)(test, x, y, num=99).p_value
+        return TESTS.get(name, twosample.energy_test)(test, x, y, num_draws=99).p_value
 
     keys = jax.random.split(jax.random.key(7), repetitions)
     return np.asarray(jax.jit(lambda keys: jax.lax.map(once, keys, batch_size=50))(keys))
@@ -205,8 +205,10 @@ def test_power_on_the_line_against_scipy(shift, scale):
     x = RNG.normal(size=(repetitions, n)).astype(np.float32)
     y = (shift + scale * RNG.normal(size=(repetitions, n))).astype(np.float32)
     keys = jax.random.split(KEY, repetitions)
-    ours = np.asarray(jax.jit(jax.vmap(lambda k, x, y: twosample.energy_test(k, x, y, num=199).p_value))(keys, x, y))
-    mmd = np.asarray(jax.jit(jax.vmap(lambda k, x, y: twosample.mmd_test(k, x, y, num=199).p_value))(keys, x, y))
+    ours = np.asarray(
+        jax.jit(jax.vmap(lambda k, x, y: twosample.energy_test(k, x, y, num_draws=199).p_value))(keys, x, y)
+    )
+    mmd = np.asarray(jax.jit(jax.vmap(lambda k, x, y: twosample.mmd_test(k, x, y, num_draws=199).p_value))(keys, x, y))
 
     def energy(a, b, axis):
         pool = np.concatenate([a, b], axis)
@@ -240,7 +242,9 @@ def test_power_of_the_classifier():
     @jax.jit
     @jax.vmap
     def p_values(key):
-        return jnp.stack([twosample.classifier_test(key, *samples(key, kind), num=99).p_value for kind in range(3)])
+        return jnp.stack(
+            [twosample.classifier_test(key, *samples(key, kind), num_draws=99).p_value for kind in range(3)]
+        )
 
     power = (np.asarray(p_values(jax.random.split(KEY, 20))) <= np.float32(0.05)).mean(0)
     assert (power >= 0.9).all(), power
@@ -248,9 +252,9 @@ def test_power_of_the_classifier():
 
 def test_stein_sees_what_is_wrong():
     x = normal(200, 2)
-    assert twosample.stein_test(KEY, x, lambda x: -x, num=199).p_value > 0.02
+    assert twosample.stein_test(KEY, x, lambda x: -x, num_draws=199).p_value > 0.02
     for wrong in (x + np.float32(0.4), 1.4 * x, 0.7 * x):
-        assert twosample.stein_test(KEY, wrong, lambda x: -x, num=199).p_value <= 0.01
+        assert twosample.stein_test(KEY, wrong, lambda x: -x, num_draws=199).p_value <= 0.01
 
 
 @pytest.mark.slow
@@ -258,7 +262,7 @@ def test_stein_sees_what_is_wrong():
 def test_float64():
     x, y = RNG.normal(size=(30, 2)), RNG.normal(size=(30, 2)) + 2.0
     for test in TESTS.values():
-        result = test(KEY, x, y, num=99)
+        result = test(KEY, x, y, num_draws=99)
         assert result.statistic.dtype == np.float64
         assert result.p_value <= 0.02
 
@@ -266,7 +270,9 @@ def test_float64():
 def test_classifier_far_from_the_origin():
     """Points whose differences are exact in float32, at a million as at the origin."""
     x, y = np.round(4 * normal(60, 2)), np.round(4 * normal(60, 2)) + 6
-    results = [twosample.classifier_test(KEY, x + at, y + at, num=99) for at in (np.float32(0.0), np.float32(1e7))]
+    results = [
+        twosample.classifier_test(KEY, x + at, y + at, num_draws=99) for at in (np.float32(0.0), np.float32(1e7))
+    ]
     assert results[0].p_value == results[1].p_value == np.float32(0.01)
     assert float(results[0].statistic) == pytest.approx(float(results[1].statistic), abs=1e-6)
 
@@ -277,4 +283,4 @@ def test_nan_is_not_hidden(name):
     broken = x.copy()
     broken[3, 1] = np.nan
     for pair in ((broken, y), (y, broken)):
-        assert np.isnan(TESTS[name](KEY, *pair, num=19)[:2]).all()
+        assert np.isnan(TESTS[name](KEY, *pair, num_draws=19)[:2]).all()

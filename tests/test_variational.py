@@ -34,7 +34,7 @@ def over_keys(loss, theta):
 @pytest.mark.parametrize("model", [normal, pytest.param(mixture, marks=pytest.mark.slow)])
 def test_sticking_the_landing_has_the_gradient_of_the_reverse_kl(model):
     truth = jax.jit(jax.value_and_grad(lambda t: dj.reverse_kl(dj.quadrature(P, model(t)))))(AT)
-    value, slope = over_keys(lambda key, t: dj.reverse_kl_stl(key, P, model(t), 64), AT)
+    value, slope = over_keys(lambda key, t: dj.variational.reverse_kl_stl(key, P, model(t), num_draws=64), AT)
     assert abs(z_scores(value, truth[0])) < 4.0
     assert np.abs(z_scores(slope, truth[1])).max() < 4.0
 
@@ -42,15 +42,20 @@ def test_sticking_the_landing_has_the_gradient_of_the_reverse_kl(model):
 @pytest.mark.slow
 def test_it_lands_without_noise_where_others_do_not():
     landed = jnp.array([0.3, np.log(1.2)])
-    stl = jax.grad(lambda t: dj.reverse_kl_stl(jax.random.key(1), P, normal(t), 64))(landed)
-    plain = jax.grad(lambda t: dj.iwae(jax.random.key(1), P, normal(t), 64, particles=1))(landed)
+    stl = jax.grad(lambda t: dj.variational.reverse_kl_stl(jax.random.key(1), P, normal(t), num_draws=64))(landed)
+    plain = jax.grad(lambda t: dj.variational.iwae(jax.random.key(1), P, normal(t), num_groups=64, num_particles=1))(
+        landed
+    )
     assert np.abs(stl).max() < 1e-5 < 1e-2 < np.abs(plain).max()
 
 
 @pytest.mark.slow
 def test_one_particle_is_the_reverse_kl_and_more_fall_towards_zero():
     truth = float(dj.reverse_kl(dj.quadrature(P, normal(AT))))
-    values = [over_keys(lambda key, t, k=k: dj.iwae(key, P, normal(t), 16, particles=k), AT)[0] for k in (1, 4, 16)]
+    values = [
+        over_keys(lambda key, t, k=k: dj.variational.iwae(key, P, normal(t), num_groups=16, num_particles=k), AT)[0]
+        for k in (1, 4, 16)
+    ]
     assert abs(z_scores(values[0], truth)) < 4.0
     errors = [np.std(value) / np.sqrt(len(KEYS)) for value in values]
     means = [np.mean(value) for value in values]
@@ -70,7 +75,7 @@ def test_two_particles_against_quadrature_over_both(x64):
         return -w @ pairs @ w
 
     truth = jax.value_and_grad(bound)(AT)
-    for estimator in (dj.iwae, dj.dreg):
+    for estimator in (dj.variational.iwae, dj.variational.dreg):
         value, slope = over_keys(lambda key, t, f=estimator: f(key, P, normal(t), 64, particles=2), AT)
         assert abs(z_scores(value, truth[0])) < 4.0
         assert np.abs(z_scores(slope, truth[1])).max() < 4.0
@@ -79,7 +84,7 @@ def test_two_particles_against_quadrature_over_both(x64):
 def test_weights_of_a_mixture_within_the_bound():
     """The gradient in the weights by the score, against differences of values at common draws of a wide base."""
     theta = jnp.array([0.4, -0.5])
-    _, slope = over_keys(lambda key, t: dj.iwae(key, P, mixture(t), 64, particles=2), theta)
+    _, slope = over_keys(lambda key, t: dj.variational.iwae(key, P, mixture(t), num_groups=64, num_particles=2), theta)
     x = jnp.linspace(-9.0, 9.0, 400)
 
     def bound(t):
@@ -94,7 +99,7 @@ def test_weights_of_a_mixture_within_the_bound():
 def test_doubly_reparameterised_is_less_noisy():
     noise = [
         np.std(over_keys(lambda key, t, f=f: f(key, P, normal(t), 8, particles=16), AT)[1], axis=0)
-        for f in (dj.iwae, dj.dreg)
+        for f in (dj.variational.iwae, dj.variational.dreg)
     ]
     assert (noise[1] < 0.5 * noise[0]).all()
 
@@ -106,15 +111,15 @@ def test_the_gradient_in_p_is_that_of_the_bound():
 
         return over_keys(loss, jnp.array([0.3]))[1]
 
-    difference = slopes(dj.iwae) - slopes(dj.dreg)
+    difference = slopes(dj.variational.iwae) - slopes(dj.variational.dreg)
     assert np.abs(difference).max() < 1e-5
 
 
 def test_what_has_no_draws_to_follow_is_refused():
     coin = distrax.Categorical(logits=jnp.zeros(2))
     with pytest.raises(ValueError, match="differentiable"):
-        dj.reverse_kl_stl(jax.random.key(0), coin, coin, 8)
+        dj.variational.reverse_kl_stl(jax.random.key(0), coin, coin, num_draws=8)
     with pytest.raises(ValueError, match=r"dj\.iwae"):
-        dj.dreg(jax.random.key(0), P, mixture(AT), 8, particles=2)
+        dj.variational.dreg(jax.random.key(0), P, mixture(AT), num_groups=8, num_particles=2)
     with pytest.raises(ValueError, match="support"):
-        dj.reverse_kl_stl(jax.random.key(0), distrax.Uniform(0.0, 1.0), P, 8)
+        dj.variational.reverse_kl_stl(jax.random.key(0), distrax.Uniform(0.0, 1.0), P, num_draws=8)

@@ -79,7 +79,9 @@ def copies(train: np.ndarray, real: np.ndarray | None, generated: np.ndarray) ->
     """
     rows = generated if real is None else np.concatenate([generated, real])
     train = jnp.asarray(train)
-    ratio, own = map(np.asarray, diagnostics.copy_distances(train, jnp.asarray(rows), level=1.0 - LEVEL, num=ROWS))
+    own, ratio = map(
+        np.asarray, diagnostics.copy_distances(train, jnp.asarray(rows), level=1.0 - LEVEL, num_points=ROWS)
+    )
     copied = ratio[: len(generated)] <= 1.0
     copied_real = (own if real is None else ratio[len(generated) :]) <= 1.0
     source = np.asarray(_nearest(jnp.asarray(generated), train, k=1))[:, 0]

@@ -118,8 +118,8 @@ Progress = Callable[[list[str]], Iterator[str]]
 
 def compare(
     seed: int,
-    real: np.ndarray,
-    generated: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
     *,
     train: np.ndarray | None = None,
     columns: tuple[str, ...] = (),
@@ -127,17 +127,17 @@ def compare(
     image: tuple[int, ...] | None = None,
     progress: Progress = iter,
 ) -> Comparison:
-    """``generated`` [m, d] against ``real`` [n, d], both finite and of two rows or more; deterministic given the seed.
+    """Whether the generated rows y [m, d] are like the real rows x [n, d]: finite, two or more; same seed, same result.
 
-    train: the rows that the generator was trained on, where ``real`` are others. image: the shape of a row, if it is
+    train: the rows that the generator was trained on, where x are others. image: the shape of a row, if it is
     one. progress: called with the names of the steps, gives them one after the other (tqdm is one).
     """
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
-    columns = columns or tuple(map(str, range(real.shape[1])))
-    notes = observations(real, generated, train, columns, image)
-    if train is not None and train.shape == real.shape and np.array_equal(train, real):
+    columns = columns or tuple(map(str, range(x.shape[1])))
+    notes, rows = observations(x, y, train, columns, image), (len(x), len(y))
+    if train is not None and train.shape == x.shape and np.array_equal(train, x):
         train = None
-    scaled = scaling.scale_samples(real, generated, train, image=image is not None)
+    scaled = scaling.scale_samples(x, y, train, image=image is not None)
     x, y = (scaling.subsample(rng, z, checks.TRAIN_ROWS) for z in scaled[:2])
     t = x if train is None else scaling.subsample(rng, scaled.train, checks.TRAIN_ROWS)
     count = len(TESTS) + (len(CHECKS) if min(len(x), len(y)) >= LEAST_ROWS else 0)
@@ -157,9 +157,9 @@ def compare(
     evidence = evidence or _no_evidence(x, y, t)
     evidence = evidence._replace(center=scaled.center, scale=scaled.scale)
     verdict, reasons = decide(tests, judged, threshold)
-    notes = (*notes, *_subsampling(len(real), len(generated), len(real if train is None else train), found))
+    notes = (*notes, *_subsampling(*rows, rows[0] if train is None else len(train), found))
     return Comparison(
-        (len(real), len(generated)),
+        rows,
         columns,
         tuple(found),
         tuple(tests),
@@ -216,7 +216,7 @@ def percent(rate: float) -> str:
 def _test(name, key, x, y, num):
     function, words = TESTS[name]
     try:
-        found = function(key, jnp.asarray(x), jnp.asarray(y), num=num)
+        found = function(key, jnp.asarray(x), jnp.asarray(y), num_draws=num)
     except ValueError:
         return Test(name, math.nan, 1.0, "too few rows")
     return Test(name, *map(_shortest, (found.statistic, found.p_value)), words)
@@ -253,10 +253,10 @@ def _fidelity(key, x, y):
     return {name: Fidelity(ours[name], errors[name], real[name], real_errors[name]) for name in ours}
 
 
-def _four(real, generated):
+def _four(x, y):
     return (
-        diagnostics.precision_recall(real, generated, num=NEIGHBOURS),
-        diagnostics.density_coverage(real, generated, num=NEIGHBOURS),
+        diagnostics.precision_recall(x, y, k=NEIGHBOURS),
+        diagnostics.density_coverage(x, y, k=NEIGHBOURS),
     )
 
 
@@ -285,26 +285,26 @@ def _no_evidence(x, y, train):
     return Evidence(x, y, train, None, None, none, none.astype(int), none > 1.0, none.astype(int), x[:0])
 
 
-def observations(real, generated, train, columns, image) -> tuple[str, ...]:
+def observations(x, y, train, columns, image) -> tuple[str, ...]:
     """What a reader should know of the input."""
     notes = []
-    if real.shape == generated.shape and np.array_equal(real, generated):
+    if x.shape == y.shape and np.array_equal(x, y):
         notes.append("The two files are identical: they hold the same rows in the same order.")
-    elif real.shape == generated.shape and np.array_equal(_sorted(real), _sorted(generated)):
+    elif x.shape == y.shape and np.array_equal(_sorted(x), _sorted(y)):
         notes.append("The two files are identical up to the order of the rows.")
-    for what, x in (("real", real), ("generated", generated)):
-        if len(constant := scaling.constant_columns(x)):
+    for what, rows in (("real", x), ("generated", y)):
+        if len(constant := scaling.constant_columns(rows)):
             names = scaling.listed([columns[i] for i in constant])
-            notes.append(f"Constant in the {what} rows: {len(constant)} of {x.shape[1]} columns ({names}).")
-        if repeated := len(x) - len(np.unique(x, axis=0)):
-            notes.append(f"{repeated} of the {len(x)} {what} rows repeat another one.")
-    if train is not None and train.shape == real.shape and np.array_equal(train, real):
+            notes.append(f"Constant in the {what} rows: {len(constant)} of {rows.shape[1]} columns ({names}).")
+        if repeated := len(rows) - len(np.unique(rows, axis=0)):
+            notes.append(f"{repeated} of the {len(rows)} {what} rows repeat another one.")
+    if train is not None and train.shape == x.shape and np.array_equal(train, x):
         notes.append("The training rows are the real rows.")
     elif train is not None:
         known = set(map(bytes, np.ascontiguousarray(train)))
-        if shared := sum(bytes(row) in known for row in np.ascontiguousarray(real)):
+        if shared := sum(bytes(row) in known for row in np.ascontiguousarray(x)):
             notes.append(
-                f"{shared} of the {len(real)} real rows are training rows too: memorisation is judged against them."
+                f"{shared} of the {len(x)} real rows are training rows too: memorisation is judged against them."
             )
     unit = "one unit, their root mean standard deviation" if image else "standard deviations of the real rows"
     notes.append(f"All distances are in {unit}{', for all pixels' if image else ', column by column'}.")

@@ -11,7 +11,7 @@ import numpy as np
 from divjax import divergences as dv
 from divjax.compare.scaling import halves
 from divjax.discretize import coupling
-from divjax.divergences import kernels
+from divjax.divergences import kernels, samples
 
 GROUPS = 10  # of the jackknife
 MANY, SOME, FEW = 5000, 2000, 500  # rows at most, by what a discrepancy costs
@@ -39,22 +39,22 @@ class Measure(NamedTuple):
 
 @jax.jit
 def _energy(key, kernel, x, y):
-    return dv.energy_distance_unbiased(x, y)
+    return samples.energy_unbiased(x, y)
 
 
 @jax.jit
 def _mmd2(key, kernel, x, y):
-    return dv.mmd2_unbiased(x, y, kernel=kernel)
+    return samples.mmd2_unbiased(x, y, kernel=kernel)
 
 
 @jax.jit
 def _neighbour_kl(key, kernel, x, y):
-    return dv.neighbour_kl(x, y)
+    return samples.neighbour_kl(x, y)
 
 
 @jax.jit
 def _neighbour_kl_reverse(key, kernel, x, y):
-    return dv.neighbour_kl(y, x)
+    return samples.neighbour_kl(y, x)
 
 
 @jax.jit
@@ -69,7 +69,7 @@ def _sliced(key, kernel, x, y):
 
 @jax.jit
 def _max_sliced(key, kernel, x, y):
-    return dv.max_sliced_wasserstein(key, x, y, num=4)
+    return dv.max_sliced_wasserstein(key, x, y, num_starts=4)
 
 
 @jax.jit
@@ -78,7 +78,7 @@ def _sinkhorn(key, kernel, x, y):
 
 
 LINE = {
-    "energy_distance": Measure(_energy, MANY, "unbiased; 0 where the distributions are equal"),
+    "energy": Measure(_energy, MANY, "unbiased; 0 where the distributions are equal"),
     "mmd2": Measure(_mmd2, MANY, "unbiased; Gaussian kernel, median distance"),
     "neighbour_kl": Measure(_neighbour_kl, SOME, "KL(real‖generated) in nats, 5 nearest neighbours"),
     "neighbour_kl_reverse": Measure(_neighbour_kl_reverse, SOME, "KL(generated‖real) in nats, 5 nearest neighbours"),
@@ -96,28 +96,28 @@ def measures(dim: int) -> dict[str, Measure]:
     return LINE | (SPACE if dim > 1 else {})
 
 
-def common(key: jax.Array, real: np.ndarray, generated: np.ndarray) -> tuple[jax.Array, kernels.Kernel]:
+def common(key: jax.Array, x: np.ndarray, y: np.ndarray) -> tuple[jax.Array, kernels.Kernel]:
     """What all measures share: a key for the directions of the sliced distances, and a kernel."""
-    return key, kernels.rbf(kernels.median_distance(jnp.asarray(real[:SOME]), jnp.asarray(generated[:SOME])))
+    return key, kernels.rbf(kernels.median_distance(jnp.asarray(x[:SOME]), jnp.asarray(y[:SOME])))
 
 
 def measure(
-    name: str, how: Measure, shared: tuple[jax.Array, kernels.Kernel], real: np.ndarray, generated: np.ndarray
+    name: str, how: Measure, shared: tuple[jax.Array, kernels.Kernel], x: np.ndarray, y: np.ndarray
 ) -> Discrepancy:
     """``how`` on at most ``how.rows`` rows of each sample, which are in random order.
 
     The standard error is the delete-a-group jackknife over 10 groups of rows of both samples at once: √((g−1)/g Σ (θ_−j
     − mean)²). Where the distributions are equal it is on the large side for the unbiased forms. NaN below 20 rows.
     """
-    x, y = jnp.asarray(real[: how.rows]), jnp.asarray(generated[: how.rows])
+    parts = [jnp.asarray(half[: how.rows]) for half in halves(x)]
+    x, y = jnp.asarray(x[: how.rows]), jnp.asarray(y[: how.rows])
     function = functools.partial(how.function, *shared)
     value = _number(function, x, y)
     stderr = float("nan")
     if min(len(x), len(y)) >= LEAST_ROWS:
         left = np.array([_number(function, _without(x, j), _without(y, j)) for j in range(GROUPS)])
         stderr = float(np.sqrt((GROUPS - 1) * np.mean((left - left.mean()) ** 2)))
-    between = _number(function, *(jnp.asarray(half[: how.rows]) for half in halves(real)))
-    return Discrepancy(name, value, stderr, between, (len(x), len(y)), how.words)
+    return Discrepancy(name, value, stderr, _number(function, *parts), (len(x), len(y)), how.words)
 
 
 def _without(x, group):

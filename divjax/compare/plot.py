@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from divjax import divergences
 from divjax.compare.judge import Comparison, Evidence
 from divjax.divergences import kernels
 from divjax.plots import look
@@ -165,7 +164,7 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
     if x.shape[1] == 1:
         figure = _figure(2.9)
         grid = np.linspace(*spans[0], 400)
-        values = np.asarray(divergences.witness(a, b, jnp.asarray(grid[:, None] / spread, jnp.float32), kernel=kernel))
+        values = np.asarray(samples.witness(a, b, jnp.asarray(grid[:, None] / spread, jnp.float32), kernel=kernel))
         ax = look.axes(figure.subplots())
         ax.axhline(0.0, color=look.FAINT, lw=1)
         for color, chosen in ((REAL, values > 0.0), (GENERATED, values < 0.0)):
@@ -178,7 +177,7 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
     ax = look.axes(figure.subplots())
     mesh = np.meshgrid(*(np.linspace(*span, 90) for span in spans))
     at = jnp.asarray(np.stack([m.ravel() for m in mesh], axis=1) / spread, jnp.float32)
-    values = np.asarray(divergences.witness(a, b, at, kernel=kernel)).reshape(mesh[0].shape)
+    values = np.asarray(samples.witness(a, b, at, kernel=kernel)).reshape(mesh[0].shape)
     top = max(float(np.abs(values).max()), 3.0 * _noise(a, b, at, kernel), 1e-9)
     drawn = ax.contourf(*mesh, values, levels=np.linspace(-top, top, 26), cmap=DIFFERENCE)
     for z, color, marker in ((x, REAL, "o"), (y, GENERATED, "^")):
@@ -199,7 +198,7 @@ def _noise(a, b, at, kernel):
     """How large the witness is between samples of one distribution: these two, mixed. No more than that is pale."""
     pool, rng = jnp.concatenate([a, b]), np.random.default_rng(0)
     mixed = (pool[rng.permutation(len(pool))] for _ in range(3))
-    sizes = [jnp.abs(divergences.witness(z[: len(a)], z[len(a) :], at[::4], kernel=kernel)).max() for z in mixed]
+    sizes = [jnp.abs(samples.witness(z[: len(a)], z[len(a) :], at[::4], kernel=kernel)).max() for z in mixed]
     return float(np.median(sizes))
 
 

@@ -7,47 +7,58 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from divjax.divergences.samples import two_unweighted
+from divjax.divergences.reading import two_unweighted
 
 Result = TypeVar("Result")
 
 
-def rate_stderr(rate: ArrayLike, num: ArrayLike) -> Float[Array, ""]:
-    """Standard error of a share of ``num`` independent points.
+def rate_stderr(rate: ArrayLike, num_points: ArrayLike) -> Float[Array, ""]:
+    """Standard error of a share of ``num_points`` independent points that have some property.
 
-    √(s (1 − s) / (num + 4)) with s = (rate num + 2) / (num + 4). Two successes and two failures are added (Agresti,
-    Coull 1998): a rate of 0 or 1 is not known without error. For the rates of this package it is the error of the
-    points counted, the other sample being held fixed; ``split_stderr`` has that of both.
+    √(s (1 − s) / (n + 4)) with s = (rate n + 2) / (n + 4), n = num_points. Two points with the property and two without
+    it are added (Agresti, Coull 1998), since a rate of 0 or 1 is not known without error. For the rates of this package
+    it is the error of the points counted, the other sample being held fixed; ``split_stderr`` has that of both.
+
+    >>> round(float(rate_stderr(0.5, 96)), 3)
+    0.05
     """
-    rate, num = jnp.asarray(rate), jnp.asarray(num)
-    middle = (rate * num + 2.0) / (num + 4.0)
-    return jnp.sqrt(middle * (1.0 - middle) / (num + 4.0))
+    rate, num_points = jnp.asarray(rate), jnp.asarray(num_points)
+    middle = (rate * num_points + 2.0) / (num_points + 4.0)
+    return jnp.sqrt(middle * (1.0 - middle) / (num_points + 4.0))
 
 
 def split_stderr(
     key: Array,
     diagnostic: Callable[[Array, Array], Result],
-    real: Float[Array, "n d"],
-    generated: Float[Array, "m d"],
+    x: Float[Array, "n d"],
+    y: Float[Array, "m d"],
     *,
-    num: int = 10,
+    num_splits: int = 10,
 ) -> Result:
-    """Standard errors of diagnostic(real, generated), of the same type, from ``num`` random splits of both samples.
+    """Standard errors of diagnostic(x, y), of the same type as its value, from random splits of both samples.
 
-    √(mean (θ_A − θ_B)² / 4), θ_A and θ_B from independent halves, which each have twice the variance of the whole. For
-    what is counted by neighbours: leaving points out in turn, the jackknife, gives twice the error there, since it
-    moves the neighbours of all who lose one. The diagnostic runs 2 num times on half of the points. diagnostic: e.g.
-    ``precision_recall``, or ``functools.partial(precision_recall, num=3)``.
+    √(mean (θ_A − θ_B)² / 4) over ``num_splits`` splits, with θ_A and θ_B from independent halves, which each have twice
+    the variance of the whole. It is meant for what is counted by neighbours: the jackknife, which leaves points out in
+    turn, gives twice the error there, since it moves the neighbours of all who lose one. The diagnostic runs twice for
+    each split, on half of the points. diagnostic: e.g. ``precision_recall``, or
+    ``functools.partial(precision_recall, k=3)``. Raises ValueError for fewer than two points and num_splits < 1.
+
+    >>> import jax, jax.numpy as jnp
+    >>> x = jnp.arange(8.0)
+    >>> float(split_stderr(jax.random.key(0), lambda x, y: jnp.mean(x) - jnp.mean(y), x, x)) > 0.0
+    True
     """
-    real, generated = two_unweighted(real, generated, names=("real", "generated"), least=2)
-    if num < 1:
-        raise ValueError(f"Expected num >= 1 splits; got {num}.")
+    x, y = two_unweighted(x, y, least=2)
+    if num_splits < 1:
+        raise ValueError(f"Expected num_splits >= 1; got {num_splits}.")
 
     def halves(key):
-        for x, part in zip((real, generated), jax.random.split(key), strict=True):
-            half, shuffled = x.shape[0] // 2, jax.random.permutation(part, x)
+        for sample, part in zip((x, y), jax.random.split(key), strict=True):
+            half, shuffled = sample.shape[0] // 2, jax.random.permutation(part, sample)
             yield shuffled[:half], shuffled[half : 2 * half]
 
-    pairs = [[diagnostic(*half) for half in zip(*halves(part), strict=True)] for part in jax.random.split(key, num)]
+    pairs = [
+        [diagnostic(*half) for half in zip(*halves(part), strict=True)] for part in jax.random.split(key, num_splits)
+    ]
     squares = [jax.tree.map(lambda a, b: (a - b) ** 2 / 4.0, *pair) for pair in pairs]
-    return jax.tree.map(lambda *values: jnp.sqrt(sum(values) / num), *squares)
+    return jax.tree.map(lambda *values: jnp.sqrt(sum(values) / num_splits), *squares)

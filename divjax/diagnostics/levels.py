@@ -23,16 +23,14 @@ class RateBelow(NamedTuple):
     stderr: Float[Array, ""]
 
 
-def rate_below(
-    log_p_generated: Float[Array, " m"], log_p_real: Float[Array, " n"], *, mass: ArrayLike = 0.99
-) -> RateBelow:
-    """The share of the generated with log p below the level that holds ``mass`` of the real: ``unrealistic_rate``.
+def rate_below(log_p_x: Float[Array, " n"], log_p_y: Float[Array, " m"], *, mass: ArrayLike = 0.99) -> RateBelow:
+    """The share of the model's draws y that are less likely under the data's law p than ``mass`` of real draws x are.
 
-    log_p_generated, log_p_real: log p, the log-density of the data in nats, at m draws from the model and at n draws
-    from p itself; −inf is where p is 0. Any increasing function of p gives the same rate, so that a constant left out
-    of log p does not matter; one that depends on x does, such as the number of orders in which the same words may come.
-    The level is the order statistic of rank ⌊(1 − mass)(n + 1)⌋, at least 1, so that the rate of fresh real draws is in
-    expectation that rank over n + 1, at most 1 − mass; for a discrete p less, by the ties.
+    It is ``unrealistic_rate`` where p is known at points only. log_p_x, log_p_y: log p, in nats, at n draws from p
+    itself and at m draws from the model; −inf is where p is 0. Any increasing function of p gives the same rate, so
+    that a constant left out of log p does not matter; one that depends on x does, such as the number of orders in which
+    the same words may come. The level is the order statistic of rank ⌊(1 − mass)(n + 1)⌋, at least 1, so that the rate
+    of fresh real draws is in expectation that rank over n + 1, at most 1 − mass; for a discrete p less, by the ties.
 
     The error has two independent parts, √(e² + s²): e is ``rate_stderr``, of the m draws, and s that of the level:
     √(n mass (1 − mass)), the standard deviation of how many real draws lie below the true level, times the slope of the
@@ -41,9 +39,13 @@ def rate_below(
 
     Raises TypeError for what is no array of real numbers; ValueError for a mass outside (0, 1), for a sample that is
     not [n] or is empty, and for fewer than 1 / (1 − mass) real draws, where mass is not traced.
+
+    >>> import jax.numpy as jnp
+    >>> float(rate_below(-jnp.arange(10.0), jnp.asarray([-0.5, -20.0]), mass=0.9).rate)
+    0.5
     """
     checks.parameter(mass, "mass", 0.0, 1.0, above=True)
-    generated, real = (_sample(x, name) for x, name in ((log_p_generated, "generated"), (log_p_real, "real")))
+    real, generated = (_sample(values, name) for values, name in ((log_p_x, "log_p_x"), (log_p_y, "log_p_y")))
     n = real.size
     if not isinstance(mass, jax.core.Tracer) and n * (1.0 - mass) < 1.0 - 1e-6:
         raise ValueError(
@@ -64,5 +66,7 @@ def rate_below(
 def _sample(x, name):
     (x,) = checks.floating(x)
     if x.ndim != 1 or not x.size:
-        raise ValueError(f"Expected log p of {name} draws as [n], n >= 1; got shape {x.shape}. Use jax.vmap for many.")
+        raise ValueError(
+            f"Expected {name} as [n], n >= 1, log p of the draws; got shape {x.shape}. Use jax.vmap for many."
+        )
     return x

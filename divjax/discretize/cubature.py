@@ -40,14 +40,14 @@ def cubature(p: Density, q: Density, *, refine: int | None = None) -> Nodes:
     if not 1 <= dim <= 3:
         raise ValueError(
             f"Expected event_shape (1,), (2,) or (3,) for quadrature; got {p.event_shape}. Use "
-            "dj.monte_carlo(key, p, q, num), or dj.bounds for the KL of Gaussian mixtures."
+            "dj.monte_carlo(key, p, q, num_draws=...), or dj.exact.bounds for the KL of Gaussian mixtures."
         )
     drawn = [source(dist) for dist in (p, q)]
     for dist, origin in zip((p, q), drawn, strict=True):
         if not origin.mapped or origin.dim != dim:
             raise TypeError(
                 f"Expected a smooth image of {dim} normal variables for quadrature in {dim} dimensions; got "
-                f"{dist.name}. Use dj.monte_carlo(key, p, q, num)."
+                f"{dist.name}. Use dj.monte_carlo(key, p, q, num_draws=...)."
             )
     centers, scales = jax.lax.stop_gradient(_neighbours(p, q, [origin.log_w.size for origin in drawn], dim))
     z, log_dz = _grid(centers, scales, refine)

@@ -19,7 +19,7 @@ from divjax.discretize.validity import univariate
 from divjax.distributions.density import log_prob, profile, quantile, tails
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
-from divjax.divergences.samples import onto_heaviest
+from divjax.divergences.reading import onto_heaviest
 from divjax.divergences.transport.monotone import (
     cdfs_of_counts,
     cdfs_of_samples,

@@ -46,6 +46,6 @@ def _grid(p: Density) -> np.ndarray:
     if grid is None:
         raise ValueError(
             f"Expected a discrete distribution whose values can be listed; got {p.name}, whose are too many, or depend "
-            "on a traced parameter. Use dj.exact, or dj.monte_carlo(key, p, q, num, gradient='score')."
+            "on a traced parameter. Use dj.exact, or dj.monte_carlo(key, p, q, num_draws=..., gradient='score')."
         )
     return grid

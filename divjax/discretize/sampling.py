@@ -23,13 +23,13 @@ def monte_carlo(
     key: PRNGKeyArray,
     p: Any,
     q: Any,
-    num: int,
     *,
+    num_draws: int,
     base: Any = "mixture",
     gradient: str = "pathwise",
     design: Callable[..., Array] = designs.independent,
 ) -> Nodes:
-    """``num`` draws x_i from the density r of ``base``, weighted 1/(num r): nodes for every ∫ h(p(x), q(x)) dx.
+    """``num_draws`` draws x_i from the density r of ``base``, weighted 1/(n r): nodes for every ∫ h(p(x), q(x)) dx.
 
     p, q: unbatched distributions of any known library with the same event shape, of any dimension, discrete ones
     too; build them from parameter arrays inside the function that is vmapped or differentiated.
@@ -42,25 +42,25 @@ def monte_carlo(
     gradient: ``"pathwise"``, draws move with the parameters of the base (Kingma, Welling 2014), but not with the
     weights of a mixture, whose derivative is taken at fixed draws, or ``"score"``, draws and r stand still (Williams
     1992), for what cannot be differentiated in x. The value is the same. Estimators that are right for one divergence
-    alone are functions of their own: ``reverse_kl_stl``, ``iwae``, ``dreg``.
+    alone are functions of their own: ``divjax.variational``.
 
     design: ``independent``, ``antithetic`` or ``lattice`` (quasi-Monte Carlo) of ``divjax.discretize``.
 
     Returns ``Nodes`` of the rule DRAWS, [strata, units, members]: give them to any divergence on nodes, ``kl(nodes)``.
     Raises ValueError for batched distributions, unequal event shapes, a base or gradient that is invalid for the pair,
-    and a num that the design cannot divide; TypeError for something that is no distribution.
+    and a num_draws that the design cannot divide; TypeError for something that is no distribution.
     """
     p, q = validity.pair(p, q)
-    checks.check_count(num, "num")
+    checks.check_count(num_draws, "num_draws")
     parts = _bases(p, q, base)
     if gradient not in ("pathwise", "score"):
         raise ValueError(
             f"Expected gradient 'pathwise' or 'score', which are right for every divergence; got {gradient!r}. "
-            "Sticking the landing is right for the reverse KL alone: dj.reverse_kl_stl; doubly reparameterised "
-            "gradients for the importance-weighted bound: dj.dreg."
+            "Sticking the landing is right for the reverse KL alone: dj.variational.reverse_kl_stl; doubly "
+            "reparameterised gradients for the importance-weighted bound: dj.variational.dreg."
         )
     sources = [source(part) for part in parts]
-    each = designs.whole(num, len(parts), f"a base of {len(parts)} distributions")
+    each = designs.whole(num_draws, len(parts), f"a base of {len(parts)} distributions")
     keys = jax.random.split(key, len(parts))
     for part, origin in zip(parts, sources, strict=True):
         check_design(part, origin, design)
@@ -71,7 +71,7 @@ def monte_carlo(
     weighed = [_weighed(p, q, gradient, x, parts, sources) for x, _, _ in drawn]
     _, units, members = drawn[0][2]
     log_p, log_q, log_w = (jnp.concatenate(logs).reshape(-1, units, members) for logs in zip(*weighed, strict=True))
-    return Nodes(log_p, log_q, log_w - jnp.log(jnp.asarray(num, log_w.dtype)), Rule.DRAWS)
+    return Nodes(log_p, log_q, log_w - jnp.log(jnp.asarray(num_draws, log_w.dtype)), Rule.DRAWS)
 
 
 def _weighed(p, q, gradient, x, parts, sources):

@@ -19,6 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from divjax import checks
 from divjax import numerics as nu
+from divjax.divergences import penalties as penalties
 from divjax.measures import Nodes
 
 Outputs = Float[Array, " n"]

@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.kernel.pairwise import squared_differences
-from divjax.divergences.samples import broken
+from divjax.divergences.reading import broken
 from divjax.measures import Points
 
 _BLOCK = 1 << 22  # distances held at a time, and at least those of one point

@@ -18,18 +18,18 @@ Points = Float[Array, "n d"]
 
 
 def gradient_penalty(
-    key: PRNGKeyArray, critic: Critic, x_p: Points, x_q: Points, *, one_sided: bool = False, norm: ArrayLike = 1.0
+    key: PRNGKeyArray, critic: Critic, x: Points, y: Points, *, one_sided: bool = False, norm: ArrayLike = 1.0
 ) -> Float[Array, ""]:
     """mean (‖∇v(x)‖ − norm)² at x uniform between pairs of samples (Gulrajani et al. 2017, WGAN-GP).
 
     one_sided: only a norm above ``norm`` is penalised (their section 4; Petzka, Fischer, Lukovnikov 2018). Raises
     ValueError for samples of other shapes, TypeError for a critic that does not give a scalar.
     """
-    _check(critic, x_p)
-    if x_p.shape != x_q.shape:
-        raise ValueError(f"Expected as many samples of p as of q, of one shape; got {x_p.shape} and {x_q.shape}.")
-    share = jax.random.uniform(key, (x_p.shape[0], 1), x_p.dtype)
-    excess = nu.safe_sqrt(_squares(critic, share * x_p + (1.0 - share) * x_q)) - norm
+    _check(critic, x)
+    if x.shape != y.shape:
+        raise ValueError(f"Expected as many samples x as y, of one shape; got {x.shape} and {y.shape}.")
+    share = jax.random.uniform(key, (x.shape[0], 1), x.dtype)
+    excess = nu.safe_sqrt(_squares(critic, share * x + (1.0 - share) * y)) - norm
     return jnp.mean((jax.nn.relu(excess) if one_sided else excess) ** 2)
 
 
@@ -59,14 +59,15 @@ def clip(params: PyTree, bound: ArrayLike) -> PyTree:
 
 
 def spectral(
-    weight: Float[Array, "m n"], vector: Float[Array, " n"], *, num: int = 1
+    weight: Float[Array, "m n"], vector: Float[Array, " n"], *, num_steps: int = 1
 ) -> tuple[Float[Array, "m n"], Float[Array, " n"]]:
-    """The matrix over its largest singular value, by ``num`` power iterations from ``vector`` (Miyato et al. 2018).
+    """The matrix over its largest singular value, by ``num_steps`` power iterations from ``vector`` (Miyato et al.
+    2018).
 
     Returns it and the new vector, to start from at the next step: one iteration per step then suffices. The vectors
     are constants in the derivative, as they are at convergence. A matrix of zeros stays so.
     """
-    for _ in range(num):
+    for _ in range(num_steps):
         left = _unit(nu.matmul(weight, vector))
         vector = _unit(nu.matmul(weight.T, left))
     left, vector = jax.lax.stop_gradient((_unit(nu.matmul(weight, vector)), vector))

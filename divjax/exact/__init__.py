@@ -21,5 +21,5 @@ from divjax.exact.divergences import tsallis as tsallis
 from divjax.exact.geometry import fisher as fisher
 from divjax.exact.geometry import mmd2 as mmd2
 from divjax.exact.geometry import wasserstein2 as wasserstein2
+from divjax.exact.plans import mixture_plan as mixture_plan
 from divjax.exact.plans import mixture_wasserstein2 as mixture_wasserstein2
-from divjax.exact.plans import mixture_wasserstein2_solve as mixture_wasserstein2_solve

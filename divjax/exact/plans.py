@@ -28,10 +28,10 @@ def mixture_wasserstein2(p: Any, q: Any) -> Float[Array, ""]:
     √(2 Σ w_k tr Σ_k) + the same of q; equal to it between two Gaussians. A metric. The plan between the components is
     exact; the gradient holds it fixed (envelope theorem), and is 0 where MW₂ is.
     """
-    return mixture_wasserstein2_solve(p, q).value
+    return mixture_plan(p, q).value
 
 
-def mixture_wasserstein2_solve(p: Any, q: Any) -> MixturePlan:
+def mixture_plan(p: Any, q: Any) -> MixturePlan:
     """``mixture_wasserstein2`` with its plan [k, l] and costs W₂²(N_k, N_l)."""
     p, q = both(p, q)
     one, two = gaussian_mixture(p), gaussian_mixture(q)

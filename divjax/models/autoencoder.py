@@ -86,7 +86,7 @@ def elbo(key: PRNGKeyArray, params: Autoencoder, x: Float[Array, " d"]) -> Float
     """E_q(z|x) log p(x|z) − KL(q(z|x)‖p(z)) of one x by one draw of z, the KL in closed form; at most log p(x), nats.
 
     Its mean over data is what a variational autoencoder maximises in the likelihood's place. Pathwise gradient. For a
-    tighter bound: ``-iwae(key, Joint(params, x), encode(params, x), 1, particles=...)``.
+    tighter bound: ``-variational.iwae(key, Joint(params, x), encode(params, x), num_groups=1, num_particles=...)``.
     """
     from divjax.exact import kl  # closed forms are loaded when asked for
 

@@ -26,15 +26,15 @@ def draw_ratings(
     weights: Float[ArrayLike, " c"],
     scale: ArrayLike,
     *,
-    num: int,
+    num_users: int,
     share: ArrayLike = 1.0,
-) -> Float[Array, "num m"]:
-    """A table of ``num`` users in clusters: Σ_c weight_c N(profile_c, scale² I), each rating kept with probability
-    ``share`` and NaN otherwise.
+) -> Float[Array, "num_users m"]:
+    """A table of ``num_users`` users in clusters: Σ_c weight_c N(profile_c, scale² I), each rating kept with
+    probability ``share`` and NaN otherwise.
 
     A table of c clusters has, but for noise, rank c: fewer factors are under-specified. With a share below 1 a user or
     an item may be left without a rating. Raises ValueError for shapes that do not fit, for weights below 0 or all 0, a
-    scale below 0, a share outside [0, 1], and num below 1.
+    scale below 0, a share outside [0, 1], and num_users below 1.
     """
     profiles, weights = checks.floating(profiles)[0], checks.floating(weights)[0]
     if profiles.ndim != 2 or weights.shape != profiles.shape[:1] or 0 in profiles.shape:
@@ -43,10 +43,10 @@ def draw_ratings(
         raise ValueError(f"Expected weights >= 0, one of them above; got {weights.tolist()!r:.60}.")
     checks.parameter(scale, "scale", 0.0)
     checks.parameter(share, "share", 0.0, 1.0)
-    checks.check_count(num, "num")
+    checks.check_count(num_users, "num_users")
     for_cluster, for_noise, for_kept = jax.random.split(key, 3)
-    cluster = jax.random.choice(for_cluster, len(profiles), (num,), p=weights)
-    ratings = profiles[cluster] + scale * jax.random.normal(for_noise, (num, profiles.shape[1]))
+    cluster = jax.random.choice(for_cluster, len(profiles), (num_users,), p=weights)
+    ratings = profiles[cluster] + scale * jax.random.normal(for_noise, (num_users, profiles.shape[1]))
     return jnp.where(jax.random.uniform(for_kept, ratings.shape) < share, ratings, jnp.nan)
 
 
@@ -71,28 +71,29 @@ def squared_errors(model: Model, ratings: Ratings) -> Float[Array, ""]:
     return jnp.sum(jnp.where(rated, jnp.where(rated, ratings, 0.0) - predictions(model), 0.0) ** 2)
 
 
-def generate_ratings(key: PRNGKeyArray, model: Model, *, num: int) -> Float[Array, "num m"]:
-    """Whole rows of ratings by ``num`` users, drawn from those of the model with replacement: means and fresh noise."""
+def generate_ratings(key: PRNGKeyArray, model: Model, *, num_users: int) -> Float[Array, "num_users m"]:
+    """Whole rows of ratings by ``num_users`` users, drawn from those of the model with replacement: means and fresh
+    noise."""
     check_names(model, "offset", "users", "items", "log_scale")
-    checks.check_count(num, "num")
+    checks.check_count(num_users, "num_users")
     for_user, for_noise = jax.random.split(key)
-    chosen = jax.random.randint(for_user, (num,), 0, model["users"].shape[0])
+    chosen = jax.random.randint(for_user, (num_users,), 0, model["users"].shape[0])
     return _rows(for_noise, model, model["users"][chosen])
 
 
-def generate_new_users(key: PRNGKeyArray, model: Model, *, num: int) -> Float[Array, "num m"]:
-    """Whole rows of ratings by ``num`` users that are not of the table: factors from the model's Gaussian prior.
+def generate_new_users(key: PRNGKeyArray, model: Model, *, num_users: int) -> Float[Array, "num_users m"]:
+    """Whole rows of ratings by ``num_users`` users that are not of the table: factors from the model's Gaussian prior.
 
     The prior is N(m, S) with mean and covariance of the fitted users' factors, its maximum-likelihood estimate. A row
     is then Gaussian too, whatever the rank: of users in clusters it averages over the clusters.
     """
     check_names(model, "offset", "users", "items", "log_scale")
-    checks.check_count(num, "num")
+    checks.check_count(num_users, "num_users")
     for_user, for_noise = jax.random.split(key)
     users = model["users"]
     mean = jnp.mean(users, axis=0)
     # (U − m)ᵀ z / √n has the covariance S for z ~ N(0, I): no factorisation, which might fail, of an S of low rank.
-    z = jax.random.normal(for_user, (num, users.shape[0]), users.dtype)
+    z = jax.random.normal(for_user, (num_users, users.shape[0]), users.dtype)
     drawn = mean + nu.matmul(z, users - mean) / math.sqrt(users.shape[0])
     return _rows(for_noise, model, drawn)
 

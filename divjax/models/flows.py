@@ -23,18 +23,20 @@ if TYPE_CHECKING:
     from divjax.models.splines import MonotoneSpline
 
 
-def init_spline_flow(*, num: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> dict[str, Array]:
-    """N(loc, scale²) as a spline flow of ``num`` bins: ``{"loc": (), "log_scale": (), "spline": [3 num + 1]}``.
+def init_spline_flow(*, num_bins: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> dict[str, Array]:
+    """N(loc, scale²) as a spline flow of ``num_bins`` bins: ``{"loc": (), "log_scale": (), "spline": [3 num_bins +
+    1]}``.
 
-    With loc 0 and scale 1 the flow is the identity. Raises ValueError for num below 1 and a scale that is not positive.
+    With loc 0 and scale 1 the flow is the identity. Raises ValueError for num_bins below 1 and a scale that is not
+    positive.
     """
-    checks.check_count(num, "num")
+    checks.check_count(num_bins, "num_bins")
     check_positive(scale, "scale")
     dtype = jnp.result_type(float)
     return {
         "loc": jnp.asarray(loc, dtype),
         "log_scale": jnp.log(jnp.asarray(scale, dtype)),
-        "spline": jnp.zeros(3 * num + 1, dtype),
+        "spline": jnp.zeros(3 * num_bins + 1, dtype),
     }
 
 
@@ -62,18 +64,20 @@ def spline_flow(params: dict[str, Array], *, bound: float = 4.0) -> "SplineFlow"
 
 
 def init_coupling_flow(
-    key: PRNGKeyArray, *, dim: int, layers: int = 4, hidden: Sequence[int] = (32,), num: int = 8
+    key: PRNGKeyArray, *, dim: int, num_layers: int = 4, hidden: Sequence[int] = (32,), num_bins: int = 8
 ) -> dict[str, PyTree]:
     """The identity as a coupling flow in ``dim`` dimensions: random conditioners whose last layer is zero.
 
     ``{"loc": [d], "log_scale": [d], "layers": ...}``, a tuple of so many ``mlp`` from d numbers through the hidden
-    widths to d splines of ``num`` bins. Raises ValueError for dim below 2 and for layers or num below 1.
+    widths to d splines of ``num_bins`` bins. Raises ValueError for dim below 2 and for num_layers or num_bins below 1.
     """
-    checks.check_count(num, "num")
-    if dim < 2 or layers < 1:
-        raise ValueError(f"Expected dim >= 2 and layers >= 1; got {dim} and {layers}. Use spline_flow on the line.")
-    sizes = (dim, *hidden, dim * (3 * num + 1))
-    networks = [init_mlp(key, sizes) for key in jax.random.split(key, layers)]
+    checks.check_count(num_bins, "num_bins")
+    if dim < 2 or num_layers < 1:
+        raise ValueError(
+            f"Expected dim >= 2 and num_layers >= 1; got {dim} and {num_layers}. Use spline_flow on the line."
+        )
+    sizes = (dim, *hidden, dim * (3 * num_bins + 1))
+    networks = [init_mlp(key, sizes) for key in jax.random.split(key, num_layers)]
     zero = jnp.zeros(dim, jnp.result_type(float))
     ended = tuple((*network[:-1], jax.tree.map(jnp.zeros_like, network[-1])) for network in networks)
     return {"loc": zero, "log_scale": zero, "layers": ended}

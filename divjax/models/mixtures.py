@@ -55,9 +55,10 @@ def check_mixture(params: dict[str, Array]) -> None:
 
 
 def init_mixture(
-    key: PRNGKeyArray, x: Float[Array, " n"] | Float[Array, "n d"], *, num: int, scale: ArrayLike = 1.0
+    key: PRNGKeyArray, x: Float[Array, " n"] | Float[Array, "n d"], *, num_components: int, scale: ArrayLike = 1.0
 ) -> dict[str, Array]:
-    """A random start of ``num`` components from data: at distinct points of x, each as wide as all of the data.
+    """A random start of ``num_components`` components from data: at distinct points of x, each as wide as all of the
+    data.
 
     Equal weights, and along every axis ``scale`` times the standard deviation of all points (times 1 where they are all
     alike), without correlations. Wide components that start close together are near the saddle where they are one:
@@ -66,21 +67,21 @@ def init_mixture(
     they are not traced, and for more components than points.
     """
     (x,) = checks.floating(x)
-    checks.check_count(num, "num")
+    checks.check_count(num_components, "num_components")
     check_positive(scale, "scale")
     if x.ndim not in (1, 2) or 0 in x.shape:
         raise ValueError(f"Expected data x [n] or [n, d]; got shape {x.shape}. Use jax.vmap for many data sets.")
-    if not 1 <= num <= x.shape[0]:
-        raise ValueError(f"Expected 1 to {x.shape[0]} components, at most one for a point; got {num}.")
+    if not 1 <= num_components <= x.shape[0]:
+        raise ValueError(f"Expected 1 to {x.shape[0]} components, at most one for a point; got {num_components}.")
     if checks.is_known(x) and not jnp.all(jnp.isfinite(x)):
         raise ValueError("Expected finite data x; got NaN or inf. Leave out the points that have one.")
-    locs = jax.random.choice(key, x, (num,), replace=False)
+    locs = jax.random.choice(key, x, (num_components,), replace=False)
     # Of what is left of the first point, in units of the largest: no square rounds away, overflows or underflows.
     away = x - x[0]
     reach = jnp.max(jnp.abs(away), axis=0)
     spread = jnp.std(nu.safe_ratio(away, jnp.broadcast_to(reach, away.shape)), axis=0)
     log_scale = nu.finite(nu.safe_log(spread)) + nu.finite(nu.safe_log(reach)) + jnp.log(jnp.asarray(scale, x.dtype))
-    logits = jnp.zeros(num, x.dtype)
+    logits = jnp.zeros(num_components, x.dtype)
     if x.ndim == 1:
-        return {"logits": logits, "locs": locs, _LINE: jnp.full(num, log_scale)}
-    return {"logits": logits, "locs": locs, _SPACE: jnp.tile(jnp.diag(log_scale), (num, 1, 1))}
+        return {"logits": logits, "locs": locs, _LINE: jnp.full(num_components, log_scale)}
+    return {"logits": logits, "locs": locs, _SPACE: jnp.tile(jnp.diag(log_scale), (num_components, 1, 1))}

@@ -18,19 +18,21 @@ from divjax import checks
 from divjax import numerics as nu
 
 
-def draw_proportions(key: PRNGKeyArray, concentration: Float[ArrayLike, " k"], *, num: int) -> Float[Array, "num k"]:
-    """θ ~ Dirichlet(a), ``num`` times: most weight on one topic where the entries of a are well below 1.
+def draw_proportions(
+    key: PRNGKeyArray, concentration: Float[ArrayLike, " k"], *, num_draws: int
+) -> Float[Array, "num_draws k"]:
+    """θ ~ Dirichlet(a), ``num_draws`` times: most weight on one topic where the entries of a are well below 1.
 
     As nodes of equal weight they stand for the integral over θ in ``document_log_likelihood``. A concentration of 0
     leaves its topic out, so that models of several sizes may be arrays of one shape. Raises ValueError for a
-    concentration that is not [k], or not of numbers >= 0, one of them positive; and for num below 1.
+    concentration that is not [k], or not of numbers >= 0, one of them positive; and for num_draws below 1.
     """
-    checks.check_count(num, "num")
+    checks.check_count(num_draws, "num_draws")
     check_concentration(concentration)
     concentration = jnp.asarray(concentration, jnp.result_type(float))
     used = concentration > 0.0
     # Logarithms of gamma variates: the variates themselves are 0 in float32 for small a.
-    log_gamma = jax.random.loggamma(key, jnp.where(used, concentration, 1.0), (num, concentration.size))
+    log_gamma = jax.random.loggamma(key, jnp.where(used, concentration, 1.0), (num_draws, concentration.size))
     return jax.nn.softmax(jnp.where(used, log_gamma, -jnp.inf), axis=-1)
 
 
@@ -70,7 +72,7 @@ def draw_corpus(
         )
     for_proportions, for_words = jax.random.split(key)
     lengths = jnp.asarray(lengths)
-    proportions = draw_proportions(for_proportions, concentration, num=lengths.size)
+    proportions = draw_proportions(for_proportions, concentration, num_draws=lengths.size)
     draw = functools.partial(draw_document, longest=longest)
     return jax.vmap(draw, (0, None, 0, 0))(
         jax.random.split(for_words, lengths.size), jnp.asarray(topics, proportions.dtype), proportions, lengths
@@ -142,17 +144,17 @@ def exact_log_likelihood(
 
 
 def random_topics(
-    key: PRNGKeyArray, counts: Int[ArrayLike, "d v"], *, num: int, spread: ArrayLike = 0.5
-) -> Float[Array, "num v"]:
+    key: PRNGKeyArray, counts: Int[ArrayLike, "d v"], *, num_topics: int, spread: ArrayLike = 0.5
+) -> Float[Array, "num_topics v"]:
     """A random start: the corpus's own word frequencies, each topic's multiplied by exp(spread N(0, 1)), normalised.
 
     With one topic and spread 0 it is the maximum-likelihood unigram model. Topics that start alike stay alike. Raises
-    ValueError for num < 1, and for what ``check_corpus`` refuses.
+    ValueError for num_topics < 1, and for what ``check_corpus`` refuses.
     """
-    checks.check_count(num, "num")  # one topic is the unigram model
+    checks.check_count(num_topics, "num_topics")  # one topic is the unigram model
     check_corpus(counts)
     total = jnp.sum(jnp.asarray(counts, jnp.result_type(float)), axis=0)
-    return total_one(total * jnp.exp(spread * jax.random.normal(key, (num, total.size))))
+    return total_one(total * jnp.exp(spread * jax.random.normal(key, (num_topics, total.size))))
 
 
 def total_one(weights: Float[Array, "k v"]) -> Float[Array, "k v"]:

@@ -121,7 +121,7 @@ def check_arguments(iterations: Any, cases: Any, sizes: dict[str, Any], dims: An
     if not iterations:
         raise ValueError("Expected at least one iteration; got none. Pass sweep({name: iteration}, cases).")
     if not isinstance(cases, Cases):
-        raise TypeError(f"Expected cases from dj.product or dj.zipped; got {type(cases).__name__}.")
+        raise TypeError(f"Expected cases from dj.sweeps.product or dj.sweeps.zipped; got {type(cases).__name__}.")
     for name, size in sizes.items():
         if size is not None and (not isinstance(size, int | np.integer) or isinstance(size, bool)):
             raise TypeError(f"Expected {name} to be an integer; got {size!r}. Pass a number of cases.")

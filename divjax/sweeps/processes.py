@@ -27,11 +27,11 @@ def share(shape: tuple[int, int], member: Member) -> Bool[np.ndarray, "iteration
     return (np.arange(np.prod(shape)) % member.count == member.index).reshape(shape)
 
 
-def join(address: str | None = None, count: int | None = None, index: int | None = None) -> Member:
+def join(*, address: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> Member:
     """Makes this process one of several, before JAX is used otherwise; ``sweep`` then runs its share of the chunks.
 
     Without arguments JAX asks Slurm, Open MPI, Kubernetes or the TPU pod. Otherwise ``address`` is HOST:PORT of process
-    0, the same for all.
+    0, the same for all, and ``process_id`` is this one's number, from 0 on, of ``num_processes``.
 
     Only to learn who is who: JAX's coordination service is shut down again. While it runs it aborts every process as
     soon as one has died (process 0 is missed at once, another after the heartbeats' timeout), and a sweep has no use
@@ -44,13 +44,13 @@ def join(address: str | None = None, count: int | None = None, index: int | None
         RuntimeError: JAX was used before.
     """
     try:
-        jax.distributed.initialize(address, count, index)
+        jax.distributed.initialize(address, num_processes, process_id)
     except ValueError as error:
         if address is not None:
             raise
         raise ValueError(
             "Expected a cluster that JAX can ask (Slurm, Open MPI, Kubernetes, a TPU pod); got none. "
-            "Say who this process is: address, count, index."
+            "Say who this process is: address, num_processes, process_id."
         ) from error
     member = this_process()  # makes the backend, which remembers
     jax.distributed.shutdown()  # waits for all: nobody has begun before everybody has arrived

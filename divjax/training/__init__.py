@@ -1,5 +1,6 @@
 """Loss and optimiser in, Iteration out."""
 
+from divjax.training import likelihood as likelihood
 from divjax.training.adjustments import consensus as consensus
 from divjax.training.adjustments import symplectic as symplectic
 from divjax.training.adversarial import adversarial_losses as adversarial_losses
@@ -18,6 +19,7 @@ from divjax.training.games import GameState as GameState
 from divjax.training.games import Players as Players
 from divjax.training.games import Start as Start
 from divjax.training.games import game as game
+from divjax.training.iteration import Iteration as Iteration
 from divjax.training.newton import NewtonState as NewtonState
 from divjax.training.newton import newton as newton
 from divjax.training.stochastic import StochasticResult as StochasticResult

@@ -28,8 +28,8 @@ def adversarial_losses(
       critic: (params, points [n, d]) -> outputs [n], of each point by itself: those of p and q go in together.
       sample_p: (key, case) -> data.
       sample_q: (generator, key, case) -> what the generator makes of its noise, differentiable in its parameters.
-      penalty: (key, critic of one point, x_p, x_q) -> scalar, added to the critic's loss, as in
-        ``lambda key, v, x_p, x_q: 10.0 * dj.penalties.gradient_penalty(key, v, x_p, x_q)``.
+      penalty: (key, critic of one point, x, y) -> scalar, added to the critic's loss, as in
+        ``lambda key, v, x, y: 10.0 * dj.critic.penalties.gradient_penalty(key, v, x, y)``.
 
     Raises TypeError for an objective that is none, ValueError for samples of two shapes and for a critic whose output
     is no vector of one number per point.
@@ -40,17 +40,17 @@ def adversarial_losses(
             "A bound alone is no game: it has one loss."
         )
 
-    def outputs(params, x_p, x_q):
-        if jnp.ndim(x_p) < 2 or jnp.shape(x_p)[1:] != jnp.shape(x_q)[1:]:
-            got = f"{jnp.shape(x_p)} of p, {jnp.shape(x_q)} of q"
+    def outputs(params, x, y):
+        if jnp.ndim(x) < 2 or jnp.shape(x)[1:] != jnp.shape(y)[1:]:
+            got = f"{jnp.shape(x)} of p, {jnp.shape(y)} of q"
             raise ValueError(f"Expected samples [n, d] of one d from both samplers; got {got}.")
-        both = critic(params, jnp.concatenate([x_p, x_q]))
-        if jnp.shape(both) != (len(x_p) + len(x_q),):
+        both = critic(params, jnp.concatenate([x, y]))
+        if jnp.shape(both) != (len(x) + len(y),):
             raise ValueError(
-                f"Expected critic outputs of shape {(len(x_p) + len(x_q),)}, one for each point; got "
+                f"Expected critic outputs of shape {(len(x) + len(y),)}, one for each point; got "
                 f"{jnp.shape(both)}. Index the last axis, as in [..., 0]."
             )
-        return both[: len(x_p)], both[len(x_p) :]
+        return both[: len(x)], both[len(x) :]
 
     def draw(generator, key, case):
         of_p, of_q, of_penalty = jax.random.split(key, 3)
@@ -68,21 +68,21 @@ def adversarial_losses(
     return Players(critic_loss, generator_loss)
 
 
-def unrolled(losses: Players, num: int, rate: float) -> Players:
-    """The generator's loss against the critic that ``num`` gradient steps of size ``rate`` would make of this one
+def unrolled(losses: Players, *, num_steps: int, rate: float) -> Players:
+    """The generator's loss against the critic that ``num_steps`` gradient steps of size ``rate`` would make of this one
     (Metz, Poole, Pfau, Sohl-Dickstein 2017): it sees the critic's answer to its own move.
 
-    The steps are on the draws of the loss, and differentiated through. Raises ValueError for num < 1.
+    The steps are on the draws of the loss, and differentiated through. Raises ValueError for num_steps < 1.
     """
-    if num < 1:
-        raise ValueError(f"Expected num >= 1 steps to look ahead; got {num}.")
+    if num_steps < 1:
+        raise ValueError(f"Expected num_steps >= 1; got {num_steps}.")
 
     def generator_loss(critic: PyTree, generator: PyTree, key: PRNGKeyArray, case: PyTree) -> Scalar:
         def ahead(critic, _):
             grad: PyTree = jax.grad(losses.critic)(critic, generator, key, case)
             return jax.tree.map(lambda leaf, slope: leaf - jnp.asarray(rate, leaf.dtype) * slope, critic, grad), None
 
-        later, _ = jax.lax.scan(ahead, critic, length=num)
+        later, _ = jax.lax.scan(ahead, critic, length=num_steps)
         return losses.generator(later, generator, key, case)
 
     return losses._replace(generator=generator_loss)

@@ -81,9 +81,9 @@ def game(
     critic_optimizer: optax.GradientTransformation,
     generator_optimizer: optax.GradientTransformation,
     *,
-    rounds: int,
-    steps: int = 100,
-    critic_steps: int = 1,
+    num_rounds: int,
+    num_steps: int = 100,
+    num_critic_steps: int = 1,
     simultaneous: bool = False,
     adjust: Callable[[Field], Field] | None = None,
     extragradient: bool = False,
@@ -94,8 +94,8 @@ def game(
     """Two players, each of whom minimises a loss of its own over its own parameters.
 
     Returns an ``Iteration``: ``run(game(...), case)`` is one game, ``jax.vmap`` over cases or ``sweep`` are many in one
-    program. One step of it is a round, ``steps`` generator steps and an evaluation. The result is a ``GameResult``,
-    whose status is OK after ``rounds`` rounds (a game has no test of convergence: look at its trace), or NON_FINITE
+    program. One step of it is a round, ``num_steps`` generator steps and an evaluation. The result is a ``GameResult``,
+    whose status is OK after ``num_rounds`` rounds (a game has no test of convergence: look at its trace), or NON_FINITE
     where a loss, a gradient or a parameter of one player became NaN or infinite: both then keep what they had before
     that step, ``steps`` says which it was, and the rest of the trace is NaN.
 
@@ -105,8 +105,8 @@ def game(
 
     Args:
       init: case -> ``Start(critic, generator, key)``, with a key that nothing else is drawn from.
-      rounds, steps: how many rounds, of how many generator steps each.
-      critic_steps: for each generator step, on fresh draws each.
+      num_rounds, num_steps: how many rounds, of how many generator steps each.
+      num_critic_steps: for each generator step, on fresh draws each.
       simultaneous: both players move from where they are, on the same draws; otherwise the generator answers the
         critic's last move, on fresh draws. Of several critic steps it is the last that is taken together.
       adjust: another field than the two gradients: ``consensus(1.0)`` or ``symplectic(1.0)``. Needs ``simultaneous``.
@@ -129,7 +129,7 @@ def game(
             raise TypeError(f"Expected {name} to be a function; got {type(function).__name__}. init is case -> Start.")
     for optimizer in (critic_optimizer, generator_optimizer):
         check_optimizer(optimizer)
-    for name, count in (("rounds", rounds), ("steps", steps), ("critic_steps", critic_steps)):
+    for name, count in (("num_rounds", num_rounds), ("num_steps", num_steps), ("num_critic_steps", num_critic_steps)):
         if not isinstance(count, int) or count < 1:
             raise ValueError(f"Expected {name} to be an integer >= 1; got {count}.")
     if not 0.0 <= ema < 1.0:
@@ -140,9 +140,9 @@ def game(
     rules = Rules(
         Players(critic_loss, generator_loss),
         Players(*map(optax.with_extra_args_support, (critic_optimizer, generator_optimizer))),
-        rounds,
-        steps,
-        critic_steps,
+        num_rounds,
+        num_steps,
+        num_critic_steps,
         simultaneous,
         adjust,
         extragradient,

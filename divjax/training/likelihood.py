@@ -82,20 +82,22 @@ def empirical_kl(counts: ArrayLike, log_q: ArrayLike) -> Float[Array, ""]:
 
 
 @measured_on(Nodes)
-def predicted_kl(nodes: Nodes, *, num: ArrayLike = 1) -> Mean:
-    """KL(p‖q), and the standard error sd_p(log p/q) / √num of the mean of log p/q over ``num`` draws from p.
+def predicted_kl(nodes: Nodes, *, num_points: ArrayLike = 1) -> Mean:
+    """KL(p‖q), and the standard error sd_p(log p/q) / √num_points of the mean of log p/q over ``num_points`` draws from
+    p.
 
-    By quadrature: ``predicted_kl(quadrature(p, q))``; at num = 1 the error is the constant of the rate n^(−½). Of the
-    mean log-likelihood alone, whose log p is unknown, the error is another, sd_p(log q) / √num: ``log_likelihood``
-    has it from the sample. num: real, > 0, traceable. The error is inf where KL or the variance is. Raises as ``kl``.
+    By quadrature: ``predicted_kl(quadrature(p, q))``; at num_points = 1 the error is the constant of the rate n^(−½).
+    Of the mean log-likelihood alone, whose log p is unknown, the error is another, sd_p(log q) / √num_points:
+    ``log_likelihood`` has it from the sample. num_points: real, > 0, traceable. The error is inf where KL or the
+    variance is. Raises as ``kl``.
     """
-    num = checks.parameter(num, "num", 0.0, above=True)
+    num_points = checks.parameter(num_points, "num_points", 0.0, above=True)
     (nodes,) = checks.operands(nodes)
     value = dv.kl(nodes)
     known = jnp.isfinite(value)
     gap = nu.finite(nu.log_ratio(nodes.log_p, nodes.log_q)) - jnp.where(known, value, 0.0)
     variance = _expectation(nu.bounded_exp(nodes.log_p + nodes.log_w), gap**2)
-    return Mean(value, jnp.where(known, nu.safe_sqrt(variance / num), jnp.inf))
+    return Mean(value, jnp.where(known, nu.safe_sqrt(variance / num_points), jnp.inf))
 
 
 def sandwich(

@@ -28,25 +28,25 @@ def stochastic_fit(
     init: Callable[[PyTree], tuple[PyTree, PRNGKeyArray]],
     optimizer: optax.GradientTransformation,
     *,
-    rounds: int,
-    steps: int = 100,
+    num_rounds: int,
+    num_steps: int = 100,
     ema: float = 0.0,
     evaluate: Callable[[PyTree, PRNGKeyArray, PyTree], Any] | None = None,
 ) -> Iteration:
     """Parameters that follow the gradients of a loss which is random: of a batch, of latent draws, of both.
 
     Returns an ``Iteration``: ``run(stochastic_fit(...), case)`` is one fit, ``jax.vmap`` over cases or ``sweep`` are
-    many. One step of it is a round: ``steps`` updates, then an evaluation. The result is a ``StochasticResult``, whose
-    status is OK after ``rounds`` rounds (nothing here tests for convergence: look at its trace), or NON_FINITE where
-    the loss, a gradient or a parameter became NaN or infinite: the parameters are then those before that step,
-    ``steps`` says which it was, and the rest of the trace is NaN. For a loss without noise use ``fit``, which knows
-    when it is done.
+    many. One step of it is a round: ``num_steps`` updates, then an evaluation. The result is a ``StochasticResult``,
+    whose status is OK after ``num_rounds`` rounds (nothing here tests for convergence: look at its trace), or
+    NON_FINITE where the loss, a gradient or a parameter became NaN or infinite: the parameters are then those before
+    that step, ``steps`` says which it was, and the rest of the trace is NaN. For a loss without noise use ``fit``,
+    which knows when it is done.
 
     Args:
       loss: ``loss(params, key, case)`` -> scalar, whose mean over keys is what is minimised.
       init: case -> (params, key): floating-point arrays, and a key that nothing else is drawn from.
       optimizer: any of optax but those that evaluate the loss themselves (lbfgs).
-      rounds, steps: how many rounds, of how many updates each.
+      num_rounds, num_steps: how many rounds, of how many updates each.
       ema: the weight of the past in the average of the parameters, as in ``game``. 0: no averaging.
       evaluate: ``(params, key, case) -> pytree of arrays`` after each round, with the average and a key of its own.
 
@@ -80,8 +80,8 @@ def stochastic_fit(
         start,
         optax.identity(),
         optimizer,
-        rounds=rounds,
-        steps=steps,
+        num_rounds=num_rounds,
+        num_steps=num_steps,
         simultaneous=True,
         ema=ema,
         evaluate=evaluate and (lambda _, params, key, case: evaluate(params, key, case)),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.divergences.kernel.kernels import median_distance, rational_quadratic_frequencies
-from divjax.divergences.samples import broken, two_unweighted
+from divjax.divergences.reading import broken, two_unweighted
 from divjax.numerics import matmul
 from divjax.twosample.result import TestResult, against_null, relabellings
 
@@ -21,14 +21,14 @@ _WAVES = 128  # frequencies, a cosine and a sine each
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # times the mean squared norm of the features
 
 
-def classifier_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, num: int = 999) -> TestResult:
+def classifier_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, num_draws: int = 999) -> TestResult:
     """The statistic is the area under the ROC curve on the held-out halves, ½ where no point can be told. n, m ≥ 2.
 
     It is the chance that a held-out x is ranked before a held-out y (ties count half): unlike the accuracy it does not
     depend on n : m. Its null is that of the held-out labels permuted, which is exact, whatever the classifier has
-    learnt. Halves, frequencies and permutations are random. Time (n + m) (d + 256)² and (n + m) num.
+    learnt. Halves, frequencies and permutations are random. Time (n + m) (d + 256)² and (n + m) num_draws.
     """
-    return _classifier_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num)
+    return _classifier_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
 
 
 @functools.partial(jax.jit, static_argnums=3)

@@ -15,29 +15,30 @@ from jaxtyping import Array, Float
 from divjax import numerics as nu
 from divjax.divergences.kernel.kernels import Kernel, as_kernel, median_distance, rbf
 from divjax.divergences.kernel.pairwise import radial_forms
-from divjax.divergences.samples import two_unweighted
+from divjax.divergences.reading import two_unweighted
 from divjax.sorting import ranked
 from divjax.twosample.result import TestResult, against_null, relabellings
 
 
 def mmd_test(
-    key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, kernel: Kernel | None = None, num: int = 999
+    key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, kernel: Kernel | None = None, num_draws: int = 999
 ) -> TestResult:
     """Permutation test with ``mmd2`` as the statistic (Gretton et al. 2012). n, m ≥ 2.
 
-    x, y: arrays [n, d] and [m, d], or [n] and [m]. kernel: a function of the squared distance; None is ``rbf`` with
-    the median distance of the pooled points, of 512 of them at random. Time (n + m)² num, memory (n + m) num.
+    x, y: arrays [n, d] and [m, d], or [n] and [m]. kernel: a function of the squared distance; None is ``rbf`` with the
+    median distance of the pooled points, of 512 of them at random. Time (n + m)² num_draws, memory (n + m) num_draws.
     """
     x, y = two_unweighted(x, y, names=("x", "y"), least=2)
-    return _mmd_test(key, x, y, None if kernel is None else as_kernel(kernel), num)
+    return _mmd_test(key, x, y, None if kernel is None else as_kernel(kernel), num_draws)
 
 
-def energy_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, num: int = 999) -> TestResult:
-    """Permutation test with ``energy_distance`` as the statistic (Székely, Rizzo 2004): no bandwidth. n, m ≥ 2.
+def energy_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, num_draws: int = 999) -> TestResult:
+    """Permutation test with the energy distance, ``dj.energy``, as the statistic (Székely, Rizzo 2004): no bandwidth.
+    n, m ≥ 2.
 
-    Cost as that of ``mmd_test``; in one dimension (n + m) num from one sort.
+    Cost as that of ``mmd_test``; in one dimension (n + m) num_draws from one sort.
     """
-    return _energy_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num)
+    return _energy_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
 
 
 @functools.partial(jax.jit, static_argnums=4)

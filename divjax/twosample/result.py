@@ -10,14 +10,14 @@ from divjax.sorting import sort
 
 
 class TestResult(NamedTuple):
-    """The statistic, its p-value, and what the statistic was under each of the ``num`` random relabellings."""
+    """The statistic, its p-value, and what the statistic was under each of the ``num_draws`` random relabellings."""
 
     # Not itself a test to be collected.
     __test__ = False
 
     statistic: Float[Array, ""]
     p_value: Float[Array, ""]
-    null: Float[Array, " num"]
+    null: Float[Array, " num_draws"]
 
 
 def against_null(values: Float[Array, " num+1"], scale: Array | float = 0.0) -> TestResult:
@@ -46,9 +46,9 @@ def subsets(key: Array, size: int, of: int, num: int, dtype: jnp.dtype) -> Float
     return (below | (equal & (jnp.cumsum(equal, axis=1) <= wanted))).astype(dtype).T
 
 
-def relabellings(key: Array, n: int, m: int, num: int, dtype: jnp.dtype) -> Float[Array, "n+m num+1"]:
-    """The labels of n + m pooled points, 1 for the first sample: as they are, then ``num`` times at random."""
-    if num < 1:
-        raise ValueError(f"Expected num >= 1 permutations; got {num}.")
+def relabellings(key: Array, n: int, m: int, num_draws: int, dtype: jnp.dtype) -> Float[Array, "n+m num_draws+1"]:
+    """The labels of n + m pooled points, 1 for the first sample: as they are, then ``num_draws`` times at random."""
+    if num_draws < 1:
+        raise ValueError(f"Expected num_draws >= 1; got {num_draws}.")
     observed = (jnp.arange(n + m) < n).astype(dtype)[:, None]
-    return jnp.concatenate([observed, subsets(key, n, n + m, num, dtype)], axis=1)
+    return jnp.concatenate([observed, subsets(key, n, n + m, num_draws, dtype)], axis=1)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from divjax.divergences.kernel.kernels import Kernel, as_kernel, imq, median_distance
 from divjax.divergences.kernel.ksd import stein_forms
-from divjax.divergences.samples import two_unweighted
+from divjax.divergences.reading import two_unweighted
 from divjax.twosample.result import TestResult, against_null
 
 
@@ -19,26 +19,27 @@ def stein_test(
     score: Callable[[Array], Array] | Float[Array, "n d"],
     *,
     kernel: Kernel | None = None,
-    num: int = 999,
+    num_draws: int = 999,
 ) -> TestResult:
     """Test by the kernel Stein discrepancy ``stein`` and a wild bootstrap (Chwialkowski, Strathmann, Gretton 2016).
 
     score: ∇log q as a function of one point [d], mapped over the points, or its values there [n, d]. The null is that
     the independent draws x are from q: Σ ε_i ε_j u(x_i, x_j) / n² with random signs ε has then, for large n, the
-    distribution of the statistic. kernel: smooth; None is ``imq`` with the median distance of x. n ≥ 2. Time n² num.
+    distribution of the statistic. kernel: smooth; None is ``imq`` with the median distance of x. n ≥ 2. Time n²
+    num_draws.
     """
     if callable(score):
         points = jnp.asarray(x)
         score = jax.vmap(score)(points)
     x, score = two_unweighted(x, score, names=("x", "score"), least=2)
-    return _stein_test(key, x, score, None if kernel is None else as_kernel(kernel), num)
+    return _stein_test(key, x, score, None if kernel is None else as_kernel(kernel), num_draws)
 
 
 @functools.partial(jax.jit, static_argnums=4)
-def _stein_test(key, x, score, kernel, num):
-    if num < 1:
-        raise ValueError(f"Expected num >= 1 draws of signs; got {num}.")
+def _stein_test(key, x, score, kernel, num_draws):
+    if num_draws < 1:
+        raise ValueError(f"Expected num_draws >= 1; got {num_draws}.")
     n = x.shape[0]
     kernel = imq(median_distance(x)) if kernel is None else kernel
-    signs = jnp.concatenate([jnp.ones((n, 1), x.dtype), jax.random.rademacher(key, (n, num), x.dtype)], axis=1)
+    signs = jnp.concatenate([jnp.ones((n, 1), x.dtype), jax.random.rademacher(key, (n, num_draws), x.dtype)], axis=1)
     return against_null(stein_forms(kernel, x, score, signs / n))

@@ -31,17 +31,17 @@ def test_a_component_of_weight_zero_has_a_gradient(x64):
     """∫ (p₂ − p₁) log(p₁/q) = −4.125; distrax's own log_prob gives NaN."""
     slope = jax.jit(jax.grad(lambda w: dj.kl(dj.quadrature(mixture(w), distrax.Normal(1.0, 2.0)))))(0.0)
     assert float(slope) == pytest.approx(-4.125, rel=1e-9)
-    drawn = jax.grad(lambda w: dj.kl(dj.monte_carlo(KEY, mixture(w), distrax.Normal(1.0, 2.0), 64)))(0.0)
+    drawn = jax.grad(lambda w: dj.kl(dj.monte_carlo(KEY, mixture(w), distrax.Normal(1.0, 2.0), num_draws=64)))(0.0)
     assert np.isfinite(drawn)
 
 
 @pytest.mark.slow
 def test_moving_supports_are_refused_in_more_dimensions():
-    pathwise = lambda m: dj.jensen_shannon(dj.monte_carlo(KEY, square(1.0), disc(m), 64))  # noqa: E731
+    pathwise = lambda m: dj.jensen_shannon(dj.monte_carlo(KEY, square(1.0), disc(m), num_draws=64))  # noqa: E731
     with pytest.raises(ValueError, match="gradient='score'"):
         pathwise(0.2)
     scored = lambda s: dj.total_variation(  # noqa: E731
-        dj.monte_carlo(KEY, square(s), disc(jnp.asarray(0.2)), 64, gradient="score")
+        dj.monte_carlo(KEY, square(s), disc(jnp.asarray(0.2)), num_draws=64, gradient="score")
     )
     assert np.isfinite(scored(1.0))
     with pytest.raises(ValueError, match="do not move"):
@@ -53,13 +53,13 @@ def test_moving_supports_are_refused_in_more_dimensions():
 
 def test_variational_names_a_remedy_it_has():
     with pytest.raises(ValueError, match=r"dj\.monte_carlo with gradient='score'"):
-        dj.iwae(KEY, square(1.0), disc(jnp.asarray(0.2)), 8, particles=2)
+        dj.variational.iwae(KEY, square(1.0), disc(jnp.asarray(0.2)), num_groups=8, num_particles=2)
 
 
 @pytest.mark.slow
 def test_the_error_of_equal_distributions_has_a_gradient():
     def error(m):
-        draws = dj.monte_carlo(KEY, distrax.Normal(0.0, 1.0), distrax.Normal(m, 1.0), 64)
+        draws = dj.monte_carlo(KEY, distrax.Normal(0.0, 1.0), distrax.Normal(m, 1.0), num_draws=64)
         return dj.estimate(dj.kl, draws).stderr
 
     assert float(error(0.0)) == 0.0
@@ -79,7 +79,7 @@ def test_one_weight_for_all_nodes():
 
 @pytest.mark.parametrize("broken", [pytest.param(np.nan, marks=pytest.mark.slow), np.inf])
 def test_broken_weights_are_a_status(broken):
-    assert float(dj.pareto_k(jnp.zeros(100).at[3].set(broken))) == np.inf
+    assert float(dj.diagnostics.pareto_k(jnp.zeros(100).at[3].set(broken))) == np.inf
     nodes = dj.Nodes(jnp.zeros(100), jnp.zeros(100).at[3].set(broken), jnp.full(100, -np.log(100.0)))
     found = dj.estimate(dj.kl, nodes)
     assert int(found.status) & status.HEAVY_TAIL
@@ -89,9 +89,9 @@ def test_broken_weights_are_a_status(broken):
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda p: dj.monte_carlo(KEY, p, p, 64.0), TypeError),
-        (lambda p: dj.dreg(KEY, p, p, 8, particles=0), ValueError),
-        (lambda p: dj.dreg(KEY, p, p, 0, particles=2), ValueError),
+        (lambda p: dj.monte_carlo(KEY, p, p, num_draws=64.0), TypeError),
+        (lambda p: dj.variational.dreg(KEY, p, p, num_groups=8, num_particles=0), ValueError),
+        (lambda p: dj.variational.dreg(KEY, p, p, num_groups=0, num_particles=2), ValueError),
         (lambda p: dj.quadrature(p, p, refine=0), ValueError),
         (lambda p: dj.quadrature(p, p, refine=1.5), TypeError),
     ],
@@ -125,18 +125,18 @@ class Quartic:
 
 def test_a_target_that_is_only_a_log_density():
     q = distrax.Normal(0.0, 0.6)
-    assert np.isfinite(dj.reverse_kl_stl(KEY, Quartic(), q, 64))
-    assert np.isfinite(dj.iwae(KEY, Quartic(), q, 16, particles=4))
-    draws = dj.monte_carlo(KEY, Quartic(), q, 64, base="q")
+    assert np.isfinite(dj.variational.reverse_kl_stl(KEY, Quartic(), q, num_draws=64))
+    assert np.isfinite(dj.variational.iwae(KEY, Quartic(), q, num_groups=16, num_particles=4))
+    draws = dj.monte_carlo(KEY, Quartic(), q, num_draws=64, base="q")
     assert np.isfinite(dj.reverse_kl(draws))
     with pytest.raises(TypeError, match="base="):
-        dj.monte_carlo(KEY, Quartic(), q, 64)
+        dj.monte_carlo(KEY, Quartic(), q, num_draws=64)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p: dj.monte_carlo(KEY, p, p, 64, design="lattice"), r"divjax\.discretize\.lattice"),
+        (lambda p: dj.monte_carlo(KEY, p, p, num_draws=64, design="lattice"), r"divjax\.discretize\.lattice"),
         (lambda p: dj.quadrature(distrax.Normal, p), "the class Normal"),
         (lambda p: dj.quadrature(distrax.Categorical(logits=jnp.zeros(3)), p), "continuous"),
         (lambda p: dj.estimate("kl", dj.quadrature(p, p)), r"dj\.kl first"),

@@ -133,7 +133,7 @@ def measured(name, x64):
         theta_fixed = [*jnp.asarray(line.params[:fixed], theta.dtype), *theta[fixed:]] if fixed else theta
         p, q = base.build(jnp.asarray(base.params, theta.dtype)), line.build(theta_fixed)
         coupled = dj.coupling(p, q)
-        powers = jax.vmap(lambda order: dj.transport_cost(coupled, order=order))(ORDERS.astype(theta.dtype))
+        powers = jax.vmap(lambda order: dj.divergences.transport_cost(coupled, order=order))(ORDERS.astype(theta.dtype))
         return jnp.append(powers, dj.energy(dj.cdfs(p, q)))
 
     with jax.enable_x64(x64):

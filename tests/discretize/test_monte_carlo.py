@@ -54,7 +54,9 @@ FURTHER += [("independent", "p", "score"), ("independent", "q", "pathwise")]
 )
 def test_values_and_gradients_are_unbiased_for_mixture_weights_too(design, base, gradient, exact):
     def values(theta, key):
-        draws = dj.monte_carlo(key, P, mixture(theta), 512, base=BASES[base], gradient=gradient, design=DESIGNS[design])
+        draws = dj.monte_carlo(
+            key, P, mixture(theta), num_draws=512, base=BASES[base], gradient=gradient, design=DESIGNS[design]
+        )
         return jnp.stack([divergence(draws) for divergence in TEN])
 
     found, slopes = jax.jit(jax.vmap(lambda key: (values(THETA, key), jax.jacrev(values)(THETA, key))))(KEYS)
@@ -72,7 +74,7 @@ def test_the_weights_of_a_mixture_have_a_gradient_where_reparameterised_sampling
     p = distrax.Normal(1.0, 1.5)
     at = jnp.array([0.2, -0.1])
     truth = jax.grad(lambda t: dj.reverse_kl(dj.quadrature(p, q(t))))(at)
-    draw = lambda t, key: dj.reverse_kl(dj.monte_carlo(key, p, q(t), 512, base="q"))  # noqa: E731
+    draw = lambda t, key: dj.reverse_kl(dj.monte_carlo(key, p, q(t), num_draws=512, base="q"))  # noqa: E731
     slopes = jax.jit(jax.vmap(jax.grad(draw), (None, 0)))(at, KEYS)
     assert np.abs(z_scores(slopes, truth)).max() < 4.0
     assert np.abs(truth[0]) > 20.0 * np.std(slopes[:, 0]) / np.sqrt(len(KEYS))  # not 0 by noise
@@ -83,7 +85,7 @@ def test_components_get_their_share_of_the_draws():
     far = distrax.MixtureSameFamily(
         distrax.Categorical(probs=weights), distrax.Normal(jnp.array([0.0, 50.0, 99.0]), 1.0)
     )
-    draws = dj.monte_carlo(jax.random.key(1), far, distrax.Normal(0.0, 1.0), 1000, base="p")
+    draws = dj.monte_carlo(jax.random.key(1), far, distrax.Normal(0.0, 1.0), num_draws=1000, base="p")
     near = jnp.sum(draws.log_q > -40.0)
     assert abs(int(near) - 130) <= 1
 
@@ -111,13 +113,13 @@ FAMILIES = {  # p, q
 def test_families(name):
     p, q = FAMILIES[name]
     truth = dj.jensen_shannon(dj.quadrature(p, q))
-    found = jax.jit(jax.vmap(lambda key: dj.jensen_shannon(dj.monte_carlo(key, p, q, 256))))(KEYS)
+    found = jax.jit(jax.vmap(lambda key: dj.jensen_shannon(dj.monte_carlo(key, p, q, num_draws=256))))(KEYS)
     assert abs(z_scores(found, truth)) < 4.0
 
 
 def test_discrete_distributions():
     p, q = distrax.Categorical(probs=jnp.array([0.2, 0.3, 0.5])), distrax.Categorical(probs=jnp.array([0.4, 0.4, 0.2]))
-    draw = lambda key: dj.kl(dj.monte_carlo(key, p, q, 256, gradient="score"))  # noqa: E731
+    draw = lambda key: dj.kl(dj.monte_carlo(key, p, q, num_draws=256, gradient="score"))  # noqa: E731
     assert abs(z_scores(jax.jit(jax.vmap(draw))(KEYS), p.kl_divergence(q))) < 4.0
 
 
@@ -126,7 +128,7 @@ def test_many_dimensions_against_the_closed_form():
     p = distrax.MultivariateNormalDiag(jnp.zeros(6), jnp.ones(6))
     q = distrax.MultivariateNormalDiag(0.2 * jnp.ones(6), 1.1 * jnp.ones(6))
     for design in (dz.independent, dz.lattice):
-        found = jax.jit(jax.vmap(lambda key, d=design: dj.kl(dj.monte_carlo(key, p, q, 512, design=d))))(KEYS)
+        found = jax.jit(jax.vmap(lambda key, d=design: dj.kl(dj.monte_carlo(key, p, q, num_draws=512, design=d))))(KEYS)
         assert abs(z_scores(found, dj.exact.kl(p, q))) < 4.0
 
 
@@ -136,7 +138,7 @@ def test_quasi_monte_carlo_converges_faster_than_the_root(x64):
     truth = dj.jensen_shannon(dj.quadrature(p, q))
 
     def rms(num, design):
-        draw = lambda key: dj.jensen_shannon(dj.monte_carlo(key, p, q, num, base=base, design=design))  # noqa: E731
+        draw = lambda key: dj.jensen_shannon(dj.monte_carlo(key, p, q, num_draws=num, base=base, design=design))  # noqa: E731
         return float(jnp.sqrt(jnp.mean((jax.jit(jax.vmap(draw))(KEYS[:50]) - truth) ** 2)))
 
     assert rms(16 * 2**8, dz.lattice) < 0.02 * rms(16 * 2**8, dz.independent)
@@ -188,12 +190,12 @@ def test_what_is_invalid_is_refused(name):
 
 def test_not_a_distribution():
     with pytest.raises(TypeError, match="a distribution of distrax"):
-        dj.monte_carlo(jax.random.key(0), NORMAL, 3.0, 64)
+        dj.monte_carlo(jax.random.key(0), NORMAL, 3.0, num_draws=64)
 
 
 def test_draws_that_stand_still_do_not_see_the_end_of_a_support_move():
     draw = lambda high: dj.total_variation(  # noqa: E731
-        dj.monte_carlo(jax.random.key(0), NORMAL, distrax.Uniform(0.0, high), 64, gradient="score")
+        dj.monte_carlo(jax.random.key(0), NORMAL, distrax.Uniform(0.0, high), num_draws=64, gradient="score")
     )
     assert np.isfinite(draw(2.0))
     with pytest.raises(ValueError, match=r"dj\.quadrature"):
@@ -201,6 +203,6 @@ def test_draws_that_stand_still_do_not_see_the_end_of_a_support_move():
     with pytest.raises(ValueError, match=r"dj\.quadrature"):
         jax.jit(jax.grad(draw))(2.0)
     fixed = lambda loc: dj.total_variation(  # noqa: E731
-        dj.monte_carlo(jax.random.key(0), UNIT, distrax.Normal(loc, 1.0), 64, gradient="score")
+        dj.monte_carlo(jax.random.key(0), UNIT, distrax.Normal(loc, 1.0), num_draws=64, gradient="score")
     )
     assert np.isfinite(jax.jit(jax.grad(fixed))(0.0))

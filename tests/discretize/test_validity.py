@@ -45,8 +45,8 @@ REFUSED = {
 def test_pathwise_is_refused(name):
     p, q = REFUSED[name]
     with pytest.raises(ValueError, match="gradient='score'"):
-        dj.monte_carlo(KEY, p, q, 64)
-    assert np.isfinite(dj.squared_hellinger(dj.monte_carlo(KEY, p, q, 64, gradient="score")))
+        dj.monte_carlo(KEY, p, q, num_draws=64)
+    assert np.isfinite(dj.squared_hellinger(dj.monte_carlo(KEY, p, q, num_draws=64, gradient="score")))
 
 
 MIXTURES = {
@@ -74,7 +74,7 @@ def test_weights_of_zero_have_the_right_gradient(name, w):
 
     truth = scipy.integrate.quad(integrand, -20, 20, limit=200)[0]
     target = distrax.Normal(0.3, 0.9)
-    loss = lambda w, key: dj.kl(dj.monte_carlo(key, target, MIXTURES[name](w), 256))  # noqa: E731
+    loss = lambda w, key: dj.kl(dj.monte_carlo(key, target, MIXTURES[name](w), num_draws=256))  # noqa: E731
     slopes = np.asarray(jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(w, KEYS), np.float64)
     assert abs(slopes.mean() - truth) < 4 * slopes.std() / np.sqrt(len(KEYS))
     exact = jax.jit(jax.grad(lambda w: dj.kl(dj.quadrature(target, MIXTURES[name](w)))))(w)
@@ -84,7 +84,10 @@ def test_weights_of_zero_have_the_right_gradient(name, w):
 @pytest.mark.slow
 def test_an_infinite_value_has_a_gradient():
     p = distrax.Normal(0.0, 1e-20)
-    for estimator in (dj.reverse_kl_stl, lambda key, p, q, num: dj.iwae(key, p, q, num, particles=4)):
+    for estimator in (
+        dj.variational.reverse_kl_stl,
+        lambda key, p, q, num: dj.variational.iwae(key, p, q, num_groups=num, num_particles=4),
+    ):
         value, slope = jax.value_and_grad(lambda w, f=estimator: f(KEY, p, MIXTURES["distrax"](w), 16))(0.5)
         assert value == np.inf
         assert not np.isnan(slope)
@@ -109,12 +112,12 @@ def estimate_chernoff(eps):
 
 @jax.jit
 def estimate_drawn_chernoff(eps, keys):
-    one = lambda key: dj.estimate(dj.chernoff, dj.monte_carlo(key, NORMAL, distrax.Normal(eps, 1.0), 512))  # noqa: E731
+    one = lambda key: dj.estimate(dj.chernoff, dj.monte_carlo(key, NORMAL, distrax.Normal(eps, 1.0), num_draws=512))  # noqa: E731
     return jax.vmap(one)(keys)
 
 
 @pytest.mark.parametrize("eps", [1e-2, 1e-4])
 def test_the_error_is_that_of_the_terms_near_equality(eps):
-    one = lambda key: dj.estimate(dj.kl, dj.monte_carlo(key, NORMAL, distrax.Normal(eps, 1.0), 512))  # noqa: E731
+    one = lambda key: dj.estimate(dj.kl, dj.monte_carlo(key, NORMAL, distrax.Normal(eps, 1.0), num_draws=512))  # noqa: E731
     found = jax.jit(jax.vmap(one))(KEYS)
     assert np.sqrt(np.mean(found.stderr**2)) == pytest.approx(np.std(found.value), rel=0.25)

@@ -355,5 +355,5 @@ def test_every_model_is_tested():
 
 
 def test_panels_end_on_the_knots_of_a_spline():
-    flow = spline_flow(init_spline_flow(num=4, loc=1.0, scale=2.0))
+    flow = spline_flow(init_spline_flow(num_bins=4, loc=1.0, scale=2.0))
     close(profile(resolve(flow)).kinks, 1.0 + 2.0 * jnp.linspace(-4.0, 4.0, 5))

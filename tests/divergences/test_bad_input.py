@@ -143,14 +143,14 @@ PARAMETERS = [
     (dj.renyi, "alpha", (-0.1, np.nan, np.inf), r"\[0, inf\)"),
     (dj.tsallis, "alpha", (-1, np.nan, np.inf), r"\[0, inf\)"),
     (dj.alpha_divergence, "alpha", (np.nan, np.inf, -np.inf), r"\(-inf, inf\)"),
-    (dj.log_affinity, "alpha", (np.nan,), r"\(-inf, inf\)"),
+    (dj.divergences.log_affinity, "alpha", (np.nan,), r"\(-inf, inf\)"),
     (dj.beta_divergence, "beta", (-1e-3, np.nan, np.inf), r"\[0, inf\)"),
     (dj.gamma_divergence, "gamma", (-1e-3, np.nan, np.inf), r"\[0, inf\)"),
     (dj.jensen_shannon, "weight", (-0.1, 1.1, np.nan), r"\[0, 1\]"),
     (skewed, "weight", (-0.1, 2, np.nan), r"\[0, 1\]"),
     (jensened, "weight", (-0.1, 2, np.nan), r"\[0, 1\]"),
     (dj.wasserstein, "order", (0.5, np.nan, np.inf), r"\[1, inf\)"),
-    (dj.transport_cost, "order", (0.5, np.nan, np.inf), r"\[1, inf\)"),
+    (dj.divergences.transport_cost, "order", (0.5, np.nan, np.inf), r"\[1, inf\)"),
     (functools.partial(dj.f_divergence, f=lambda t: t * jnp.log(t)), "slope", (np.nan,), r"\[-inf, inf\]"),
 ]
 
@@ -219,10 +219,10 @@ NOT_CONVEX = {
 def test_convexity(x64):
     with jax.enable_x64(x64):
         for f in CONVEX.values():
-            dj.check_convex(f)
+            dj.divergences.check_convex(f)
         for f, message in NOT_CONVEX.values():
             with pytest.raises(ValueError, match=message):
-                dj.check_convex(f)
+                dj.divergences.check_convex(f)
 
 
 def test_convexity_is_checked_in_debug():

@@ -37,9 +37,9 @@ KERNELS = {
 NO_ENERGY = (lambda _: None, lambda s, _: -np.sqrt(s))
 FORMS = {
     "biased": lambda p, q, kernel: dj.mmd2(p, q, kernel=kernel),
-    "unbiased": lambda p, q, kernel: dj.mmd2_unbiased(p, q, kernel=kernel),
-    "energy": lambda p, q, _: dj.energy_distance(p, q),
-    "energy_unbiased": lambda p, q, _: dj.energy_distance_unbiased(p, q),
+    "unbiased": lambda p, q, kernel: dj.samples.mmd2_unbiased(p, q, kernel=kernel),
+    "energy": lambda p, q, _: dj.divergences.energy_of_samples(p, q),
+    "energy_unbiased": lambda p, q, _: dj.samples.energy_unbiased(p, q),
 }
 
 
@@ -100,9 +100,11 @@ def test_one_dimensional_energy_is_the_square_of_scipys():
     x[:50], y[:30] = np.round(x[:50], 1), np.round(y[:30], 1)
     x, y = x.astype(np.float32).astype(float), y.astype(np.float32).astype(float)
     truth = scipy.stats.energy_distance(x, y, w, v) ** 2
-    np.testing.assert_allclose(dj.energy_distance(points(x, w), points(y, v)), truth, rtol=1e-5)
+    np.testing.assert_allclose(dj.divergences.energy_of_samples(points(x, w), points(y, v)), truth, rtol=1e-5)
     np.testing.assert_allclose(
-        dj.energy(dj.cdfs(points(x, w), points(y, v))), dj.energy_distance(points(x, w), points(y, v)), rtol=1e-5
+        dj.energy(dj.cdfs(points(x, w), points(y, v))),
+        dj.divergences.energy_of_samples(points(x, w), points(y, v)),
+        rtol=1e-5,
     )
 
 
@@ -224,7 +226,7 @@ def test_tied_points_pull_as_in_more_dimensions():
 
     def on_the_line(p, q, lift):
         pair = [dj.Points(jnp.pad(s.x, [(0, 0), (0, lift)]), s.log_w) for s in (p, q)]
-        return dj.energy_distance(*pair) + 0.3 * dj.energy_distance_unbiased(*pair)
+        return dj.divergences.energy_of_samples(*pair) + 0.3 * dj.samples.energy_unbiased(*pair)
 
     step = jax.jit(jax.grad(on_the_line, (0, 1)), static_argnums=2)
     line, plane = (step(points(x, w), points(y, v), lift) for lift in (0, 1))
@@ -268,10 +270,10 @@ def test_a_common_shift_costs_few_digits(d):
 
 
 UNBIASED = {
-    "mmd2_unbiased": lambda x, y: dj.mmd2_unbiased(x, y, kernel=kernels.rbf(1.0)),
-    "mmd2_linear": lambda x, y: dj.mmd2_linear(x, y, kernel=kernels.rbf(1.0)),
-    "mmd2_block": lambda x, y: dj.mmd2_block(x, y, kernel=kernels.rbf(1.0), num=1),
-    "energy_distance_unbiased": dj.energy_distance_unbiased,
+    "mmd2_unbiased": lambda x, y: dj.samples.mmd2_unbiased(x, y, kernel=kernels.rbf(1.0)),
+    "mmd2_linear": lambda x, y: dj.samples.mmd2_linear(x, y, kernel=kernels.rbf(1.0)),
+    "mmd2_block": lambda x, y: dj.samples.mmd2_block(x, y, kernel=kernels.rbf(1.0), num_blocks=1),
+    "energy_unbiased": dj.samples.energy_unbiased,
 }
 
 
@@ -291,12 +293,16 @@ def test_forms_of_less_time_agree_with_their_definitions():
     x, _, y, _ = sample(11, 14, 3)
     x, y = x.astype(np.float32), y.astype(np.float32)
     k = lambda a, b: np.exp(-((a.astype(float) - b) ** 2).sum(-1) / 2)  # noqa: E731
-    linear = dj.mmd2_linear(x, y, kernel=kernels.rbf(1.0))
+    linear = dj.samples.mmd2_linear(x, y, kernel=kernels.rbf(1.0))
     across = k(x[0:10:2], y[1:10:2]).mean() + k(x[1:10:2], y[0:10:2]).mean()
     truth = k(x[0:10:2], x[1:10:2]).mean() + k(y[0:14:2], y[1:14:2]).mean() - across
     np.testing.assert_allclose(linear, truth, rtol=1e-5)
-    blocks = [dj.mmd2_unbiased(x[5 * i : 5 * i + 5], y[7 * i : 7 * i + 7], kernel=kernels.rbf(1.0)) for i in range(2)]
-    np.testing.assert_allclose(dj.mmd2_block(x, y, kernel=kernels.rbf(1.0), num=2), np.mean(blocks), rtol=1e-5)
+    blocks = [
+        dj.samples.mmd2_unbiased(x[5 * i : 5 * i + 5], y[7 * i : 7 * i + 7], kernel=kernels.rbf(1.0)) for i in range(2)
+    ]
+    np.testing.assert_allclose(
+        dj.samples.mmd2_block(x, y, kernel=kernels.rbf(1.0), num_blocks=2), np.mean(blocks), rtol=1e-5
+    )
 
 
 @pytest.mark.slow
@@ -312,7 +318,11 @@ def test_against_the_closed_form_of_gaussians():
         x, y = jax.random.normal(one, (100, 2)), jnp.array([0.5, -0.2]) + jax.random.normal(two, (80, 2)) @ scale.T
         k = kernels.rbf(0.9)
         return jnp.stack(
-            [dj.mmd2_unbiased(x, y, kernel=k), dj.mmd2_linear(x, y, kernel=k), dj.mmd2_block(x, y, kernel=k, num=5)]
+            [
+                dj.samples.mmd2_unbiased(x, y, kernel=k),
+                dj.samples.mmd2_linear(x, y, kernel=k),
+                dj.samples.mmd2_block(x, y, kernel=k, num_blocks=5),
+            ]
         )
 
     values = np.asarray(jax.jit(draw)(jax.random.split(jax.random.key(0), 200)), float)
@@ -335,7 +345,11 @@ FREQUENCIES = {
 def test_random_features_have_the_kernel_as_their_mean(name):
     x, w, y, v = sample(40, 30, 3)
     draw = FREQUENCIES[name](1.3)
-    feature = jax.jit(jax.vmap(lambda key: dj.mmd2_features(key, points(x, w), points(y, v), frequencies=draw, num=70)))
+    feature = jax.jit(
+        jax.vmap(
+            lambda key: dj.samples.mmd2_features(key, points(x, w), points(y, v), frequencies=draw, num_features=70)
+        )
+    )
     values = np.asarray(feature(jax.random.split(jax.random.key(1), 200)), float)
     truth = numpy_form("biased", name)(x, w, y, v, 1.3)
     assert abs(values.mean() - truth) < 4 * values.std() / np.sqrt(len(values))
@@ -343,9 +357,9 @@ def test_random_features_have_the_kernel_as_their_mean(name):
     # One draw of many features is near, with a gradient that is that of the kernel.
     if name != "rbf":
         return
-    grad = jax.grad(lambda p: dj.mmd2_features(jax.random.key(0), p, points(y, v), frequencies=draw, num=6400))(
-        points(x, w)
-    )
+    grad = jax.grad(
+        lambda p: dj.samples.mmd2_features(jax.random.key(0), p, points(y, v), frequencies=draw, num_features=6400)
+    )(points(x, w))
     exact = jax.grad(lambda p: dj.mmd2(p, points(y, v), kernel=KERNELS[name][0](1.3)))(points(x, w))
     assert np.linalg.norm(grad.x - exact.x) < 0.1 * np.linalg.norm(exact.x)
 
@@ -356,10 +370,10 @@ def test_witness():
     k = lambda a, b: np.exp(-squares(a, b.astype(float)) / (2 * 1.3**2))  # noqa: E731
     truth = (w / w.sum()) @ k(x, at) - (v / v.sum()) @ k(y, at)
     p, q, kernel = points(x, w), points(y, v), kernels.rbf(1.3)
-    np.testing.assert_allclose(dj.witness(p, q, at, kernel=kernel), truth, atol=2e-7)
-    at_p, at_q = dj.witness(p, q, p.x, kernel=kernel), dj.witness(p, q, q.x, kernel=kernel)
+    np.testing.assert_allclose(dj.samples.witness(p, q, at, kernel=kernel), truth, atol=2e-7)
+    at_p, at_q = dj.samples.witness(p, q, p.x, kernel=kernel), dj.samples.witness(p, q, q.x, kernel=kernel)
     np.testing.assert_allclose((w / w.sum()) @ at_p - (v / v.sum()) @ at_q, dj.mmd2(p, q, kernel=kernel), rtol=1e-5)
-    slope = jax.grad(lambda t: dj.witness(p, q, t, kernel=kernel).sum())(jnp.asarray(at))
+    slope = jax.grad(lambda t: dj.samples.witness(p, q, t, kernel=kernel).sum())(jnp.asarray(at))
     truth_at = lambda t: ((w / w.sum()) @ k(x, t) - (v / v.sum()) @ k(y, t)).sum()  # noqa: E731
     np.testing.assert_allclose(slope, central_differences(truth_at, at.astype(float)), atol=1e-5)
 
@@ -380,7 +394,7 @@ def test_median_distance():
     np.testing.assert_allclose(kernels.median_distance(large), np.sqrt(2 * scipy.stats.chi2(3).median()), rtol=0.05)
     assert kernels.median_distance(np.ones((5, 2))) == 1.0
     masked = dj.Points(jnp.array([0.0, 1.0, 5.0, 77.0]), jnp.array([0.0, 0.0, 0.0, -np.inf]))
-    assert kernels.median_distance(masked, num=3) == 4.0
+    assert kernels.median_distance(masked, num_points=3) == 4.0
     bandwidth = lambda x: dj.mmd2(x, y, kernel=kernels.rbf(kernels.median_distance(x, y)))  # noqa: E731
     assert np.isfinite(jax.grad(bandwidth)(jnp.asarray(x, jnp.float32))).all()
 
@@ -434,24 +448,24 @@ def test_the_sweep_by_the_bandwidth_is_left_out_where_nobody_asks():
 
 def test_errors():
     x = np.zeros((4, 2))
-    with pytest.raises(ValueError, match=r"d = 2 for p and 3 for q"):
+    with pytest.raises(ValueError, match=r"d = 2 for x and 3 for y"):
         dj.mmd2(x, np.zeros((4, 3)), kernel=kernels.rbf(1.0))
     with pytest.raises(ValueError, match=r"n >= 2; got shape \[1, 2\]"):
-        dj.energy_distance_unbiased(x[:1], x)
-    with pytest.raises(ValueError, match=r"sample q of shape"):
-        dj.energy_distance(x, np.zeros((3, 4, 2)))
+        dj.samples.energy_unbiased(x[:1], x)
+    with pytest.raises(ValueError, match=r"sample y of shape"):
+        dj.divergences.energy_of_samples(x, np.zeros((3, 4, 2)))
     with pytest.raises(ValueError, match=r"n >= 1; got shape \[0, 2\]"):
-        dj.energy_distance(x[:0], x)
-    with pytest.raises(ValueError, match=r"4 points of p; got shape \[3\]"):
-        dj.energy_distance(dj.Points(x, np.zeros(3)), x)
-    with pytest.raises(ValueError, match=r"1 <= num <= 2; got 3"):
-        dj.mmd2_block(x, x, kernel=kernels.rbf(1.0), num=3)
-    with pytest.raises(ValueError, match=r"num >= 1 features; got 0"):
-        dj.mmd2_features(jax.random.key(0), x, x, frequencies=kernels.rbf_frequencies(1.0), num=0)
+        dj.divergences.energy_of_samples(x[:0], x)
+    with pytest.raises(ValueError, match=r"4 points of x; got shape \[3\]"):
+        dj.divergences.energy_of_samples(dj.Points(x, np.zeros(3)), x)
+    with pytest.raises(ValueError, match=r"1 <= num_blocks <= 2, .* got 3"):
+        dj.samples.mmd2_block(x, x, kernel=kernels.rbf(1.0), num_blocks=3)
+    with pytest.raises(ValueError, match=r"num_features >= 1; got 0"):
+        dj.samples.mmd2_features(jax.random.key(0), x, x, frequencies=kernels.rbf_frequencies(1.0), num_features=0)
     with pytest.raises(TypeError, match=r"function of the squared distance; got float"):
         dj.mmd2(x, x, kernel=1.0)
     with pytest.raises(ValueError, match=r"at of dimension 2"):
-        dj.witness(x, x, np.zeros((3, 3)), kernel=kernels.rbf(1.0))
+        dj.samples.witness(x, x, np.zeros((3, 3)), kernel=kernels.rbf(1.0))
 
 
 @pytest.mark.parametrize("d", [1, 6])

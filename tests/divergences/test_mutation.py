@@ -49,7 +49,7 @@ MUTANTS = {
     "l2 as a root": ("l2", lambda n: jnp.sqrt(dj.l2(n))),
     "cramer for energy": ("energy", dj.cramer),
     "cramer without squares": ("cramer", lambda n: jnp.sum(jnp.exp(n.log_w) * jnp.abs(n.cdf_p - n.cdf_q))),
-    "wasserstein squared": ("wasserstein_1", lambda n, order: dj.transport_cost(n, order=2.0)),
+    "wasserstein squared": ("wasserstein_1", lambda n, order: dj.divergences.transport_cost(n, order=2.0)),
     "wasserstein of order 1.001": ("wasserstein_1", lambda n, order: dj.wasserstein(n, order=1.001)),
     "a finite value for infinity": ("kl", lambda n: jnp.minimum(dj.kl(n), 1e6)),
     "a part in 10⁸ missing": ("jensen_shannon", _scaled(dj.jensen_shannon, 1 - 1e-8)),

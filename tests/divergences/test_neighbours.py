@@ -56,8 +56,8 @@ def by_hand(x, y, k):
 @pytest.mark.parametrize("k", [1, 4])
 def test_formulas(k):
     ratio = by_hand(X, Y, k)
-    assert float(dj.neighbour_kl(X, Y, k=k)) == pytest.approx(-ratio.mean(), rel=1e-5)
-    renyi = jax.jit(lambda alpha: dj.neighbour_renyi(X, Y, alpha=alpha, k=k))
+    assert float(dj.samples.neighbour_kl(X, Y, k=k)) == pytest.approx(-ratio.mean(), rel=1e-5)
+    renyi = jax.jit(lambda alpha: dj.samples.neighbour_renyi(X, Y, alpha=alpha, k=k))
     for alpha in (0.3, 0.7, 1.4, 1.9):
         correction = 2 * gammaln(k) - gammaln(k - alpha + 1) - gammaln(k + alpha - 1)
         expected = (np.log(np.mean(np.exp((1 - alpha) * ratio))) + correction) / (alpha - 1)
@@ -83,7 +83,9 @@ def test_consistency():
         one, two = jax.random.split(key)
         x, y = (jax.random.normal(k, (2000, 2)) for k in (one, two))
         y = 1.5 * y + 0.5
-        return jnp.append(dj.neighbour_kl(x, y), jax.vmap(lambda a: dj.neighbour_renyi(x, y, alpha=a))(ALPHAS))
+        return jnp.append(
+            dj.samples.neighbour_kl(x, y), jax.vmap(lambda a: dj.samples.neighbour_renyi(x, y, alpha=a))(ALPHAS)
+        )
 
     values = np.asarray(estimates(KEYS))
     exact = np.append(dj.exact.kl(p, q), jax.vmap(lambda a: dj.exact.renyi(p, q, alpha=a))(ALPHAS))
@@ -99,7 +101,7 @@ def test_gradient(x64):
     x, y = X.astype(np.float64), Y.astype(np.float64)
 
     def value(x, y):
-        return dj.neighbour_kl(x, y, k=3) + dj.neighbour_renyi(x, y, alpha=1.5, k=3)
+        return dj.samples.neighbour_kl(x, y, k=3) + dj.samples.neighbour_renyi(x, y, alpha=1.5, k=3)
 
     value, gradient = jax.jit(value), jax.jit(jax.grad(value, (0, 1)))
     step = [1e-7 * RNG.normal(size=z.shape) for z in (x, y)]
@@ -114,14 +116,14 @@ def test_duplicates_and_errors():
 
     @jax.jit
     def both(x, y):
-        return jax.value_and_grad(dj.neighbour_kl)(x, y), dj.neighbour_renyi(x, y, alpha=0.5)
+        return jax.value_and_grad(dj.samples.neighbour_kl)(x, y), dj.samples.neighbour_renyi(x, y, alpha=0.5)
 
     for x, y in ((copies, other), (copies, copies), (other, copies), (0.0 * other, 0.0 * other)):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(both(x, y)))
     for arguments, error in (((X, Y[:, :2]), ValueError), ((X[:, 0], Y[:, 0]), ValueError), ((X[:4], Y), ValueError),
                              ((dj.Points(X, np.zeros(150)), Y), TypeError)):  # fmt: skip
         with pytest.raises(error, match="Expected"):
-            dj.neighbour_kl(*arguments)
+            dj.samples.neighbour_kl(*arguments)
     with pytest.raises(ValueError, match="Expected 1 ≤ k"):
         neighbour_distances(X, X, k=150, skip_self=True)
 
@@ -133,12 +135,12 @@ def test_an_outlier_moves_no_other_distance():
     wide = [z.astype(np.float64) for z in (x, y)]
     own, other = (np.sort(np.abs(wide[0] - z.T), axis=1)[:, k] for z, k in zip(wide, (3, 2), strict=True))
     expected = np.mean(np.log(other) - np.log(own)) + np.log(50 / 59)
-    assert float(dj.neighbour_kl(x, y, k=3)) == pytest.approx(expected, rel=1e-5)
+    assert float(dj.samples.neighbour_kl(x, y, k=3)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_nan_is_not_hidden():
     broken = Y.copy()
     broken[2, 0] = np.nan
     for x, y in ((X, broken), (broken, X)):
-        assert np.isnan(dj.neighbour_kl(x, y, k=3))
-        assert np.isnan(dj.neighbour_renyi(x, y, alpha=0.5, k=3))
+        assert np.isnan(dj.samples.neighbour_kl(x, y, k=3))
+        assert np.isnan(dj.samples.neighbour_renyi(x, y, alpha=0.5, k=3))

@@ -38,7 +38,7 @@ def test_the_points_are_between_pairs():
 def test_spectral_normalisation():
     weight = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     start = jnp.ones(4)
-    normalised, vector = penalties.spectral(jnp.asarray(weight), start, num=100)
+    normalised, vector = penalties.spectral(jnp.asarray(weight), start, num_steps=100)
     np.testing.assert_allclose(normalised, weight / np.linalg.svd(weight)[1][0], rtol=1e-4)
     np.testing.assert_allclose(np.abs(vector), np.abs(np.linalg.svd(weight)[2][0]), atol=1e-3)
     step_by_step = start

@@ -58,7 +58,7 @@ def points(x, w, dtype=jnp.float32):
 
 
 def both(p, s, kernel):
-    return dj.stein(p, s, kernel=kernel), dj.stein_unbiased(p, s, kernel=kernel)
+    return dj.stein(p, s, kernel=kernel), dj.samples.stein_unbiased(p, s, kernel=kernel)
 
 
 @pytest.mark.parametrize("name", SMOOTH)
@@ -137,7 +137,7 @@ def test_stein_of_the_truth_has_mean_zero_and_of_another_the_closed_form():
 
     def values(key, loc):
         x = loc + jax.random.normal(key, (100,))
-        return dj.stein_unbiased(x, -x, kernel=kernels.rbf(1.5))
+        return dj.samples.stein_unbiased(x, -x, kernel=kernels.rbf(1.5))
 
     draw = jax.jit(jax.vmap(values, (0, None)))
     for loc in (0.0, 0.7):
@@ -150,7 +150,7 @@ def test_stein_of_the_truth_has_mean_zero_and_of_another_the_closed_form():
 def test_stein_unbiased_over_all_samples_of_a_small_population():
     x, s = RNG.randn(3, 2).astype(np.float32), RNG.randn(3, 2).astype(np.float32)
     chosen = np.array(list(itertools.product(range(3), repeat=3)))
-    values = jax.vmap(lambda x, s: dj.stein_unbiased(x, s, kernel=SMOOTH["imq"][0]))(x[chosen], s[chosen])
+    values = jax.vmap(lambda x, s: dj.samples.stein_unbiased(x, s, kernel=SMOOTH["imq"][0]))(x[chosen], s[chosen])
     truth = brute(x.astype(float), s.astype(float), np.ones(3), SMOOTH["imq"][1])
     np.testing.assert_allclose(np.mean(values), truth, rtol=1e-5)
 
@@ -201,7 +201,7 @@ def test_fisher_against_the_closed_form():
     assert dj.fisher(x, score_of(P), score_of(Q)) == dj.fisher(x, score_of(P), score_q) == got
     np.testing.assert_allclose(got, terms.mean(), rtol=1e-5)
     assert abs(got - dj.exact.fisher(P, Q)) < 4 * terms.std() / np.sqrt(terms.size)
-    half = dj.explicit_score_matching(x, score_p, score_of(Q))
+    half = dj.score_matching.explicit(x, score_p, score_of(Q))
     np.testing.assert_allclose(2 * half, got, rtol=1e-5)
 
 
@@ -232,9 +232,9 @@ def test_implicit_score_matching_has_the_exact_trace():
     jacobians = np.asarray(jax.vmap(jax.jacobian(network(theta)))(x), float)
     values = np.asarray(jax.vmap(network(theta))(x), float)
     truth = (w / w.sum()) @ (np.trace(jacobians, axis1=1, axis2=2) + 0.5 * (values**2).sum(1))
-    np.testing.assert_allclose(dj.implicit_score_matching(points(x, w), network(theta)), truth, rtol=1e-5)
-    grad = jax.jit(jax.grad(lambda t: dj.implicit_score_matching(x, network(t))))(theta)
-    step = lambda t: dj.implicit_score_matching(x, network({**theta, "v": theta["v"].at[1, 2].add(t)}))  # noqa: E731
+    np.testing.assert_allclose(dj.score_matching.implicit(points(x, w), network(theta)), truth, rtol=1e-5)
+    grad = jax.jit(jax.grad(lambda t: dj.score_matching.implicit(x, network(t))))(theta)
+    step = lambda t: dj.score_matching.implicit(x, network({**theta, "v": theta["v"].at[1, 2].add(t)}))  # noqa: E731
     np.testing.assert_allclose(grad["v"][1, 2], (step(1e-2) - step(-1e-2)) / 2e-2, rtol=1e-3)
 
 
@@ -242,7 +242,7 @@ def test_implicit_is_half_fisher_less_a_constant_of_the_data():
     x = draws(20_000)
     p_terms = np.sum(np.asarray(jax.vmap(score_of(P))(x)) ** 2, 1, dtype=float)
     want = 0.5 * (float(dj.exact.fisher(P, Q)) - p_terms.mean())
-    got = float(dj.implicit_score_matching(x, score_of(Q)))
+    got = float(dj.score_matching.implicit(x, score_of(Q)))
     values = np.sum(np.asarray(jax.vmap(score_of(Q))(x)) ** 2, 1, dtype=float)
     stderr = 0.5 * np.std(values + p_terms) / np.sqrt(len(x))
     assert abs(got - want) < 4 * stderr
@@ -250,11 +250,11 @@ def test_implicit_is_half_fisher_less_a_constant_of_the_data():
 
 def test_sliced_has_the_implicit_as_its_mean():
     theta, x = params(), RNG.randn(40, 3).astype(np.float32)
-    truth = float(dj.implicit_score_matching(x, network(theta)))
-    one = jax.jit(jax.vmap(lambda key: dj.sliced_score_matching(key, x, network(theta))))
+    truth = float(dj.score_matching.implicit(x, network(theta)))
+    one = jax.jit(jax.vmap(lambda key: dj.score_matching.sliced(key, x, network(theta))))
     values = np.asarray(one(jax.random.split(jax.random.key(0), 500)), float)
     assert abs(values.mean() - truth) < 4 * values.std() / np.sqrt(values.size)
-    many = jax.vmap(lambda key: dj.sliced_score_matching(key, x, network(theta), num=16))
+    many = jax.vmap(lambda key: dj.score_matching.sliced(key, x, network(theta), num_directions=16))
     assert many(jax.random.split(jax.random.key(1), 100)).std() < values.std() / 3
 
 
@@ -263,7 +263,7 @@ def test_denoising_is_least_at_the_score_of_the_smoothed_data():
     x, sigma = 1.0 + 0.5 * jax.random.normal(jax.random.key(0), (50_000, 1)), 0.8
 
     def loss(theta):
-        return dj.denoising_score_matching(
+        return dj.score_matching.denoising(
             jax.random.key(1), x, lambda t: -(t - theta[0]) * jnp.exp(theta[1]), scale=sigma
         )
 
@@ -278,10 +278,10 @@ def test_masked_points_do_not_reach_the_objectives():
     p = dj.Points(jnp.asarray(x), jnp.where(jnp.arange(12) < 10, 0.0, -jnp.inf))
     theta, key = params(), jax.random.key(0)
     for loss in (
-        lambda t: dj.implicit_score_matching(p, network(t)),
-        lambda t: dj.sliced_score_matching(key, p, network(t)),
-        lambda t: dj.denoising_score_matching(key, p, network(t), scale=0.1),
-        lambda t: dj.explicit_score_matching(p, jnp.asarray(x), network(t)),
+        lambda t: dj.score_matching.implicit(p, network(t)),
+        lambda t: dj.score_matching.sliced(key, p, network(t)),
+        lambda t: dj.score_matching.denoising(key, p, network(t), scale=0.1),
+        lambda t: dj.score_matching.explicit(p, jnp.asarray(x), network(t)),
     ):
         value, grad = jax.value_and_grad(loss)(theta)
         assert np.isfinite(value)
@@ -293,13 +293,13 @@ def test_errors():
     with pytest.raises(ValueError, match=r"score_q of the shape of the points, \[4, 2\]; got \[4, 3\]"):
         dj.stein(x, np.zeros((4, 3)), kernel=kernels.rbf(1.0))
     with pytest.raises(ValueError, match=r"n >= 2; got shape \[1, 2\]"):
-        dj.stein_unbiased(x[:1], x[:1], kernel=kernels.rbf(1.0))
+        dj.samples.stein_unbiased(x[:1], x[:1], kernel=kernels.rbf(1.0))
     with pytest.raises(ValueError, match=r"score_q at all points, of shape \[4, 2\]; got \[3, 2\]"):
         dj.fisher(x, x, x[:3])
     with pytest.raises(ValueError, match=r"score_p\(x\) of the shape of one point, \[2\]; got \[1\]"):
         dj.fisher(x, lambda x: x[:1], x)
     with pytest.raises(ValueError, match=r"shape of one point, \[2\]; got \[\]"):
-        dj.implicit_score_matching(x, lambda x: jnp.sum(x))
+        dj.score_matching.implicit(x, lambda x: jnp.sum(x))
 
 
 @pytest.mark.parametrize("d", [1, 3])
@@ -311,5 +311,5 @@ def test_stein_unbiased_with_an_outlier(d):
     u = stein_matrix(x, s, profile)
     np.fill_diagonal(u, 0.0)
     w = w / w.sum()
-    value = dj.stein_unbiased(points(x, w), jnp.asarray(s, jnp.float32), kernel=SMOOTH["rbf"][0])
+    value = dj.samples.stein_unbiased(points(x, w), jnp.asarray(s, jnp.float32), kernel=SMOOTH["rbf"][0])
     assert float(value) == pytest.approx(w @ u @ w / (1 - w @ w), rel=1e-3)

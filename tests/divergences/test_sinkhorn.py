@@ -10,6 +10,7 @@ import scipy.optimize as so
 from scipy.special import logsumexp
 
 import divjax as dj
+from divjax import status
 from divjax.divergences import optimal_plan, transport_value
 
 RNG = np.random.default_rng(2)
@@ -19,7 +20,7 @@ A, B = RNG.random(30), RNG.random(40)
 A[3] = 0.0
 with np.errstate(divide="ignore"):
     LOG_A, LOG_B = np.log(A).astype(np.float32), np.log(B).astype(np.float32)
-sinkhorn = functools.partial(dj.sinkhorn_divergence, epsilon=0.5, threshold=1e-5)
+sinkhorn = functools.partial(dj.sinkhorn_divergence, epsilon=0.5, tol=1e-5)
 
 
 def entropic(x, y, a, b, epsilon=0.5):
@@ -55,13 +56,17 @@ def test_sinkhorn_weights_and_gradients():
 
 
 @pytest.mark.slow
-def test_sinkhorn_solve_and_edges():
-    output = jax.jit(dj.sinkhorn_divergence_solve)(X, Y)
-    assert all(output.converged)
-    assert output.potentials[0][0].shape == (30,)
-    assert all(int(count) > 0 for count in output.n_iters)
-    few = dj.sinkhorn_divergence_solve(X, Y, epsilon=1e-2, max_iterations=10)
-    assert not few.converged[0]
+def test_what_sinkhorn_finds_and_its_edges():
+    found = jax.jit(dj.samples.sinkhorn)(X, Y)
+    assert int(found.status) == 0
+    assert float(found.value) == pytest.approx(float(dj.sinkhorn_divergence(X, Y)), rel=1e-6)
+    assert found.potentials[0][0].shape == (30,)
+    assert found.steps.shape == (3,)
+    assert (found.steps > 0).all()
+    few = dj.samples.sinkhorn(X, Y, epsilon=1e-2, max_steps=10)
+    assert int(few.status) == status.NOT_CONVERGED
+    broken = np.where(np.arange(90).reshape(30, 3) == 0, np.nan, X).astype(np.float32)
+    assert int(dj.samples.sinkhorn(broken, Y).status) & status.NON_FINITE
     same, slope = jax.value_and_grad(lambda x: dj.sinkhorn_divergence(x, X))(X)
     assert abs(float(same)) < 1e-4
     assert np.abs(slope).max() < 1e-3

@@ -99,7 +99,7 @@ DIM = 5
 X = RNG.normal(size=(60, DIM)).astype(np.float32)
 Y = (1.3 * RNG.normal(size=(60, DIM)) + 0.4).astype(np.float32)
 WEIGHTS = RNG.random(60), RNG.random(41)
-sliced_jit = jax.jit(dj.sliced_wasserstein, static_argnames="num")
+sliced_jit = jax.jit(dj.sliced_wasserstein, static_argnames="num_directions")
 
 
 def brute_sliced(x, y, order, num, a=None, b=None):
@@ -118,18 +118,18 @@ def brute_sliced(x, y, order, num, a=None, b=None):
 def test_sliced(num):
     for order in (1.0, 2.0, 3.0):
         for y in (Y, Y[:41]):
-            value = sliced_jit(KEY, X, y, order=order, num=num)
+            value = sliced_jit(KEY, X, y, order=order, num_directions=num)
             assert float(value) == pytest.approx(brute_sliced(X, y, order, num), rel=1e-5)
     p, q = dj.Points(X, np.log(WEIGHTS[0])), dj.Points(Y[:41], np.log(WEIGHTS[1]))
-    value = sliced_jit(KEY, p, q, order=1.0, num=num)
+    value = sliced_jit(KEY, p, q, order=1.0, num_directions=num)
     assert float(value) == pytest.approx(brute_sliced(X, Y[:41], 1.0, num, *WEIGHTS), rel=1e-5)
 
 
 def test_blocks_of_directions_do_not_matter(monkeypatch):
     """Also where the last block is not full, and in the gradient."""
-    whole = jax.value_and_grad(lambda x: dj.sliced_cost(KEY, x, Y, num=11))(X)
+    whole = jax.value_and_grad(lambda x: dj.samples.sliced_cost(KEY, x, Y, num_directions=11))(X)
     monkeypatch.setattr(sliced, "_BLOCK", 4 * 60)
-    parts = jax.value_and_grad(lambda x: dj.sliced_cost(KEY, x, Y, num=11))(X)
+    parts = jax.value_and_grad(lambda x: dj.samples.sliced_cost(KEY, x, Y, num_directions=11))(X)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-7), whole, parts)
 
 
@@ -139,7 +139,9 @@ def test_sliced_gradient(x64):
     x, y, log_w = X.astype(np.float64), Y[:41].astype(np.float64), np.log(WEIGHTS[0])
 
     def value(x, y, log_w, order):
-        return dj.sliced_wasserstein(KEY, dj.Points(x, log_w), dj.Points(y, np.log(WEIGHTS[1])), order=order, num=7)
+        return dj.sliced_wasserstein(
+            KEY, dj.Points(x, log_w), dj.Points(y, np.log(WEIGHTS[1])), order=order, num_directions=7
+        )
 
     at = (x, y, log_w, 2.5)
     gradient, value = jax.jit(jax.grad(value, (0, 1, 2, 3))), jax.jit(value)
@@ -151,15 +153,17 @@ def test_sliced_gradient(x64):
 
 @pytest.mark.slow
 def test_sliced_edges():
-    zero, slope = jax.value_and_grad(lambda x: dj.sliced_wasserstein(KEY, x, X, num=5))(X)
+    zero, slope = jax.value_and_grad(lambda x: dj.sliced_wasserstein(KEY, x, X, num_directions=5))(X)
     assert float(zero) == 0.0
     assert not np.asarray(slope).any()
-    batch = jax.vmap(jax.grad(lambda x: dj.sliced_cost(KEY, x, Y, num=5)))(np.stack([X, Y]))
-    single = jax.grad(lambda x: dj.sliced_cost(KEY, x, Y, num=5))(X)
+    batch = jax.vmap(jax.grad(lambda x: dj.samples.sliced_cost(KEY, x, Y, num_directions=5)))(np.stack([X, Y]))
+    single = jax.grad(lambda x: dj.samples.sliced_cost(KEY, x, Y, num_directions=5))(X)
     np.testing.assert_allclose(batch[0], single, rtol=1e-5, atol=1e-7)
     masked = dj.Points(np.append(X, np.full((1, DIM), 99.0, np.float32), 0), np.append(np.zeros(60), -np.inf))
-    value, slope = jax.value_and_grad(lambda x: dj.sliced_wasserstein(KEY, replace(masked, x=x), Y, num=5))(masked.x)
-    assert float(value) == pytest.approx(float(sliced_jit(KEY, X, Y, num=5)), rel=1e-5)
+    value, slope = jax.value_and_grad(lambda x: dj.sliced_wasserstein(KEY, replace(masked, x=x), Y, num_directions=5))(
+        masked.x
+    )
+    assert float(value) == pytest.approx(float(sliced_jit(KEY, X, Y, num_directions=5)), rel=1e-5)
     assert np.isfinite(slope).all()
     assert not np.asarray(slope[-1]).any()
     for x, y in ((X, Y[:, :3]), (X[:, 0], Y[:, 0]), (X[:0], Y)):
@@ -170,7 +174,7 @@ def test_sliced_edges():
 @pytest.mark.slow
 def test_max_sliced():
     """In the plane against a fine grid of directions; a shift is found exactly; the gradient holds θ."""
-    solve = jax.jit(dj.max_sliced_wasserstein_solve)
+    solve = jax.jit(dj.samples.max_sliced)
     x, y = X[:, :2], Y[:, :2] * np.array([2.0, 0.3], np.float32)
     found = solve(KEY, x, y)
     angles = np.linspace(0.0, np.pi, 4001)
@@ -194,16 +198,18 @@ def test_sliced_far_from_the_origin(offset):
     x, y = X + np.float32(offset), Y[:41] + np.float32(offset)
     p = dj.Points(x, np.log(WEIGHTS[0]))
     wide = [np.asarray(z, np.float64) for z in (x, y)]
-    assert float(sliced_jit(KEY, x, y, order=2.0, num=33)) == pytest.approx(brute_sliced(*wide, 2.0, 33), rel=1e-5)
+    assert float(sliced_jit(KEY, x, y, order=2.0, num_directions=33)) == pytest.approx(
+        brute_sliced(*wide, 2.0, 33), rel=1e-5
+    )
     weighted = brute_sliced(*wide, 1.0, 33, WEIGHTS[0], np.ones(41))
-    assert float(sliced_jit(KEY, p, y, order=1.0, num=33)) == pytest.approx(weighted, rel=1e-5)
+    assert float(sliced_jit(KEY, p, y, order=1.0, num_directions=33)) == pytest.approx(weighted, rel=1e-5)
 
 
 MASKED = {
     "wasserstein": lambda p, q: dj.wasserstein(dj.coupling(*(replace(z, x=z.x[:, 0]) for z in (p, q)))),
     "energy": lambda p, q: dj.energy(dj.cdfs(*(replace(z, x=z.x[:, 0]) for z in (p, q)))),
-    "sliced": lambda p, q: dj.sliced_wasserstein(KEY, p, q, num=5),
-    "max_sliced": lambda p, q: dj.max_sliced_wasserstein(KEY, p, q, num=2, steps=5),
+    "sliced": lambda p, q: dj.sliced_wasserstein(KEY, p, q, num_directions=5),
+    "max_sliced": lambda p, q: dj.max_sliced_wasserstein(KEY, p, q, num_starts=2, num_steps=5),
     "sinkhorn": lambda p, q: dj.sinkhorn_divergence(p, q),
 }
 

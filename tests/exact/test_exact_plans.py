@@ -65,7 +65,7 @@ def test_special_cases():
     p = jax.tree.map(lambda z: jnp.asarray(z, jnp.float32), parameters(3, 1))
     assert float(distance(p, p)) < 1e-3
     assert all(np.isfinite(slope).all() for slope in jax.grad(distance)(p, p))
-    found = dj.exact.mixture_wasserstein2_solve(dj.targets.two_modes(4.0), distrax.Normal(2.0, 1.0))
+    found = dj.exact.mixture_plan(dj.targets.two_modes(4.0), distrax.Normal(2.0, 1.0))
     assert found.coupling.shape == found.cost.shape == (2, 1)
     assert float(found.value) == pytest.approx(2.0, rel=1e-6)
     with pytest.raises(NotImplementedError, match="mixture_wasserstein2"):

@@ -155,7 +155,7 @@ def test_refusals_say_what_is_wrong(message):
     [
         ("name: Iteration", lambda: sweep(descent(), CASES)),
         ("name: Iteration", lambda: sweep({"d": print}, CASES)),
-        ("dj.product or dj.zipped; got dict", lambda: sweep({"d": descent()}, {"a": [1.0]})),
+        ("dj.sweeps.product or dj.sweeps.zipped; got dict", lambda: sweep({"d": descent()}, {"a": [1.0]})),
         ("tile to be an integer; got 2.5", lambda: sweep({"d": descent()}, CASES, tile=2.5)),
         ("chunk_size to be an integer", lambda: sweep({"d": descent()}, CASES, chunk_size="3")),
         ("Write \\('mode',\\)", lambda: sweep({"d": descent()}, CASES, dims={"gap": "mode"})),

@@ -25,7 +25,7 @@ def main():
     asked = parser.parse_args()
     if asked.member:
         address, count, index = asked.member
-        join(address, int(count), int(index))
+        join(address=address, num_processes=int(count), process_id=int(index))
     run(asked.store, progress=lambda *_: time.sleep(asked.pause))
 
 

@@ -58,7 +58,7 @@ def of_scikit_learn(x, start, *, floor, steps=5000, tol=1e-13):
 )
 def test_scikit_learn_ends_at_the_same_likelihood(name, floor, x64):
     x = jnp.asarray(DATA[name])
-    start = init_mixture(jax.random.key(0), x, num=2)
+    start = init_mixture(jax.random.key(0), x, num_components=2)
     result = fitted(x, start, floor=floor, tol=1e-13)
     assert int(result.status) == status.OK
     np.testing.assert_allclose(result.log_likelihood, of_scikit_learn(DATA[name], start, floor=floor), atol=1e-9)
@@ -78,7 +78,7 @@ def test_scikit_learn_ends_at_the_same_likelihood(name, floor, x64):
 )
 def test_gradient_fits_end_at_the_same_likelihood(name, optimizer, x64):
     x = jnp.asarray(DATA[name])
-    start = init_mixture(jax.random.key(0), x, num=2)
+    start = init_mixture(jax.random.key(0), x, num_components=2)
     by_em = fitted(x, start, floor=1e-9, tol=1e-12)
 
     @jax.jit
@@ -93,7 +93,7 @@ def test_gradient_fits_end_at_the_same_likelihood(name, optimizer, x64):
 @pytest.mark.parametrize("name", ["line", pytest.param("3-d", marks=pytest.mark.slow)])
 def test_the_likelihood_never_falls(name, x64):
     x = jnp.asarray(DATA[name])
-    starts = jax.vmap(lambda key: init_mixture(key, x, num=3))(jax.random.split(jax.random.key(1), 8))
+    starts = jax.vmap(lambda key: init_mixture(key, x, num_components=3))(jax.random.split(jax.random.key(1), 8))
 
     @jax.jit
     @jax.vmap
@@ -108,7 +108,7 @@ def test_the_likelihood_never_falls(name, x64):
 
 def test_float32_far_from_zero():
     x = (LINE + 1e4).astype(np.float32)
-    start = init_mixture(jax.random.key(0), x, num=2)
+    start = init_mixture(jax.random.key(0), x, num_components=2)
     far = fitted(x, start)
     with jax.enable_x64(True):  # noqa: FBT003
         double = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), start)
@@ -122,7 +122,7 @@ def test_float32_far_from_zero():
 
 def test_float32_far_from_zero_in_space():
     x = (SPACE + np.array([1e4, -1e4, 0.0])).astype(np.float32)
-    start = init_mixture(jax.random.key(0), x, num=2)
+    start = init_mixture(jax.random.key(0), x, num_components=2)
     far = fitted(x, start)
     with jax.enable_x64(True):  # noqa: FBT003
         double = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), start)
@@ -144,7 +144,7 @@ def test_the_floor_holds_a_component_on_one_point(x64):
 @pytest.mark.parametrize("shift", [0.0, 1e4])
 def test_the_floor_holds_a_constant_column_and_a_single_place(shift):
     x = jnp.asarray(SPACE[:, :2], jnp.float32).at[:, 1].set(shift)
-    start = init_mixture(jax.random.key(0), x, num=2)
+    start = init_mixture(jax.random.key(0), x, num_components=2)
     result = fitted(x, start, floor=1e-4)
     assert int(result.status) == status.OK
     np.testing.assert_allclose(
@@ -172,7 +172,7 @@ def test_a_component_whose_distance_overflows_comes_back():
 
 def test_many_starts_in_one_program_and_each_as_alone():
     x = jnp.asarray(LINE, jnp.float32)
-    starts = jax.vmap(lambda key: init_mixture(key, x, num=2))(jax.random.split(jax.random.key(2), 6))
+    starts = jax.vmap(lambda key: init_mixture(key, x, num_components=2))(jax.random.split(jax.random.key(2), 6))
     traces = []
 
     def go(start):
@@ -191,7 +191,7 @@ def test_many_starts_in_one_program_and_each_as_alone():
 
 def test_weights_are_repetitions_and_what_has_none_is_not_there():
     x, times = jnp.asarray(LINE[150:450], jnp.float32), np.arange(300) % 3
-    start = init_mixture(jax.random.key(0), x, num=2)
+    start = init_mixture(jax.random.key(0), x, num_components=2)
     repeated = fitted(jnp.asarray(np.repeat(x, times)), start)
     hidden = jnp.where(times == 0, jnp.nan, x)
     weighted = fitted(Points(hidden, jnp.log(jnp.asarray(times, jnp.float32))), start)
@@ -206,7 +206,7 @@ def test_a_sweep_draws_its_own_data():
         return noise + jnp.where(jnp.arange(200) < 100, 0.0, case["separation"])
 
     def start(case):
-        return init_mixture(jax.random.key(case["seed"]), data(case), num=2, scale=0.3)
+        return init_mixture(jax.random.key(case["seed"]), data(case), num_components=2, scale=0.3)
 
     iteration = em(start, floor=FLOOR, data=data)
     table = sweep({"em": iteration}, product(separation=np.float32([8.0, 16.0]), seed=np.arange(3)))
@@ -220,7 +220,7 @@ def test_a_sweep_draws_its_own_data():
 
 def test_max_steps_and_a_step_after_the_end_changes_nothing():
     x = jnp.asarray(LINE, jnp.float32)
-    iteration = em(init_mixture(jax.random.key(0), x, num=2), floor=FLOOR, max_steps=3)
+    iteration = em(init_mixture(jax.random.key(0), x, num_components=2), floor=FLOOR, max_steps=3)
     before = jax.eval_shape(iteration.init, x)
     after = jax.eval_shape(iteration.step, before, x)
     describe = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), tree)  # noqa: E731
@@ -235,7 +235,7 @@ def test_max_steps_and_a_step_after_the_end_changes_nothing():
 
 def test_what_is_not_finite_stops_at_once():
     x = jnp.asarray(LINE, jnp.float32)
-    start = init_mixture(jax.random.key(0), x, num=2)
+    start = init_mixture(jax.random.key(0), x, num_components=2)
     with_nan = fitted(x.at[3].set(jnp.nan), start)
     assert (int(with_nan.status), int(with_nan.steps)) == (status.NON_FINITE, 0)
     bad_start = fitted(x, start | {"locs": jnp.asarray([0.0, jnp.inf])})

@@ -12,13 +12,13 @@ RATE = 0.1
 
 
 def start(case):
-    return dj.Start(case["x"], case["y"], jax.random.key(0))
+    return dj.training.Start(case["x"], case["y"], jax.random.key(0))
 
 
 def bilinear(**options):
     """The critic raises x y, the generator lowers it: v = (−y, x), a rotation about the origin."""
     sgd = optax.sgd(RATE)
-    options = {"rounds": 1, "steps": 20} | options
+    options = {"num_rounds": 1, "num_steps": 20} | options
     return dj.game(lambda x, y, key, case: -x * y, lambda x, y, key, case: x * y, start, sgd, sgd, **options)
 
 
@@ -36,7 +36,7 @@ def test_simultaneous_steps_spiral_outwards():
 
 def test_alternating_steps_stay_on_an_ellipse():
     """x² + y² − rate·x·y is conserved: the step is area-preserving and conjugate to a rotation."""
-    end = dj.run(bilinear(steps=1000), {"x": jnp.float32(0.6), "y": jnp.float32(-0.8)}).players
+    end = dj.run(bilinear(num_steps=1000), {"x": jnp.float32(0.6), "y": jnp.float32(-0.8)}).players
     x, y = map(float, end)
     invariants = [a * a + b * b + s * RATE * a * b for a, b in ((0.6, -0.8), (x, y)) for s in (1, -1)]
     assert min(abs(invariants[0] - invariants[2]), abs(invariants[1] - invariants[3])) < 1e-4
@@ -102,8 +102,8 @@ def dirac(penalty, **options):
 
 def test_dirac_gan_circles_and_a_penalty_ends_that():
     case = {"x": jnp.float32(0.0), "y": jnp.float32(1.0)}
-    plain = dj.run(dirac(0.0, rounds=1, steps=3000), case)
-    penalised = dj.run(dirac(1.0, rounds=1, steps=3000), case)
+    plain = dj.run(dirac(0.0, num_rounds=1, num_steps=3000), case)
+    penalised = dj.run(dirac(1.0, num_rounds=1, num_steps=3000), case)
     assert float(jnp.hypot(*plain.players)) > 1.0
     assert float(jnp.hypot(*penalised.players)) < 1e-4
 
@@ -115,7 +115,8 @@ def test_a_game_that_one_plays_is_a_fit():
     alone = dj.run(dj.fit(lambda y, case: loss(y), jnp.ones(3), adam, max_steps=60, tol=0.0))
     played = dj.run(
         dj.game(lambda x, y, key, case: 0.0 * x, lambda x, y, key, case: loss(y),
-                lambda case: dj.Start(jnp.float32(1.0), jnp.ones(3), jax.random.key(1)), adam, adam, rounds=3, steps=20)
+                lambda case: dj.training.Start(jnp.float32(1.0), jnp.ones(3), jax.random.key(1)), adam, adam,
+                num_rounds=3, num_steps=20)
     )  # fmt: skip
     np.testing.assert_allclose(played.players.generator, alone.params, rtol=1e-6)
     assert float(played.players.critic) == 1.0
@@ -125,7 +126,7 @@ def test_a_game_that_one_plays_is_a_fit():
 def test_the_average_is_uniform_at_first_and_exponential_then():
     """The generator goes up by RATE a step: its path is known."""
     climb = dj.game(lambda x, y, key, case: 0.0 * x, lambda x, y, key, case: -y, start, optax.sgd(RATE),
-                    optax.sgd(RATE), rounds=1, steps=30, ema=0.9)  # fmt: skip
+                    optax.sgd(RATE), num_rounds=1, num_steps=30, ema=0.9)  # fmt: skip
     average = float(dj.run(climb, {"x": jnp.float32(0), "y": jnp.float32(0)}).average)
     expected = 0.0
     for t in range(30):
@@ -147,7 +148,7 @@ def test_an_adjustment_that_was_not_called_says_so(name):
 def test_critic_steps_projection_and_evaluation():
     """The critic climbs by RATE at each of its steps and is held at 1.05; what is evaluated is kept round by round."""
     count = dj.game(lambda x, y, key, case: -x, lambda x, y, key, case: 0.0 * y, start, optax.sgd(RATE),
-                    optax.sgd(RATE), rounds=3, steps=2, critic_steps=2,
+                    optax.sgd(RATE), num_rounds=3, num_steps=2, num_critic_steps=2,
                     project=lambda x: jnp.minimum(x, 1.05),
                     evaluate=lambda x, y, key, case: {"x": x, "twice": 2 * y, "n": jnp.int32(7)})  # fmt: skip
     end = dj.run(count, {"x": jnp.float32(0), "y": jnp.float32(3)})
@@ -171,7 +172,7 @@ def test_fresh_draws_at_every_step(simultaneous):
 
     sgd = optax.sgd(0.0)
     dj.run(
-        dj.game(loss, loss, start, sgd, sgd, rounds=2, steps=3, critic_steps=2, simultaneous=simultaneous),
+        dj.game(loss, loss, start, sgd, sgd, num_rounds=2, num_steps=3, num_critic_steps=2, simultaneous=simultaneous),
         {"x": jnp.float32(1), "y": jnp.float32(1)},
     )
     jax.effects_barrier()
@@ -185,8 +186,8 @@ def poisoned(case_steps=4):
     def critic_loss(x, y, key, case):
         return jnp.where(y > case["limit"], jnp.nan, x)
 
-    return dj.game(critic_loss, lambda x, y, key, case: -y, start, optax.sgd(RATE), optax.sgd(RATE), rounds=5,
-                   steps=case_steps, evaluate=lambda x, y, key, case: y)  # fmt: skip
+    return dj.game(critic_loss, lambda x, y, key, case: -y, start, optax.sgd(RATE), optax.sgd(RATE), num_rounds=5,
+                   num_steps=case_steps, evaluate=lambda x, y, key, case: y)  # fmt: skip
 
 
 def test_nan_in_one_player_stops_both_and_says_when():
@@ -208,8 +209,8 @@ def test_nan_in_the_first_of_several_critic_steps_and_what_an_optimiser_would_hi
     steep = lambda x, y, key, case: jnp.sqrt(x)  # noqa: E731
     clipped = optax.chain(optax.clip(1.0), optax.sgd(RATE))
     for loss in (hidden, steep):
-        iteration = dj.game(loss, lambda x, y, key, case: y, start, clipped, clipped, rounds=1, steps=3, critic_steps=2,
-                            simultaneous=simultaneous)  # fmt: skip
+        iteration = dj.game(loss, lambda x, y, key, case: y, start, clipped, clipped, num_rounds=1, num_steps=3,
+                            num_critic_steps=2, simultaneous=simultaneous)  # fmt: skip
         end = dj.run(iteration, {"x": jnp.float32(0), "y": jnp.float32(1)})
         assert (int(end.status), int(end.steps), float(end.players.critic)) == (2, 0, 0.0)
 
@@ -221,12 +222,12 @@ def test_keys_of_data_noise_and_penalty_are_three():
         jax.debug.callback(lambda data: told.append(tuple(data.tolist())), jax.random.key_data(key))
         return key
 
-    losses = dj.adversarial_losses(
+    losses = dj.training.adversarial_losses(
         dj.critic.wasserstein_1,
         lambda params, x: params * x[:, 0],
         lambda key, case: jax.random.normal(tell(key), (4, 1)),
         lambda g, key, case: jax.random.normal(tell(key), (4, 1)),
-        penalty=lambda key, v, x_p, x_q: 0.0 * jax.random.uniform(tell(key)),
+        penalty=lambda key, v, x, y: 0.0 * jax.random.uniform(tell(key)),
     )
     key = jax.random.key(3)
     losses.critic(jnp.float32(1), jnp.float32(1), key, None)
@@ -236,10 +237,10 @@ def test_keys_of_data_noise_and_penalty_are_three():
 
 
 def test_narrow_parameters_and_optimisers_that_want_the_loss():
-    bf16 = lambda case: dj.Start(jnp.ones(2, jnp.bfloat16), jnp.ones((), jnp.bfloat16), jax.random.key(0))  # noqa: E731
+    bf16 = lambda case: dj.training.Start(jnp.ones(2, jnp.bfloat16), jnp.ones((), jnp.bfloat16), jax.random.key(0))  # noqa: E731
     losses = dj.training.Players(lambda x, y, key, case: jnp.sum(x**2) * y, lambda x, y, key, case: y * jnp.sum(x))
-    losses = dj.training.unrolled(losses, 2, jnp.float32(0.1))
-    iteration = dj.game(*losses, bf16, optax.polyak_sgd(0.1), optax.adam(1e-2), rounds=1, steps=4, ema=0.5,
+    losses = dj.training.unrolled(losses, num_steps=2, rate=jnp.float32(0.1))
+    iteration = dj.game(*losses, bf16, optax.polyak_sgd(0.1), optax.adam(1e-2), num_rounds=1, num_steps=4, ema=0.5,
                         project=lambda x: x / jnp.linalg.norm(x.astype(jnp.float32)))  # fmt: skip
     end = dj.run(iteration)
     assert int(end.status) == 0
@@ -247,7 +248,7 @@ def test_narrow_parameters_and_optimisers_that_want_the_loss():
 
 
 def test_a_step_after_the_end_changes_nothing():
-    iteration, case = bilinear(rounds=2), {"x": jnp.float32(1), "y": jnp.float32(1)}
+    iteration, case = bilinear(num_rounds=2), {"x": jnp.float32(1), "y": jnp.float32(1)}
     state = iteration.init(case)
     for _ in range(2):
         state = iteration.step(state, case)
@@ -259,8 +260,8 @@ def test_a_step_after_the_end_changes_nothing():
 
 
 def test_games_are_swept():
-    cases = dj.product(x=np.float32([0.1, 0.5]), y=np.float32([1.0, 2.0, 3.0]))
-    table = dj.sweep({"bilinear": bilinear(simultaneous=True, rounds=2, steps=5)}, cases)
+    cases = dj.sweeps.product(x=np.float32([0.1, 0.5]), y=np.float32([1.0, 2.0, 3.0]))
+    table = dj.sweep({"bilinear": bilinear(simultaneous=True, num_rounds=2, num_steps=5)}, cases)
     assert table["players.critic"].shape == (1, 2, 3)
     radius = np.hypot(table["players.critic"], table["players.generator"])[0]
     expected = np.hypot(*np.meshgrid([0.1, 0.5], [1.0, 2.0, 3.0], indexing="ij")) * (1 + RATE**2) ** 5
@@ -270,23 +271,23 @@ def test_games_are_swept():
 def test_unrolling_differentiates_through_the_critics_answer():
     """Critic loss ½ (x − y)², so that k steps of rate r lead from x to y + (1 − r)ᵏ (x − y); generator loss x·y."""
     losses = dj.training.Players(lambda x, y, key, case: 0.5 * (x - y) ** 2, lambda x, y, key, case: x * y)
-    _, generator_loss = dj.training.unrolled(losses, 3, 0.2)
+    _, generator_loss = dj.training.unrolled(losses, num_steps=3, rate=0.2)
     x, y, left = 0.7, -0.4, 0.8**3
     key = jax.random.key(0)
     value, slope = jax.value_and_grad(generator_loss, argnums=1)(jnp.float32(x), jnp.float32(y), key, None)
     assert float(value) == pytest.approx((y + left * (x - y)) * y, rel=1e-5)
     assert float(slope) == pytest.approx(2 * y * (1 - left) + left * x, rel=1e-5)
-    with pytest.raises(ValueError, match=r"num >= 1"):
-        dj.training.unrolled(losses, 0, 0.2)
+    with pytest.raises(ValueError, match=r"num_steps >= 1"):
+        dj.training.unrolled(losses, num_steps=0, rate=0.2)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rounds": 0}, "rounds to be an integer >= 1; got 0"),
-        ({"rounds": 2.5}, "rounds to be an integer >= 1; got 2.5"),
-        ({"steps": 0}, "steps to be an integer >= 1"),
-        ({"critic_steps": 0}, "critic_steps to be an integer >= 1"),
+        ({"num_rounds": 0}, "num_rounds to be an integer >= 1; got 0"),
+        ({"num_rounds": 2.5}, "num_rounds to be an integer >= 1; got 2.5"),
+        ({"num_steps": 0}, "num_steps to be an integer >= 1"),
+        ({"num_critic_steps": 0}, "num_critic_steps to be an integer >= 1"),
         ({"ema": 1.0}, r"ema in \[0, 1\)"),
         ({"extragradient": True}, "simultaneous=True with extragradient"),
         ({"adjust": dj.training.consensus()}, "simultaneous=True with adjust"),
@@ -300,12 +301,14 @@ def test_options_that_make_no_game(options, message):
 def test_losses_and_starts_that_make_no_game():
     sgd, case = optax.sgd(0.1), {"x": jnp.float32(1), "y": jnp.float32(1)}
     good = lambda x, y, key, case: x * y  # noqa: E731
-    vector = dj.game(good, lambda x, y, key, case: jnp.stack([x, y]), start, sgd, sgd, rounds=1)
+    vector = dj.game(good, lambda x, y, key, case: jnp.stack([x, y]), start, sgd, sgd, num_rounds=1)
     with pytest.raises(TypeError, match=r"scalar from generator_loss.*\(2,\)"):
         dj.run(vector, case)
     with pytest.raises(TypeError, match=r"Start\(critic, generator, key\)"):
-        dj.run(dj.game(good, good, lambda case: (1.0, 1.0), sgd, sgd, rounds=1), case)
+        dj.run(dj.game(good, good, lambda case: (1.0, 1.0), sgd, sgd, num_rounds=1), case)
     with pytest.raises(TypeError, match="init to be a function; got Start"):
-        dj.game(good, good, dj.Start(1.0, 1.0, jax.random.key(0)), sgd, sgd, rounds=1)
+        dj.game(good, good, dj.training.Start(1.0, 1.0, jax.random.key(0)), sgd, sgd, num_rounds=1)
     with pytest.raises(TypeError, match="floating-point"):
-        dj.run(dj.game(good, good, lambda case: dj.Start(1, 1.0, jax.random.key(0)), sgd, sgd, rounds=1), case)
+        dj.run(
+            dj.game(good, good, lambda case: dj.training.Start(1, 1.0, jax.random.key(0)), sgd, sgd, num_rounds=1), case
+        )

@@ -75,14 +75,16 @@ def test_modules_of_other_libraries(make):
     critic = batched(apply)
     np.testing.assert_allclose(critic(params, X), expected, rtol=1e-6)
     # Trained for a few steps as a critic, it tells p from q.
-    losses = dj.adversarial_losses(
+    losses = dj.training.adversarial_losses(
         dj.critic.non_saturating,
         critic,
         lambda key, case: jax.random.normal(key, (64, 2)) + 1.0,
         lambda g, key, case: jax.random.normal(key, (64, 2)) + g,
     )
-    start = lambda case: dj.Start(params, jnp.float32(-1.0), jax.random.key(3))  # noqa: E731
-    played = jax.jit(lambda: dj.run(dj.game(*losses, start, optax.adam(1e-2), optax.sgd(0.0), rounds=2, steps=40)))()
+    start = lambda case: dj.training.Start(params, jnp.float32(-1.0), jax.random.key(3))  # noqa: E731
+    played = jax.jit(
+        lambda: dj.run(dj.game(*losses, start, optax.adam(1e-2), optax.sgd(0.0), num_rounds=2, num_steps=40))
+    )()
     assert float(played.losses.critic[1]) < float(played.losses.critic[0]) < 1.4
     with pytest.raises(TypeError, match="equinox or flax"):
         models.from_module(np.zeros(3))
@@ -93,7 +95,7 @@ def linear(params, x):
 
 
 def losses_of(objective, **options):
-    return dj.adversarial_losses(
+    return dj.training.adversarial_losses(
         objective, linear, lambda key, case: jax.random.normal(key, (6, 2)),
         lambda g, key, case: g + jax.random.normal(key, (4, 2)), **options,
     )  # fmt: skip
@@ -116,7 +118,7 @@ def test_losses_are_those_of_the_outputs_and_the_penalty_is_the_critics():
         expected = float(objective.generator(v_p, v_q))
         assert float(losses.generator(slope, shift, key, None)) == pytest.approx(expected, rel=1e-5)
     penalised = losses_of(
-        dj.critic.wasserstein_1, penalty=lambda key, v, x_p, x_q: dj.penalties.zero_centred_penalty(v, x_p)
+        dj.critic.wasserstein_1, penalty=lambda key, v, x, y: dj.critic.penalties.zero_centred_penalty(v, x)
     )
     extra = penalised.critic(slope, shift, key, None) - losses_of(dj.critic.wasserstein_1).critic(
         slope, shift, key, None
@@ -125,13 +127,14 @@ def test_losses_are_those_of_the_outputs_and_the_penalty_is_the_critics():
 
 
 def test_outputs_of_another_shape_and_a_divergence_without_a_conjugate():
-    wide = dj.adversarial_losses(
+    wide = dj.training.adversarial_losses(
         dj.critic.hinge, lambda params, x: x, lambda key, case: jnp.ones((6, 2)), lambda g, key, case: jnp.ones((4, 2))
     )
     with pytest.raises(ValueError, match=r"critic outputs of shape \(10,\).*\(10, 2\)"):
         wide.critic(None, None, jax.random.key(0), None)
-    flat = dj.adversarial_losses(dj.critic.hinge, lambda params, x: x[:, 0], lambda key, case: jnp.ones((6, 2)),
-                                 lambda g, key, case: jnp.ones((4, 1)))  # fmt: skip
+    flat = dj.training.adversarial_losses(dj.critic.hinge, lambda params, x: x[:, 0],
+                                          lambda key, case: jnp.ones((6, 2)),
+                                          lambda g, key, case: jnp.ones((4, 1)))  # fmt: skip
     with pytest.raises(ValueError, match=r"\(6, 2\) of p, \(4, 1\) of q"):
         flat.critic(None, None, jax.random.key(0), None)
     for wrong in ("kl", dj.critic.f_gan, dj.critic.donsker_varadhan):

@@ -13,23 +13,23 @@ from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.divergences.kernel import mmd
-from divjax.divergences.samples import Sample, two_weighted
+from divjax.divergences.reading import Sample, two_weighted
 from divjax.sorting import ranked
 
 Scalar = Float[Array, ""]
 
 
-def energy_distance(p: Sample, q: Sample) -> Scalar:
+def energy_of_samples(x: Sample, y: Sample) -> Scalar:
     """The V-statistic, the energy distance between the two empirical distributions: ≥ 0, 0 only where they are equal.
 
     As an estimate between what they were drawn from it is too large by about E‖X−X'‖/n + E‖Y−Y'‖/m.
     """
-    return _biased(p, q)
+    return _biased(x, y)
 
 
-def energy_distance_unbiased(p: Sample, q: Sample) -> Scalar:
+def energy_unbiased(x: Sample, y: Sample) -> Scalar:
     """The U-statistic: the pairs i = j left out. May be negative; its mean is 0 for p = q. n, m ≥ 2."""
-    return _unbiased(p, q)
+    return _unbiased(x, y)
 
 
 def _minus_root(squares):
@@ -37,19 +37,19 @@ def _minus_root(squares):
 
 
 @jax.jit
-def _biased(p, q):
-    x, w, y, v = two_weighted(p, q)
-    if x.shape[1] == 1:
-        return _on_the_line(x[:, 0], w, y[:, 0], v)[0]
-    return mmd.biased(Partial(_minus_root), p, q)
+def _biased(x, y):
+    points_x, w, points_y, v = two_weighted(x, y)
+    if points_x.shape[1] == 1:
+        return _on_the_line(points_x[:, 0], w, points_y[:, 0], v)[0]
+    return mmd.biased(Partial(_minus_root), x, y)
 
 
 @jax.jit
-def _unbiased(p, q):
-    x, w, y, v = two_weighted(p, q, least=2)
-    if x.shape[1] > 1:
-        return mmd.unbiased(Partial(_minus_root), p, q)
-    value, xx, yy = _on_the_line(x[:, 0], w, y[:, 0], v)
+def _unbiased(x, y):
+    points_x, w, points_y, v = two_weighted(x, y, least=2)
+    if points_x.shape[1] > 1:
+        return mmd.unbiased(Partial(_minus_root), x, y)
+    value, xx, yy = _on_the_line(points_x[:, 0], w, points_y[:, 0], v)
     # Without the pairs i = i, which are 0, a mean grows by the factor 1 / (1 − Σ w²).
     parts = [part * nu.safe_ratio(jnp.sum(mass * mass), mmd.pairs_weight(mass)) for part, mass in ((xx, w), (yy, v))]
     return value - sum(parts)

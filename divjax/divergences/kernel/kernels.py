@@ -19,7 +19,7 @@ from jaxtyping import Array, ArrayLike, Float
 from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.kernel import pairwise
-from divjax.divergences.samples import Sample, weighted
+from divjax.divergences.reading import Sample, weighted
 
 Kernel = Callable[[Array], Array]
 Draw = Callable[[Array, int, int], Float[Array, "num d"]]
@@ -131,13 +131,14 @@ def rational_quadratic_frequencies(bandwidth: ArrayLike, *, alpha: ArrayLike = 1
     return imq_frequencies(bandwidth * jnp.sqrt(2.0 * jnp.asarray(alpha)), exponent=alpha)
 
 
-def median_distance(*samples: Sample, num: int = 512) -> Float[Array, ""]:
+def median_distance(*samples: Sample, num_points: int = 512) -> Float[Array, ""]:
     """Median of ‖z − z'‖ over pairs of the pooled samples: the usual bandwidth (Gretton et al. 2012).
 
-    Of ``num`` points at most, chosen by systematic resampling (so that weights and masks count), each sample having the
-    same share of the total weight. Constant under differentiation. 1 where more than half of the pairs coincide.
+    Of ``num_points`` points at most, chosen by systematic resampling (so that weights and masks count), each sample
+    having the same share of the total weight. Constant under differentiation. 1 where more than half of the pairs
+    coincide.
     """
-    return _median_distance(samples, num)
+    return _median_distance(samples, num_points)
 
 
 @functools.partial(jax.jit, static_argnums=1)

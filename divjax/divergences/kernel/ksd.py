@@ -25,28 +25,28 @@ from divjax.divergences.kernel.pairwise import (
     quadratic_forms,
     squared_distances,
 )
-from divjax.divergences.samples import Sample, weighted
+from divjax.divergences.reading import Sample, weighted
 
 Scalar = Float[Array, ""]
 
 
-def stein(p: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
-    """Squared kernel Stein discrepancy of a sample p from q, the V-statistic Σ w_i w_j u(x_i, x_j) ≥ 0.
+def stein(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
+    """Squared kernel Stein discrepancy of a sample x of p from q, the V-statistic Σ w_i w_j u(x_i, x_j) ≥ 0.
 
-    p: an array [n, d] or ``Points`` (weights are normalised here); score_q: ∇log q at these points, [n, d], or [n] in
+    x: an array [n, d] or ``Points`` (weights are normalised here); score_q: ∇log q at these points, [n, d], or [n] in
     one dimension. kernel: a smooth function of the squared distance; ``imq`` also sees mass that escapes to the tails,
     ``rbf`` does not in d ≥ 3 (Gorham, Mackey 2017).
     """
-    return _biased(as_kernel(kernel), p, score_q)
+    return _biased(as_kernel(kernel), x, score_q)
 
 
-def stein_unbiased(p: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
+def stein_unbiased(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
     """The U-statistic: as ``stein``, the pairs i = j left out. May be negative; its mean is 0 for p = q. n ≥ 2."""
-    return _unbiased(as_kernel(kernel), p, score_q)
+    return _unbiased(as_kernel(kernel), x, score_q)
 
 
-def _with_scores(p, score, least=1):
-    x, w = weighted(p, "p", least)
+def _with_scores(x, score, least=1):
+    x, w = weighted(x, "x", least)
     score = jnp.asarray(score, x.dtype)
     score = score[:, None] if score.ndim == 1 else score
     if score.shape != x.shape:
@@ -72,13 +72,13 @@ def stein_forms(
 
 
 @jax.jit
-def _biased(kernel, p, score):
-    return _total(_STEIN, kernel, *_with_scores(p, score))
+def _biased(kernel, x, score):
+    return _total(_STEIN, kernel, *_with_scores(x, score))
 
 
 @jax.jit
-def _unbiased(kernel, p, score):
-    x, score, w = _with_scores(p, score, least=2)
+def _unbiased(kernel, x, score):
+    x, score, w = _with_scores(x, score, least=2)
     return nu.safe_ratio(_total(_OFF_DIAGONAL, kernel, x, score, w), pairs_weight(w))
 
 

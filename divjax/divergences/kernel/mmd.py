@@ -1,6 +1,6 @@
 """Maximum mean discrepancy between two samples, MMD² = E k(X,X') + E k(Y,Y') − 2 E k(X,Y) (Gretton et al. 2012).
 
-p and q are samples: an array [n, d] or [n], or ``Points`` with log-weights, which are normalised here (a mask is −inf).
+x and y are samples: an array [n, d] or [n], or ``Points`` with log-weights, which are normalised here (a mask is −inf).
 They may differ in size. kernel: a function of the squared distance, ``rbf(1.0)`` or any other of ``divjax.kernels``.
 The forms differ in bias and cost: ``mmd2`` is non-negative and biased upward by O(1/n), ``mmd2_unbiased`` may be
 negative; both take n² time and n memory, value and gradient (``divjax.divergences.kernel.pairwise``). ``mmd2_block``,
@@ -23,41 +23,41 @@ from jaxtyping import Array, Float
 from divjax import numerics as nu
 from divjax.divergences.kernel.kernels import Draw, Kernel, as_kernel
 from divjax.divergences.kernel.pairwise import radial_sums, squared_distances
-from divjax.divergences.samples import Sample, two_weighted, weighted
+from divjax.divergences.reading import Sample, two_weighted, weighted
 
 Scalar = Float[Array, ""]
 
 
-def mmd2(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
+def mmd2(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     """The V-statistic Σ w_i w_j k(x_i, x_j) + Σ v_i v_j k(y_i, y_j) − 2 Σ w_i v_j k(x_i, y_j) ≥ 0.
 
     It is MMD² between the two empirical distributions, 0 only where they are equal (for a characteristic kernel). As
     an estimate between what they were drawn from it is too large by about k(0) (1/n + 1/m).
     """
-    return biased(as_kernel(kernel), p, q)
+    return biased(as_kernel(kernel), x, y)
 
 
-def mmd2_unbiased(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
+def mmd2_unbiased(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     """The U-statistic: as ``mmd2``, the pairs i = j left out and the rest weighted to one. n, m ≥ 2.
 
     Its expectation is MMD² for equal weights, 0 for p = q: it is negative about half of the time there. A sample whose
     weight is all on one point has no such pairs: finite, but without meaning.
     """
-    return unbiased(as_kernel(kernel), p, q)
+    return unbiased(as_kernel(kernel), x, y)
 
 
 @jax.jit
-def biased(kernel: Kernel, p: Sample, q: Sample) -> Scalar:
+def biased(kernel: Kernel, x: Sample, y: Sample) -> Scalar:
     """``mmd2`` for a kernel that is a pytree, positive definite or, like −√s, only conditionally so."""
-    x, w, y, v = two_weighted(p, q)
+    x, w, y, v = two_weighted(x, y)
     ((xx, xy), (_, yy)), _ = radial_sums(kernel, (x, w), (y, v))
     return xx + yy - 2.0 * xy
 
 
 @jax.jit
-def unbiased(kernel: Kernel, p: Sample, q: Sample) -> Scalar:
+def unbiased(kernel: Kernel, x: Sample, y: Sample) -> Scalar:
     """``mmd2_unbiased`` in the same way."""
-    return _u_statistic(kernel, *two_weighted(p, q, least=2))
+    return _u_statistic(kernel, *two_weighted(x, y, least=2))
 
 
 def _u_statistic(kernel, x, w, y, v):
@@ -81,18 +81,18 @@ def pairs_weight(w: Array) -> Float[Array, ""]:
     return jnp.sum(w * jnp.where(heaviest, rest, jnp.sum(w) - w))
 
 
-def mmd2_linear(p: Sample, q: Sample, *, kernel: Kernel) -> Scalar:
+def mmd2_linear(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     """The linear-time estimate from consecutive pairs (x_1, x_2), (x_3, x_4), … (Gretton et al. 2012, lemma 14).
 
     Unbiased for equal weights, each pair of points used once; samples in random order. Of unequal samples the cross
     terms use the first min(n, m) points. Weighted pairs count by the product of their weights. n, m ≥ 2.
     """
-    return _linear(as_kernel(kernel), p, q)
+    return _linear(as_kernel(kernel), x, y)
 
 
 @jax.jit
-def _linear(kernel, p, q):
-    x, w, y, v = two_weighted(p, q, least=2)
+def _linear(kernel, x, y):
+    x, w, y, v = two_weighted(x, y, least=2)
     shared = 2 * (min(x.shape[0], y.shape[0]) // 2)
 
     def mean(a, w_a, b, w_b):
@@ -112,25 +112,24 @@ def _linear(kernel, p, q):
     return within(x, w) + within(y, v) - across
 
 
-def mmd2_block(p: Sample, q: Sample, *, kernel: Kernel, num: int) -> Scalar:
-    """The mean of ``mmd2_unbiased`` over ``num`` blocks of consecutive points (Zaremba, Gretton, Blaschko 2013).
+def mmd2_block(x: Sample, y: Sample, *, kernel: Kernel, num_blocks: int) -> Scalar:
+    """The mean of ``mmd2_unbiased`` over ``num_blocks`` blocks of consecutive points (Zaremba, Gretton, Blaschko 2013).
 
-    Time (n + m)² / num. The n mod num last points are left out; samples in random order; weights are normalised within
-    each block. A block has at least two points of each sample.
+    Time (n + m)² / num_blocks. The n mod num_blocks last points are left out; samples in random order; weights are
+    normalised within each block. A block has at least two points of each sample.
     """
-    return _block_mean(as_kernel(kernel), p, q, num)
+    return _block_mean(as_kernel(kernel), x, y, num_blocks)
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def _block_mean(kernel, p, q, num):
-    x, w, y, v = two_weighted(p, q, least=2)
-    if not 1 <= num <= min(x.shape[0], y.shape[0]) // 2:
-        raise ValueError(
-            f"Expected num blocks with two points each, 1 <= num <= {min(x.shape[0], y.shape[0]) // 2}; got {num}."
-        )
+def _block_mean(kernel, x, y, num_blocks):
+    x, w, y, v = two_weighted(x, y, least=2)
+    most = min(x.shape[0], y.shape[0]) // 2
+    if not 1 <= num_blocks <= most:
+        raise ValueError(f"Expected 1 <= num_blocks <= {most}, blocks of two points or more; got {num_blocks}.")
 
     def cut(a):
-        return a[: a.shape[0] // num * num].reshape(num, -1, *a.shape[1:])
+        return a[: a.shape[0] // num_blocks * num_blocks].reshape(num_blocks, -1, *a.shape[1:])
 
     def value(block):
         x, w, y, v = block
@@ -140,18 +139,18 @@ def _block_mean(kernel, p, q, num):
     return jnp.mean(jax.lax.map(value, tuple(map(cut, (x, w, y, v)))))
 
 
-def witness(p: Sample, q: Sample, at: Float[Array, "m d"], *, kernel: Kernel) -> Float[Array, " m"]:
+def witness(x: Sample, y: Sample, at: Float[Array, "m d"], *, kernel: Kernel) -> Float[Array, " m"]:
     """Σ w_i k(x_i, t) − Σ v_j k(y_j, t) at points t [m, d]: positive where p has the more mass, negative where q has.
 
     The function that MMD maximises over the unit ball of the kernel's space, not normalised. Memory (n + m) times a
     few, also backward.
     """
-    return _witness(as_kernel(kernel), p, q, at)
+    return _witness(as_kernel(kernel), x, y, at)
 
 
 @jax.jit
-def _witness(kernel, p, q, at):
-    x, w, y, v = two_weighted(p, q)
+def _witness(kernel, x, y, at):
+    x, w, y, v = two_weighted(x, y)
     at = weighted(at, "at")[0].astype(x.dtype)
     if at.shape[1] != x.shape[1]:
         raise ValueError(f"Expected points at of dimension {x.shape[1]}; got shape {list(at.shape)}.")
@@ -170,19 +169,20 @@ def _witness(kernel, p, q, at):
     return jax.lax.map(block, at.reshape(count, rows, -1)).ravel()[:m]
 
 
-def mmd2_features(key: Array, p: Sample, q: Sample, *, frequencies: Draw, num: int) -> Scalar:
-    """``mmd2`` through ``num`` random Fourier features, ≥ 0, in time (n + m) num (Rahimi, Recht 2007).
+def mmd2_features(key: Array, x: Sample, y: Sample, *, frequencies: Draw, num_features: int) -> Scalar:
+    """``mmd2`` through ``num_features`` random Fourier features, ≥ 0, in time (n + m) num_features (Rahimi, Recht
+    2007).
 
-    (1/num) Σ_k |E_p e^(i ω_k·x) − E_q e^(i ω_k·y)|² with ω from ``frequencies``, e.g. ``rbf_frequencies(1.0)``: its
-    mean over keys is ``mmd2`` with that kernel, its relative standard deviation of order num^(−1/2).
+    (1/K) Σ_k |E_p e^(i ω_k·x) − E_q e^(i ω_k·y)|² with ω from ``frequencies``, e.g. ``rbf_frequencies(1.0)``: its
+    mean over keys is ``mmd2`` with that kernel, its relative standard deviation of order K^(−½), K = num_features.
     """
-    x, w, y, v = two_weighted(p, q)
-    if num < 1:
-        raise ValueError(f"Expected num >= 1 features; got {num}.")
-    size = min(num, 64)
-    omega = frequencies(key, num, x.shape[1]).astype(x.dtype)
+    x, w, y, v = two_weighted(x, y)
+    if num_features < 1:
+        raise ValueError(f"Expected num_features >= 1; got {num_features}.")
+    size = min(num_features, 64)
+    omega = frequencies(key, num_features, x.shape[1]).astype(x.dtype)
     # Padded frequencies are 0: both means are 1 there, and their difference 0.
-    omega = jnp.pad(omega, [(0, -num % size), (0, 0)]).reshape(-1, size, x.shape[1])
+    omega = jnp.pad(omega, [(0, -num_features % size), (0, 0)]).reshape(-1, size, x.shape[1])
 
     @jax.checkpoint
     def block(part):
@@ -190,4 +190,4 @@ def mmd2_features(key: Array, p: Sample, q: Sample, *, frequencies: Draw, num: i
         gaps = (nu.matmul(w, wave(phase_x)) - nu.matmul(v, wave(phase_y)) for wave in (jnp.cos, jnp.sin))
         return sum(jnp.sum(gap * gap) for gap in gaps)
 
-    return jnp.sum(jax.lax.map(block, omega)) / num
+    return jnp.sum(jax.lax.map(block, omega)) / num_features

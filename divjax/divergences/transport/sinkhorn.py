@@ -1,16 +1,26 @@
-"""The Sinkhorn divergence, by ott-jax: weighted samples in, its value or its output out."""
+"""The Sinkhorn divergence, by ott-jax: weighted samples in, its value out, and how it was found."""
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from divjax import numerics as nu
+from divjax import status
 from divjax.divergences.kernel.pairwise import squared_differences
 from divjax.divergences.transport.sliced import centred_samples, paired_samples
 from divjax.measures import Points
+
+
+class Sinkhorn(NamedTuple):
+    """A Sinkhorn divergence and how it was found. Of the three parts in order: x with y, x with x, y with y."""
+
+    value: Float[Array, ""]
+    potentials: tuple[tuple[Array, Array], ...]  # (f [n], g [m]) of each part: what a unit of mass pays at each point
+    steps: Int[Array, " 3"]  # iterations of each part
+    status: Int[Array, ""]  # bits of divjax.status: OK, NOT_CONVERGED where a part is not, NON_FINITE
 
 
 def sinkhorn_divergence(
@@ -19,46 +29,55 @@ def sinkhorn_divergence(
     *,
     epsilon: ArrayLike | None = None,
     cost: Any = None,
-    threshold: float = 1e-3,
-    max_iterations: int = 2000,
+    tol: float = 1e-3,
+    max_steps: int = 2000,
 ) -> Float[Array, ""]:
-    """Sinkhorn divergence T_ε(P, Q) − ½ T_ε(P, P) − ½ T_ε(Q, Q) ≥ 0 of entropic transport (Feydy et al. 2019).
+    """The value of ``samples.sinkhorn`` alone: transport between two samples, smoothed by an entropy, 0 where x is y.
 
-    x, y: samples [n, d] or ``Points``. epsilon: the weight of the entropy, in the units of the cost; by default 5 %
-    of the weighted standard deviation of the costs, without a gradient. cost: an ``ott.geometry.costs.CostFn``, by
-    default ‖x − y‖². Iterates until the marginals are met within ``threshold`` in l1; whether they were is in
-    ``sinkhorn_divergence_solve``. Gradients in points and weights by the envelope theorem, once: as exact as the
-    potentials. Memory n m. Raises ValueError for unequal dimensions.
+    T_ε(P, Q) − ½ T_ε(P, P) − ½ T_ε(Q, Q) ≥ 0 (Feydy et al. 2019), in the units of the cost. Arguments, gradients and
+    errors are those of ``samples.sinkhorn``, which also says whether its iterations have converged.
+
+    >>> import jax.numpy as jnp
+    >>> x = jnp.asarray([[0.0], [1.0]])
+    >>> round(float(sinkhorn_divergence(x, x + 2.0)), 2)
+    4.0
     """
-    return sinkhorn_divergence_solve(
-        x, y, epsilon=epsilon, cost=cost, threshold=threshold, max_iterations=max_iterations
-    ).divergence
+    return sinkhorn(x, y, epsilon=epsilon, cost=cost, tol=tol, max_steps=max_steps).value
 
 
-def sinkhorn_divergence_solve(
+def sinkhorn(
     x: Float[Array, "n d"] | Points,
     y: Float[Array, "m d"] | Points,
     *,
     epsilon: ArrayLike | None = None,
     cost: Any = None,
-    threshold: float = 1e-3,
-    max_iterations: int = 2000,
-) -> Any:
-    """ott's ``SinkhornDivergenceOutput``: divergence, potentials, converged, n_iters and errors of the three parts."""
+    tol: float = 1e-3,
+    max_steps: int = 2000,
+) -> Sinkhorn:
+    """The Sinkhorn divergence T_ε(P, Q) − ½ T_ε(P, P) − ½ T_ε(Q, Q) ≥ 0 of two samples, and how it was found.
+
+    T_ε(P, Q) is the least of ∫ c dπ + ε KL(π‖P ⊗ Q) over the couplings π of P and Q (Feydy et al. 2019). x, y: samples
+    [n, d] and [m, d], or ``Points`` where they have weights. epsilon: ε, in the units of the cost; by default 5 % of
+    the weighted standard deviation of the costs, without a gradient. cost: an ``ott.geometry.costs.CostFn``, by default
+    ‖x − y‖². It iterates until the marginals are met within ``tol`` in l1, at most ``max_steps`` times; whether they
+    were is in ``status``. Gradients in points and weights by the envelope theorem, once: as exact as the potentials.
+    Memory n m. Raises ValueError for unequal dimensions and empty samples.
+
+    >>> import jax.numpy as jnp
+    >>> x = jnp.asarray([[0.0], [1.0]])
+    >>> int(sinkhorn(x, x + 2.0, epsilon=0.1).status)
+    0
+    """
     # Of other costs it is not known that only differences count.
     (x, log_w_x), (y, log_w_y) = (centred_samples if cost is None else paired_samples)(x, y)
     a, b = _weights(x, log_w_x), _weights(y, log_w_y)
     epsilon = _default_epsilon(cost, x, y, a, b) if epsilon is None else epsilon
-    _, output = _ott().sinkdiv(
-        x,
-        y,
-        cost_fn=cost,
-        epsilon=epsilon,
-        a=a,
-        b=b,
-        solve_kwargs={"threshold": threshold, "max_iterations": max_iterations},
-    )
-    return output
+    solver = {"threshold": tol, "max_iterations": max_steps}
+    _, found = _ott().sinkdiv(x, y, cost_fn=cost, epsilon=epsilon, a=a, b=b, solve_kwargs=solver)
+    converged, steps = (jnp.stack([jnp.asarray(part) for part in parts]) for parts in (found.converged, found.n_iters))
+    bits = jnp.where(jnp.all(converged), status.OK, status.NOT_CONVERGED)
+    bits = bits | jnp.where(jnp.isfinite(found.divergence), status.OK, status.NON_FINITE)
+    return Sinkhorn(found.divergence, found.potentials, steps, bits.astype(jnp.int32))
 
 
 def _ott():

@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Float
 from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.line import transport_cost
-from divjax.divergences.samples import onto_heaviest
+from divjax.divergences.reading import onto_heaviest
 from divjax.divergences.transport.monotone import coupling_of_counts, coupling_of_samples
 from divjax.measures import Points
 
@@ -22,7 +22,7 @@ _BLOCK = 1 << 20  # numbers projected at a time, and at least one direction
 
 
 class MaxSliced(NamedTuple):
-    """``max_sliced_wasserstein`` and the unit vector it was found at."""
+    """The largest distance along one direction, and the direction: a unit vector."""
 
     value: Float[Array, ""]
     direction: Float[Array, " d"]
@@ -34,15 +34,16 @@ def sliced_wasserstein(
     y: Float[Array, "m d"] | Points,
     *,
     order: ArrayLike = 2.0,
-    num: int = 128,
+    num_directions: int = 128,
 ) -> Float[Array, ""]:
     """Sliced Wasserstein distance (E_θ W_k(θ·X, θ·Y)^k)^(1/k), θ uniform on the sphere (Rabin et al. 2012).
 
-    The mean over ``num`` random directions, whose error falls like num^(−½): the same key gives the same directions,
-    ``sphere(key, num, d)``. order: k ≥ 1. Differentiable once, in reverse mode, in the points, the weights and the
-    order; the gradient is made together with the value, and is 0 at x = y. Raises ValueError for unequal dimensions.
+    The mean over ``num_directions`` random ones, whose error falls like the root of their number; the same key gives
+    the same directions. In the units of x. order: k ≥ 1. Differentiable once, in reverse mode, in the points, the
+    weights and the order; the gradient is made together with the value, and is 0 at x = y. Raises ValueError for
+    unequal dimensions.
     """
-    return nu.safe_root(sliced_cost(key, x, y, order=order, num=num), order)
+    return nu.safe_root(sliced_cost(key, x, y, order=order, num_directions=num_directions), order)
 
 
 def sliced_cost(
@@ -51,11 +52,11 @@ def sliced_cost(
     y: Float[Array, "m d"] | Points,
     *,
     order: ArrayLike = 2.0,
-    num: int = 128,
+    num_directions: int = 128,
 ) -> Float[Array, ""]:
     """The k-th power of ``sliced_wasserstein``: smoother to minimise."""
     p, q = centred_samples(x, y)
-    directions = sphere(key, num, p[0].shape[1]).astype(p[0].dtype)
+    directions = sphere(key, num_directions, p[0].shape[1]).astype(p[0].dtype)
     return _mean_cost(p, q, jnp.asarray(order, p[0].dtype), directions)
 
 
@@ -148,34 +149,50 @@ def max_sliced_wasserstein(
     y: Float[Array, "m d"] | Points,
     *,
     order: ArrayLike = 2.0,
-    num: int = 8,
-    steps: int = 30,
+    num_starts: int = 8,
+    num_steps: int = 30,
 ) -> Float[Array, ""]:
-    """Max-sliced Wasserstein distance max_θ W_k(θ·X, θ·Y) over the unit sphere (Deshpande et al. 2019).
+    """The value of ``samples.max_sliced`` alone: the Wasserstein distance along the direction where it is largest.
 
-    A lower bound: the best that ``steps`` of projected gradient ascent find from the difference of the means and
-    from ``num`` − 1 random directions. Deterministic given the key. The gradient holds the direction fixed (Danskin).
+    max_θ W_k(θ·X, θ·Y) over the unit sphere (Deshpande et al. 2019), in the units of x. Arguments, gradients and errors
+    are those of ``samples.max_sliced``, which also returns the direction.
+
+    >>> import jax, jax.numpy as jnp
+    >>> x = jnp.asarray([[0.0, 0.0], [1.0, 1.0]])
+    >>> round(float(max_sliced_wasserstein(jax.random.key(0), x, x + jnp.asarray([3.0, 4.0]))), 3)
+    5.0
     """
-    return max_sliced_wasserstein_solve(key, x, y, order=order, num=num, steps=steps).value
+    return max_sliced(key, x, y, order=order, num_starts=num_starts, num_steps=num_steps).value
 
 
-def max_sliced_wasserstein_solve(
+def max_sliced(
     key: Array,
     x: Float[Array, "n d"] | Points,
     y: Float[Array, "m d"] | Points,
     *,
     order: ArrayLike = 2.0,
-    num: int = 8,
-    steps: int = 30,
+    num_starts: int = 8,
+    num_steps: int = 30,
 ) -> MaxSliced:
-    """``max_sliced_wasserstein`` with its direction."""
+    """The largest Wasserstein distance of two samples along one direction, and that direction, a unit vector [d].
+
+    max_θ W_k(θ·X, θ·Y) over the unit sphere (Deshpande et al. 2019); order: k ≥ 1. What is returned is a lower bound:
+    the best that ``num_steps`` of projected gradient ascent find from the difference of the means and from
+    ``num_starts`` − 1 random directions. The same key gives the same value. The gradient holds the direction fixed
+    (Danskin). Raises ValueError for unequal dimensions and empty samples.
+
+    >>> import jax, jax.numpy as jnp
+    >>> x = jnp.asarray([[0.0, 0.0], [1.0, 1.0]])
+    >>> max_sliced(jax.random.key(0), x, x + jnp.asarray([3.0, 4.0])).direction.shape
+    (2,)
+    """
     p, q = centred_samples(x, y)
     order = jnp.asarray(order, p[0].dtype)
     fixed = jax.lax.stop_gradient((p, q, order))
     cost = functools.partial(lambda direction, args: _cost_along(direction, *args), args=fixed)
-    starts = sphere(key, num, p[0].shape[1]).astype(p[0].dtype)
+    starts = sphere(key, num_starts, p[0].shape[1]).astype(p[0].dtype)
     starts = starts.at[0].set(_unit(_mean(*fixed[0]) - _mean(*fixed[1]), starts[0]))
-    found, values = jax.lax.map(lambda start: _ascend(cost, start, steps), starts)
+    found, values = jax.lax.map(lambda start: _ascend(cost, start, num_steps), starts)
     direction = found[jnp.argmax(values)]
     return MaxSliced(nu.safe_root(_cost_along(direction, p, q, order), order), direction)
 

@@ -7,7 +7,7 @@ from jaxtyping import Array
 
 from divjax import catalog
 from divjax.discretize import quadrature
-from divjax.divergences import critic, jensen_shannon, penalties, reverse_kl
+from divjax.divergences import critic, jensen_shannon, reverse_kl
 
 # E_q −log D at D = p/(p+q) held fixed has the gradient of this, not of jensen_shannon (Arjovsky, Bottou 2017).
 NON_SATURATING = "reverse_kl - 2 jensen_shannon"
@@ -26,11 +26,11 @@ class Method(NamedTuple):
 
 
 def _slope(*, one_sided):
-    return lambda key, v, x_p, x_q: 10.0 * penalties.gradient_penalty(key, v, x_p, x_q, one_sided=one_sided)
+    return lambda key, v, x, y: 10.0 * critic.penalties.gradient_penalty(key, v, x, y, one_sided=one_sided)
 
 
 def _r1(weight):
-    return lambda key, v, x_p, x_q: weight * penalties.zero_centred_penalty(v, x_p)
+    return lambda key, v, x, y: weight * critic.penalties.zero_centred_penalty(v, x)
 
 
 def _f_gan(name, criterion=None):

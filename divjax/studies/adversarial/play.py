@@ -15,7 +15,7 @@ UNROLL_RATE = 0.1
 def losses_of(method: Method, outputs, sample_p, sample_q) -> Players:
     """The losses of both players of a method."""
     losses = adversarial_losses(method.objective, outputs, sample_p, sample_q, penalty=method.penalty)
-    return unrolled(losses, method.unroll, UNROLL_RATE) if method.unroll else losses
+    return unrolled(losses, num_steps=method.unroll, rate=UNROLL_RATE) if method.unroll else losses
 
 
 def descent(rate: float, steps: int, **moments: float) -> optax.GradientTransformation:
@@ -35,9 +35,9 @@ def trained(
         start,
         descent(rate, each * ROUNDS * critic_steps, b1=b1, b2=0.99),
         descent(rate, each * ROUNDS, b1=b1, b2=0.99),
-        rounds=ROUNDS,
-        steps=each,
-        critic_steps=critic_steps,
+        num_rounds=ROUNDS,
+        num_steps=each,
+        num_critic_steps=critic_steps,
         ema=0.99,
         evaluate=evaluate,
     )

@@ -65,7 +65,7 @@ def autoencoder(train: Data, held_out: Data, *, means: bool, steps: int) -> Gene
         def one(pair):
             key, x = pair
             joint, posterior = models.Joint(params, x), models.encode(params, x)
-            return -variational.iwae(key, joint, posterior, 1, particles=PARTICLES)
+            return -variational.iwae(key, joint, posterior, num_groups=1, num_particles=PARTICLES)
 
         return jax.lax.map(one, (jax.random.split(key, len(x)), x), batch_size=50)
 
@@ -81,7 +81,7 @@ def flow(train: Data, held_out: Data, *, steps: int) -> Generator:
     """A coupling flow of splines, which starts as a Gaussian with the pixels' means and standard deviations."""
 
     def init(key, images):
-        params = models.init_coupling_flow(key, dim=DIM, layers=4, hidden=HIDDEN, num=4)
+        params = models.init_coupling_flow(key, dim=DIM, num_layers=4, hidden=HIDDEN, num_bins=4)
         x = dequantised(jax.random.fold_in(key, 1000), images)
         return params | {"loc": jnp.mean(x, 0), "log_scale": jnp.log(jnp.std(x, 0))}
 
@@ -112,7 +112,7 @@ def _likely(train: Data, held_out: Data, init: Any, log_q: Any, best: Any, *, st
         return jnp.mean(best(of_latents, params, dequantised(of_noise, held_out(case)))) - DIM * jnp.log(LEVELS)
 
     return stochastic_fit(
-        loss, start, descent(rate, each * ROUNDS), rounds=ROUNDS, steps=each, ema=0.99, evaluate=evaluate
+        loss, start, descent(rate, each * ROUNDS), num_rounds=ROUNDS, num_steps=each, ema=0.99, evaluate=evaluate
     )
 
 

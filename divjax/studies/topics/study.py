@@ -77,7 +77,7 @@ def true_profiles() -> Float[np.ndarray, "4 24"]:
 def documents(num_real: int = REAL) -> Truth:
     """Documents of ``LENGTH`` words, so that one level holds for all; log p by fixed nodes of their proportions."""
     prior, of_words = np.full(len(SUBJECTS), CONCENTRATION, np.float32), jnp.asarray(true_topics(), jnp.float32)
-    nodes = topics.draw_proportions(jax.random.key(1), prior, num=NODES_OF_TRUTH)
+    nodes = topics.draw_proportions(jax.random.key(1), prior, num_draws=NODES_OF_TRUTH)
 
     def draw(key, num):
         return topics.draw_corpus(key, of_words, prior, np.full(num, LENGTH))
@@ -94,7 +94,7 @@ def ratings(num_real: int = REAL) -> Truth:
     profiles = jnp.asarray(true_profiles(), jnp.float32)
 
     def draw(key, num):
-        return factorisation.draw_ratings(key, profiles, SHARES, NOISE, num=num)
+        return factorisation.draw_ratings(key, profiles, SHARES, NOISE, num_users=num)
 
     def log_p(rows):
         return jax.vmap(lambda row: factorisation.row_log_density(row, profiles, SHARES, NOISE))(rows)
@@ -122,13 +122,13 @@ def document_fit(num: int, truth: Truth, *, most: int | None = None) -> Iteratio
 
     Its result is the log-likelihood per word, steps, status, and the topics, with rows of zeros up to ``most``.
     """
-    nodes = topics.draw_proportions(jax.random.key(2), np.full(num, CONCENTRATION), num=NODES if num > 1 else 1)
+    nodes = topics.draw_proportions(jax.random.key(2), np.full(num, CONCENTRATION), num_draws=NODES if num > 1 else 1)
 
     def corpus(case):
         return truth.draw(_keys(case)[0], CORPUS)
 
     def init(case):
-        return topics.random_topics(_keys(case)[1], corpus(case), num=num)
+        return topics.random_topics(_keys(case)[1], corpus(case), num_topics=num)
 
     steps = topic_em(init, nodes, data=corpus, max_steps=200, tol=1e-5)
 
@@ -186,8 +186,8 @@ def judge_ratings(truth: Truth, *, num: int) -> Callable[[PyTree, PyTree], dict[
 
     def judge(end, case):
         key, model = _keys(case)[2], end["params"]
-        at_hand = factorisation.generate_ratings(key, model, num=num)
-        of_new = factorisation.generate_new_users(key, model, num=num)
+        at_hand = factorisation.generate_ratings(key, model, num_users=num)
+        of_new = factorisation.generate_new_users(key, model, num_users=num)
         return (
             _judged(truth, at_hand, "")
             | _judged(truth, of_new, "_of_new_users")
@@ -198,7 +198,7 @@ def judge_ratings(truth: Truth, *, num: int) -> Callable[[PyTree, PyTree], dict[
 
 
 def _judged(truth, drawn, which):
-    rate = rate_below(truth.log_p(drawn), _opaque(truth.real), mass=MASS)
+    rate = rate_below(_opaque(truth.real), truth.log_p(drawn), mass=MASS)
     return {f"unrealistic{which}": rate.rate, f"stderr{which}": rate.stderr}
 
 

@@ -49,7 +49,7 @@ def sweep(
         asked |= {"weights": weights, "scales": scales, "out": out}
         _launch(processes, asked, total=len(distances) * seeds * len(chosen), progress=not quiet)
         return
-    first = member is None or join(*member).index == 0
+    first = member is None or join(**member).index == 0
     fits = study.run_sweep(
         distances, seeds, chosen, weights=pair, scales=spread, store=out / "sweep.zarr", progress=first and not quiet
     )
@@ -86,12 +86,12 @@ def _scales(text: str) -> tuple[float, float]:
     return values
 
 
-def _member(text: str, processes: int) -> tuple[str, int, int] | tuple[()] | None:
-    """ "host:1234/4/0" -> ("host:1234", 4, 0); "auto" -> (); "" -> None, no member of anything."""
+def _member(text: str, processes: int) -> dict[str, str | int] | None:
+    """What ``join`` is told: process 0 of 4 for "host:1234/4/0", nothing for "auto"; None, no member, for ""."""
     if processes < 1 or (processes > 1 and text):
         raise ValueError(f"Expected --processes of at least 1, and 1 with --distributed; got {processes} and {text!r}.")
     if text in ("", "auto"):
-        return () if text else None
+        return {} if text else None
     address, *counts = text.split("/")
     host, _, port = address.rpartition(":")
     if not (host and port.isdigit() and len(counts) == 2 and all(part.isdigit() for part in counts)):
@@ -101,7 +101,7 @@ def _member(text: str, processes: int) -> tuple[str, int, int] | tuple[()] | Non
     count, index = map(int, counts)
     if index >= count:
         raise ValueError(f"Expected --distributed with INDEX from 0 to COUNT − 1; got {text!r}.")
-    return address, count, index
+    return {"address": address, "num_processes": count, "process_id": index}
 
 
 def _launch(processes, asked, *, total, progress):
