@@ -269,8 +269,7 @@ def table(p: Any, q: Any) -> Table:
     measured on the line. Raises TypeError and ValueError as a divergence does for one of the two that is no
     distribution, is batched, or lives elsewhere than the other.
 
-    >>> import distrax
-    >>> table(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))["kl"].value
+    >>> dj.table(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))["kl"].value
     0.5
     """
     p, q = validity.pair(p, q)
@@ -340,6 +339,9 @@ def fisher(p: Any, q: Any, score_q: Any = None, /) -> Scalar:
     ``fisher(p, q)`` of two distributions: a closed form, or quadrature on the line. ``fisher(x, score_p, score_q)``: at
     a sample x of p, [n, d] or ``Points``, from both scores, functions of one point or their values at all points.
     Raises ValueError for two distributions in more dimensions without a closed form.
+
+    >>> float(dj.fisher(distrax.Normal(0.0, 1.0), distrax.Normal(2.0, 1.0)))
+    4.0
     """
     if score_q is not None:
         return dv.fisher(p, q, score_q)
@@ -359,6 +361,10 @@ def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
 
     Of two samples [n, d] or ``Points``, the V-statistic (see ``divjax.divergences.mmd2``). Of two Gaussians or mixtures
     of Gaussians and a kernel made by ``dj.kernels.rbf``, exact. Raises NotImplementedError for other distributions.
+
+    >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0)
+    >>> round(float(dj.mmd2(p, q, kernel=dj.kernels.rbf(1.0))), 4)
+    0.1773
     """
     if not is_distribution(p) and not is_distribution(q):
         return dv.mmd2(p, q, kernel=kernel)

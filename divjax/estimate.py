@@ -48,6 +48,10 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
     on panels that were laid with crossings=0, LOW_ESS below 10 effective nodes of draws, HEAVY_TAIL for a Pareto k̂
     above 0.7 of the weights p/r, q/r or of the terms, NON_FINITE for a value that is not finite (its stderr is inf).
     jit, vmap and grad as usual. Raises TypeError for a divergence that is measured on something else.
+
+    >>> found = dj.estimate(dj.kl, distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))
+    >>> float(found.value), float(found.stderr)
+    (0.5, 0.0)
     """
     _check_measure(divergence, nodes)
     nodes = _broadcast(nodes)
@@ -83,6 +87,10 @@ def estimate_gradient(
     pytrees like it. For Monte Carlo the influence of a node on the gradient is ∂²D/∂θ∂log w, so the error is that of
     the gradient estimator in use, pathwise or score. Costs about as many gradients as there are parameters. status,
     errors: as ``estimate``.
+
+    >>> build = lambda loc: dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(loc, 1.0))
+    >>> round(float(dj.estimate_gradient(dj.kl, build, jnp.asarray(2.0)).value), 3)
+    2.0
     """
     flat, unravel = ravel_pytree(theta)
     nodes = discretize(theta)
@@ -237,6 +245,10 @@ def pareto_k(log_weights: Float[Array, "..."]) -> Float[Array, ""]:
     Above ½ their variance may be infinite, above 0.7 no standard error of their mean is to be trusted. 0 where the
     tail is empty: many of the largest are equal, or there are fewer than 25 weights. +inf for a weight that is infinite
     or NaN.
+
+    >>> light = dj.diagnostics.pareto_k(jax.random.normal(jax.random.key(0), (1000,)))
+    >>> bool(light < 0.7 < dj.diagnostics.pareto_k(jnp.log(1.0 / jnp.linspace(0.001, 1.0, 1000))))
+    True
     """
     log_weights = jnp.ravel(log_weights)
     broken = jnp.any(jnp.isnan(log_weights) | (log_weights == jnp.inf))

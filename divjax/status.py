@@ -22,7 +22,13 @@ MEANING = {
 
 
 def explain(status: int) -> str:
-    """A status in words, e.g. ``explain(int(result.status))``."""
+    """What a status says, in words: "ok" for 0.
+
+    Raises ValueError for a number that is no sum of the bits of ``divjax.status``.
+
+    >>> dj.explain(0)
+    'ok'
+    """
     status = int(status)
     if unknown := status & ~sum(MEANING):
         raise ValueError(f"Expected a sum of the bits {sorted(MEANING)}; got {status} (unknown part {unknown}).")

@@ -27,11 +27,17 @@ Scalar = Float[Array, ""]
 def reverse_kl_stl(
     key: PRNGKeyArray, p: Any, q: Any, *, num_draws: int, design: Callable[..., Array] = designs.independent
 ) -> Scalar:
-    """KL(q‖p) by the mean of log q − log p over ``num_draws`` draws of q, its gradient by sticking the landing.
+    """KL(q‖p) in nats by draws of q, with a gradient that is exactly 0 for every draw at p = q: sticking the landing.
 
-    The gradient follows the draws and leaves out the explicit ∂ log q/∂θ, whose mean is 0 (Roeder, Wu, Duvenaud 2017):
-    exactly 0 for every draw at p = q, where the plain form's is 0 on average. Right for the reverse KL and nothing
-    else: there are no such nodes. The value is unbiased and may be negative.
+    The mean of log q − log p over ``num_draws`` draws. The gradient follows the draws and leaves out the explicit ∂ log
+    q/∂θ, whose mean is 0 (Roeder, Wu, Duvenaud 2017); the plain form's is 0 at p = q on average only. Right for the
+    reverse KL and nothing else: there are no such nodes. The value is unbiased and may be negative. design: as for
+    ``monte_carlo``.
+
+    >>> p = distrax.Normal(0.0, 1.0)
+    >>> loss = lambda loc: dj.variational.reverse_kl_stl(jax.random.key(0), p, distrax.Normal(loc, 1.0), num_draws=64)
+    >>> round(float(jax.grad(loss)(0.0)), 3)
+    0.0
     """
     p, q, origin = _checked(p, q, num_draws=num_draws)
     sampling.check_design(q, origin, design)
@@ -40,12 +46,15 @@ def reverse_kl_stl(
 
 
 def iwae(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: int) -> Scalar:
-    """−E log 1/K Σ_k p(x_k)/q(x_k), the mean over ``num_groups`` groups of K = ``num_particles`` draws of q (Burda et
-    al. 2016).
+    """The negative importance-weighted bound in nats, −E log 1/K Σ_k p(x_k)/q(x_k) over draws of q (Burda et al. 2016).
 
-    The negative importance-weighted bound: KL(q‖p) at K = 1, falling to 0 (to −log ∫p for an unnormalised p) as K
-    grows, so that q is free to be wider than the optimum of KL(q‖p). Pathwise gradient; its signal-to-noise ratio falls
-    like K^-½ (Rainforth et al. 2018): ``dreg`` has the same value and a better one.
+    The mean over ``num_groups`` groups of K = ``num_particles`` draws. KL(q‖p) at K = 1, falling to 0 (to −log ∫p for
+    an unnormalised p) as K grows, so that q is free to be wider than the optimum of KL(q‖p). Pathwise gradient; its
+    signal-to-noise ratio falls like K^-½ (Rainforth et al. 2018): ``dreg`` has the same value and a better one.
+
+    >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0)
+    >>> float(dj.variational.iwae(jax.random.key(0), p, q, num_groups=8, num_particles=4))
+    -0.0
     """
     p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
     x, share = _groups(key, q, origin, num_groups, num_particles)
@@ -58,6 +67,10 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
     Its signal-to-noise ratio grows with K. For parameters of p it is the gradient of ``iwae``. Right for this bound
     alone (and, at K = 1, for the reverse KL): for other divergences use ``monte_carlo``. Raises ValueError for a q that
     is a mixture, whose weights no draw moves with: use ``iwae``.
+
+    >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0)
+    >>> float(dj.variational.dreg(jax.random.key(0), p, q, num_groups=8, num_particles=4))
+    -0.0
     """
     p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
     if origin.log_w.size > 1:

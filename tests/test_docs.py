@@ -1,6 +1,7 @@
 """The documentation: every program in it runs and says what its comments say, every public name is in it, it builds."""
 
 import ast
+import doctest
 import functools
 import http.server
 import importlib
@@ -19,10 +20,15 @@ import tokenize
 import types
 from pathlib import Path
 
+import distrax
+import jax
 import numpy as np
+import optax
 import pytest
 
+import divjax as dj
 from tests.flags import QUICK
+from tests.test_names import PUBLIC
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -233,6 +239,41 @@ def test_every_page_is_in_the_navigation():
 def test_every_picture_is_in_the_gallery():
     gallery = (DOCS / "gallery.md").read_text()
     assert {picture.name for picture in (DOCS / "images").iterdir()} <= set(re.findall(r"images/(\S+?)\)", gallery))
+
+
+# --- Examples --------------------------------------------------------------------------------------------------
+
+# Rooms whose functions have examples, every one of them.
+SHOWN = {"divergences", "door", "training", "variational", "diagnostics", "twosample", "estimate", "status", "targets"}
+
+
+def examples():
+    """The examples of every public function, by its name: one for each function, and none where there is none."""
+    finder = doctest.DocTestFinder(recurse=False)
+    names = {"dj": dj, "jax": jax, "jnp": jax.numpy, "distrax": distrax, "optax": optax}
+    functions = {id(value): value for value in map(inspect.unwrap, PUBLIC.values())}
+    found = {}
+    for function in functions.values():
+        tests = finder.find(function, f"{function.__module__}.{function.__qualname__}", globs=dict(names))
+        found[f"{function.__module__}.{function.__qualname__}"] = next(iter(tests), None)
+    return found
+
+
+def test_the_examples_in_docstrings_run():
+    """All in one process: small arrays, closed forms, nothing that takes long to compile."""
+    found = examples()
+    rooms = {name: name.split(".")[1] for name in found}
+    assert [name for name, test in found.items() if rooms[name] in SHOWN and not (test and test.examples)] == []
+    runner, told = doctest.DocTestRunner(verbose=False), []
+    for test in filter(None, found.values()):
+        runner.run(test, out=told.append)
+    assert not runner.summarize(verbose=False).failed, "".join(told)
+    assert runner.tries > 200
+
+
+def test_a_wrong_example_is_found():
+    test = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "wrong", None, 0)
+    assert doctest.DocTestRunner(verbose=False).run(test, out=lambda _: None).failed == 1
 
 
 # --- The site --------------------------------------------------------------------------------------------------

@@ -54,9 +54,8 @@ def precision_recall(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int =
     x within a ball of y. Both are below 1 for equal distributions, by how much depends on the dimension, and one
     outlier has a large ball: ``density_coverage`` has known values there. n, m > k.
 
-    >>> import jax.numpy as jnp
     >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
-    >>> found = precision_recall(x, x[:3] + 0.5, k=1)
+    >>> found = dj.diagnostics.precision_recall(x, x[:3] + 0.5, k=1)
     >>> float(found.precision), float(found.recall)
     (1.0, 0.5)
     """
@@ -78,9 +77,8 @@ def density_coverage(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int =
     dense. coverage: the share of the balls with a point of y in them, in expectation
     1 − Π_{j=0}^{k−1} (n − 1 − j) / (n + m − 1 − j) for equal distributions, which is about 1 − 2^(−k) for n = m. n > k.
 
-    >>> import jax.numpy as jnp
     >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
-    >>> float(density_coverage(x, x[:3] + 0.5, k=1).coverage)
+    >>> float(dj.diagnostics.density_coverage(x, x[:3] + 0.5, k=1).coverage)
     0.5
     """
     return _density_coverage(*_both(x, y, k, 0), k)
@@ -109,8 +107,7 @@ def modes_captured(
     modes, a scalar or [k]. If y is drawn from the truth itself in d dimensions, the share of high quality is the χ_d
     distribution function at ``sigmas``: 0.997, 0.989, 0.971 for d = 1, 2, 3.
 
-    >>> import jax.numpy as jnp
-    >>> found = modes_captured(jnp.asarray([0.1, -0.2, 5.0]), jnp.asarray([0.0, 16.0]), 1.0)
+    >>> found = dj.diagnostics.modes_captured(jnp.asarray([0.1, -0.2, 5.0]), jnp.asarray([0.0, 16.0]), 1.0)
     >>> int(found.modes), round(float(found.high_quality), 3)
     (1, 0.667)
     """
@@ -146,9 +143,8 @@ def memorisation_rate(x: Float[Array, "n d"], y: Float[Array, "m d"], *, level: 
 
     A copy is what ``copy_distances`` finds within 1. n ≥ 3.
 
-    >>> import jax.numpy as jnp
     >>> x = jnp.asarray([0.0, 1.0, 3.0, 6.0])
-    >>> float(memorisation_rate(x, jnp.asarray([3.0, 4.5])))
+    >>> float(dj.diagnostics.memorisation_rate(x, jnp.asarray([3.0, 4.5])))
     0.5
     """
     distance = copy_distances(x, y, level=level).y
@@ -168,9 +164,8 @@ def copy_distances(
     then has as many. num_points: so many training points give the unit, the first ones, which saves time if they are in
     random order; by default all. n ≥ 3.
 
-    >>> import jax.numpy as jnp
     >>> x = jnp.asarray([0.0, 1.0, 3.0, 6.0])
-    >>> copy_distances(x, jnp.asarray([3.0, 4.5])).y <= 1.0
+    >>> dj.diagnostics.copy_distances(x, jnp.asarray([3.0, 4.5])).y <= 1.0
     Array([ True, False], dtype=bool)
     """
     checks.parameter(level, "level", 0.0, 1.0)
@@ -215,9 +210,8 @@ def unrealistic_rate_of_samples(
     It is outside the region that holds ``level`` of x, where ``distance_to_data`` is at most 1:
     ``unrealistic_rate`` with a density estimated from the ``k`` nearest neighbours. n > k.
 
-    >>> import jax.numpy as jnp
     >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
-    >>> float(unrealistic_rate_of_samples(x, jnp.asarray([0.5, 6.0]), k=1))
+    >>> float(dj.diagnostics.unrealistic_rate_of_samples(x, jnp.asarray([0.5, 6.0]), k=1))
     0.5
     """
     distance = distance_to_data(x, y, level=level, k=k)
@@ -233,9 +227,8 @@ def distance_to_data(
     quantile of those of the points of x to each other. Of fewer than 1 / (1 − level) points the unit is the largest
     distance among them, and the probability about 1 / n. n > k.
 
-    >>> import jax.numpy as jnp
     >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
-    >>> distance_to_data(x, jnp.asarray([0.5, 6.0]), k=1)
+    >>> dj.diagnostics.distance_to_data(x, jnp.asarray([0.5, 6.0]), k=1)
     Array([0.5, 4. ], dtype=float32)
     """
     checks.parameter(level, "level", 0.0, 1.0)

@@ -27,7 +27,9 @@ def stability(
     modes: Int[Array, " rounds"] | None = None,
     known: int = 1,
 ) -> Stability:
-    """Reads a path of k numbers that describe the generator, a row after each round.
+    """How a game went: whether it diverged, went in circles or lost modes, and when.
+
+    path: k numbers that describe the generator, a row after each round.
 
     * diverged: a number is NaN (the game ended before), or beyond ``reach`` in absolute value, at the end; ``when``:
       since when without interruption.
@@ -37,6 +39,10 @@ def stability(
     * collapsed: it did not diverge, and at the end captures fewer than ``known`` modes; ``when``: since when.
 
     Pure: vmap it over games. Raises ValueError for a path of fewer than seven rounds: its half has no three passages.
+
+    >>> path = jnp.sin(jnp.arange(40.0))[:, None]
+    >>> bool(dj.diagnostics.stability(path, tolerance=0.1, reach=10.0).cycled)
+    True
     """
     if jnp.ndim(path) != 2 or path.shape[0] < 7:
         raise ValueError(f"Expected a path [rounds, k] of at least 7 rounds; got shape {jnp.shape(path)}.")

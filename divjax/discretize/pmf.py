@@ -22,7 +22,6 @@ def pmf(log_p: Any, log_q: Any, *, log_w: ArrayLike = 0.0) -> Nodes:
     but for what rounding hides (10⁻¹³). Raises TypeError for what is no array of real numbers, ValueError for unequal
     shapes, and for laws whose values are too many to list, or not known while tracing.
 
-    >>> import divjax as dj, jax.numpy as jnp
     >>> print(f"{dj.kl(dj.pmf(jnp.log(jnp.array([0.25, 0.75])), jnp.log(jnp.array([0.5, 0.5])))):.4f}")
     0.1308
     """

@@ -21,7 +21,12 @@ def _share(weight, part):
 
 
 def reverse(divergence: Divergence) -> Divergence:
-    """D(q, p): the arguments exchanged."""
+    """The divergence with its arguments exchanged, D(q, p).
+
+    >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
+    >>> bool(dj.reverse(dj.kl)(nodes) == dj.reverse_kl(nodes))
+    True
+    """
 
     @declared_as(divergence, "reverse")
     def reversed_divergence(measure: Measure, **params: Any) -> Array:
@@ -31,7 +36,12 @@ def reverse(divergence: Divergence) -> Divergence:
 
 
 def symmetrize(divergence: Divergence) -> Divergence:
-    """D(p, q) + D(q, p), e.g. Jeffreys from kl."""
+    """The divergence both ways, D(p, q) + D(q, p): Jeffreys from kl.
+
+    >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
+    >>> round(float(dj.symmetrize(dj.kl)(nodes)), 3)
+    0.275
+    """
 
     @declared_as(divergence, "symmetrize")
     def symmetric(measure: Measure, **params: Any) -> Array:
@@ -41,9 +51,14 @@ def symmetrize(divergence: Divergence) -> Divergence:
 
 
 def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
-    """D(p, w p + (1−w) q): finite where D is not, since the second argument covers the first (Lee 1999).
+    """The divergence of p from a mixture of p and q, D(p, w p + (1−w) q): finite where D(p, q) is not (Lee 1999).
 
-    Raises TypeError for a divergence that is not measured on ``Nodes``: of other measures no mixture is known.
+    The second argument covers the first. Raises TypeError for a divergence that is not measured on ``Nodes``: of other
+    measures no mixture is known; ValueError for a weight w outside [0, 1].
+
+    >>> nodes = dj.pmf(jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0])))
+    >>> round(float(dj.skew(dj.kl, weight=0.5)(nodes)), 3)
+    0.693
     """
     _check_mixed(divergence, weight, "skew")
 
@@ -56,7 +71,14 @@ def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
 
 
 def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
-    """w D(p, m) + (1−w) D(q, m) with m = w p + (1−w) q, e.g. Jensen-Shannon from kl. Errors as for ``skew``."""
+    """The mean divergence of p and q from their mixture, w D(p, m) + (1−w) D(q, m), m = w p + (1−w) q.
+
+    Jensen-Shannon from kl. Errors as for ``skew``.
+
+    >>> nodes = dj.pmf(jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0])))
+    >>> round(float(dj.jensen(dj.kl)(nodes)), 3)
+    0.693
+    """
     _check_mixed(divergence, weight, "jensen")
 
     @declared_as(divergence, "jensen")

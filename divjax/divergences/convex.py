@@ -19,6 +19,8 @@ def check_convex(f: Callable[[Array], Array]) -> None:
     value is compared with chords around it, short and long; what rounding of f can do, a few eps (1 + t + |f|), is
     allowed, so that linear parts and kinks do not matter. What is narrower than 11 % of t may go unseen. Called inside
     jit it runs while tracing; an f that depends on traced values is let through.
+
+    >>> dj.divergences.check_convex(lambda t: (t - 1.0) ** 2)
     """
     with jax.ensure_compile_time_eval():
         t = jnp.asarray(10.0 ** (_DECADES * np.arange(-_EACH_SIDE, _EACH_SIDE + 1) / _EACH_SIDE))

@@ -74,10 +74,15 @@ def variational(
     log_w_p: ArrayLike | None = None,
     log_w_q: ArrayLike | None = None,
 ) -> Scalar:
-    """E_p T − E_q f*(T) ≤ ∫ q f(p/q), T = activation(v): the f-GAN bound (Nowozin, Cseke, Tomioka 2016).
+    """A lower bound on an f-divergence from a critic's outputs, as an f-GAN trains it (Nowozin, Cseke, Tomioka 2016).
 
-    dual: one of ``DUALS``, by the names of this library's divergences, or your own. Raises ValueError for outputs that
-    are no vector and weights of another shape.
+    E_p T − E_q f*(T) ≤ ∫ q f(p/q) with T = activation(v). critic_p, critic_q: the outputs v at samples of p [n] and of
+    q [m]. dual: one of ``DUALS``, by the names of this library's divergences, or your own. Raises ValueError for
+    outputs that are no vector and weights of another shape.
+
+    >>> v_p, v_q = jnp.array([2.0, 1.0]), jnp.array([0.0, 1.0])
+    >>> round(float(dj.critic.variational(v_p, v_q, dual=dj.critic.DUALS["kl"])), 3)
+    0.816
     """
     critic_p, critic_q, mean_p, mean_q = _sides(critic_p, critic_q, log_w_p, log_w_q)
     return mean_p(dual.activation(critic_p)) - mean_q(dual.conjugate(critic_q))
@@ -91,10 +96,15 @@ class Bound(NamedTuple):
 
 
 def held_out(critic_p: Outputs, critic_q: Outputs, *, dual: Dual) -> Bound:
-    """``variational`` with its standard error, √(var T(v_p) / n + var f*(T(v_q)) / m), for independent samples.
+    """``variational`` on samples that the critic has not seen, with its standard error.
 
-    It tells how far the mean over samples is from that over the distributions, not how far the bound is below the
-    divergence. Where q has the heavier tails of f*, it is itself too small; needs two samples of each.
+    √(var T(v_p) / n + var f*(T(v_q)) / m), for independent samples. It tells how far the mean over samples is from that
+    over the distributions, not how far the bound is below the divergence. Where q has the heavier tails of f*, the
+    error is itself too small. Needs two samples of each.
+
+    >>> found = dj.critic.held_out(jnp.array([2.0, 1.0]), jnp.array([0.0, 1.0]), dual=dj.critic.DUALS["kl"])
+    >>> round(float(found.stderr), 3)
+    0.592
     """
     critic_p, critic_q, _, _ = _sides(critic_p, critic_q, None, None)
     of_p, of_q = dual.activation(critic_p), dual.conjugate(critic_q)
@@ -119,6 +129,10 @@ def tangent(
 
     divergence: on ``Nodes``, such as ``dj.kl`` or ``functools.partial(dj.alpha_divergence, alpha=3.0)``. Raises
     ValueError for one that is no such sum (``renyi``, ``l2``), unless its parameter is traced: that is yours to know.
+
+    >>> v_p, v_q = jnp.array([1.0, 0.5]), jnp.array([-1.0, 0.0])
+    >>> round(float(dj.critic.tangent(v_p, v_q, divergence=dj.jensen_shannon)), 3)
+    0.245
     """
     _check_sum(divergence)
     critic_p, critic_q, mean_p, mean_q = _sides(critic_p, critic_q, log_w_p, log_w_q)
@@ -154,6 +168,9 @@ def donsker_varadhan(
     """E_p v − log E_q e^v ≤ KL(p‖q), equal at v = log p/q + any constant (Donsker, Varadhan 1983).
 
     The logarithm of a mean over few samples is biased upwards: on a small sample it may exceed the divergence.
+
+    >>> round(float(dj.critic.donsker_varadhan(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
+    1.0
     """
     critic_p, critic_q, mean_p, _ = _sides(critic_p, critic_q, log_w_p, log_w_q)
     return mean_p(critic_p) - nu.logsumexp(critic_q + _log_weights(critic_q, log_w_q))
@@ -162,7 +179,11 @@ def donsker_varadhan(
 def nwj(
     critic_p: Outputs, critic_q: Outputs, *, log_w_p: ArrayLike | None = None, log_w_q: ArrayLike | None = None
 ) -> Scalar:
-    """E_p v − E_q e^(v−1) ≤ KL(p‖q), equal at v = 1 + log p/q (Nguyen, Wainwright, Jordan 2010)."""
+    """E_p v − E_q e^(v−1) ≤ KL(p‖q), equal at v = 1 + log p/q (Nguyen, Wainwright, Jordan 2010).
+
+    >>> round(float(dj.critic.nwj(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
+    0.632
+    """
     return variational(critic_p, critic_q, dual=DUALS["kl"], log_w_p=log_w_p, log_w_q=log_w_q)
 
 
@@ -171,6 +192,9 @@ def infonce(scores: Float[Array, "n n"]) -> Scalar:
 
     s_ij: the critic at (x_i, y_j), pairs drawn jointly on the diagonal. A bound on KL(p(x, y) ‖ p(x) p(y)). Raises
     ValueError for scores that are not square.
+
+    >>> round(float(dj.critic.infonce(100.0 * jnp.eye(4))), 3)
+    1.386
     """
     (scores,) = checks.floating(scores)
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
@@ -222,6 +246,9 @@ def f_gan(dual: Dual | str) -> Objective:
     """The game on ``variational``: the critic raises the bound, the generator lowers it (Nowozin et al. 2016).
 
     dual: one of ``DUALS``, or its name, or your own. Raises ValueError for a name without a conjugate here.
+
+    >>> round(float(dj.critic.f_gan("reverse_kl").generator(jnp.array([0.0, 0.0]), jnp.array([0.0, 0.0]))), 3)
+    1.0
     """
     if isinstance(dual, str):
         if dual not in DUALS:
@@ -237,7 +264,11 @@ def f_gan(dual: Dual | str) -> Objective:
 
 
 def ratio_gan(divergence: Callable[..., Array]) -> Objective:
-    """The game on ``tangent``, for any f-divergence, one of your own too: the critic's output is the log-ratio."""
+    """The game on ``tangent``, for any f-divergence, one of your own too: the critic's output is the log-ratio.
+
+    >>> round(float(dj.critic.ratio_gan(dj.kl).critic(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
+    -1.0
+    """
 
     def bound(critic_p, critic_q):
         return tangent(critic_p, critic_q, divergence=divergence)
@@ -246,8 +277,14 @@ def ratio_gan(divergence: Callable[..., Array]) -> Objective:
 
 
 def relativistic(critic_p: Outputs, critic_q: Outputs) -> Scalar:
-    """−mean log sigmoid(v_p − v_q) over pairs (Jolicoeur-Martineau 2019): the critic's loss; the generator's is that of
-    exchanged arguments. Raises ValueError for samples of unequal size, which have no pairs."""
+    """The critic's loss where it only has to rank data above what the generator makes: −mean log sigmoid(v_p − v_q).
+
+    Over pairs of samples (Jolicoeur-Martineau 2019); the generator's loss is that of exchanged arguments. Raises
+    ValueError for samples of unequal size, which have no pairs.
+
+    >>> round(float(dj.critic.relativistic(jnp.array([1.0, 1.0]), jnp.array([1.0, 1.0]))), 3)
+    0.693
+    """
     critic_p, critic_q, mean, _ = _sides(critic_p, critic_q, None, None)
     if critic_p.shape != critic_q.shape:
         raise ValueError(f"Expected as many samples of p as of q; got {critic_p.size} and {critic_q.size}.")

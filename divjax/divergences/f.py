@@ -119,16 +119,28 @@ _reverse_kl = _with_partials(_swap(_kl_value), _swap_partials(_kl_partials))
 
 @measured_on(Nodes)
 def kl(nodes: Nodes) -> Scalar:
-    """Kullback-Leibler divergence KL(p‖q) = ∫ p log(p/q) ≥ 0 (Kullback, Leibler 1951).
+    """How many nats the model q loses on data of p: KL(p‖q) = ∫ p log(p/q) ≥ 0 (Kullback, Leibler 1951).
 
-    p is the target (the data), q the model: minimising it is maximum likelihood. +inf where q = 0 < p.
+    p is the target (the data), q the model: to minimise it is maximum likelihood. 0 only for p = q; +inf where q = 0 <
+    p.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.kl(dj.pmf(p, q))), 3)
+    0.144
     """
     return _total(_kl, nodes)
 
 
 @measured_on(Nodes)
 def reverse_kl(nodes: Nodes) -> Scalar:
-    """Reverse Kullback-Leibler divergence KL(q‖p) = ∫ q log(q/p) ≥ 0. +inf where p = 0 < q."""
+    """KL with p and q exchanged, KL(q‖p) = ∫ q log(q/p) ≥ 0, in nats (Kullback, Leibler 1951).
+
+    A model fitted by it avoids what is unlikely under p, and may leave modes of p out. +inf where p = 0 < q.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.reverse_kl(dj.pmf(p, q))), 3)
+    0.131
+    """
     return _total(_reverse_kl, nodes)
 
 
@@ -147,7 +159,14 @@ _jeffreys = _with_partials(_jeffreys_value, _jeffreys_partials)
 
 @measured_on(Nodes)
 def jeffreys(nodes: Nodes) -> Scalar:
-    """Jeffreys divergence KL(p‖q) + KL(q‖p) = ∫ (p − q) log(p/q) ≥ 0 (Jeffreys 1946). Symmetric."""
+    """KL both ways, KL(p‖q) + KL(q‖p) = ∫ (p − q) log(p/q) ≥ 0, in nats (Jeffreys 1946).
+
+    Symmetric. +inf where one of the two is 0 and the other is not.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.jeffreys(dj.pmf(p, q))), 3)
+    0.275
+    """
     return _total(_jeffreys, nodes)
 
 
@@ -204,10 +223,15 @@ _halfway = _with_partials(_halfway_value, _halfway_partials, bounded=True)
 
 @measured_on(Nodes)
 def jensen_shannon(nodes: Nodes, *, weight: ArrayLike = 0.5) -> Scalar:
-    """Jensen-Shannon divergence w KL(p‖m) + (1−w) KL(q‖m), m = w p + (1−w) q (Lin 1991; weight: Huszár 2015).
+    """How far p and q are from their mixture, on average: w KL(p‖m) + (1−w) KL(q‖m), m = w p + (1−w) q, in nats.
 
-    In [0, −w log w − (1−w) log(1−w)], at most log 2, finite for any supports. weight in [0, 1]; symmetric at ½.
-    The value divided by w tends to KL(p‖q) as w → 0, divided by 1−w to KL(q‖p) as w → 1.
+    In [0, −w log w − (1−w) log(1−w)], at most log 2, finite for any supports (Lin 1991; other weights: Huszár 2015).
+    weight: w in [0, 1]; symmetric at ½. The value divided by w tends to KL(p‖q) as w → 0, divided by 1−w to KL(q‖p) as
+    w → 1. Raises ValueError for a weight outside [0, 1].
+
+    >>> p, q = jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0]))
+    >>> round(float(dj.jensen_shannon(dj.pmf(p, q))), 3)
+    0.693
     """
     weight = checks.parameter(weight, "weight", 0.0, 1.0)
     if isinstance(weight, float) and weight == 0.5:  # in half of the time
@@ -230,7 +254,14 @@ _squared_hellinger = _with_partials(_hellinger_value, _hellinger_partials, bound
 
 @measured_on(Nodes)
 def squared_hellinger(nodes: Nodes) -> Scalar:
-    """Squared Hellinger distance 1 − ∫ √(p q) = ½ ∫ (√p − √q)², in [0, 1] (Hellinger 1909). Its root is a metric."""
+    """One minus the overlap of the roots of p and q: 1 − ∫ √(p q) = ½ ∫ (√p − √q)², in [0, 1] (Hellinger 1909).
+
+    Symmetric; 1 where p and q have nothing in common. Its root is a metric.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.squared_hellinger(dj.pmf(p, q))), 4)
+    0.0341
+    """
     return _total(_squared_hellinger, nodes)
 
 
@@ -253,16 +284,28 @@ _neyman_chi2 = _with_partials(_swap(_pearson_value), _swap_partials(_pearson_par
 
 @measured_on(Nodes)
 def pearson_chi2(nodes: Nodes) -> Scalar:
-    """Pearson χ² divergence ∫ (p − q)² / q ≥ 0 (Pearson 1900). +inf where q = 0 < p, or where it exceeds the dtype.
+    """The mean squared relative error of p as seen from q: ∫ (p − q)² / q ≥ 0 (Pearson 1900).
 
-    To fit with it from far away, minimise ``renyi(alpha=2)`` = log(1 + χ²) instead: same optimum, no overflow.
+    +inf where q = 0 < p, or where it exceeds the dtype. To fit with it from far away, minimise ``renyi(alpha=2)`` =
+    log(1 + χ²) instead: same optimum, no overflow.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.pearson_chi2(dj.pmf(p, q))), 4)
+    0.3333
     """
     return _total(_pearson_chi2, nodes)
 
 
 @measured_on(Nodes)
 def neyman_chi2(nodes: Nodes) -> Scalar:
-    """Neyman χ² divergence ∫ (p − q)² / p ≥ 0 (Neyman 1949): Pearson's with p and q exchanged."""
+    """Pearson's χ² divergence with p and q exchanged: ∫ (p − q)² / p ≥ 0 (Neyman 1949).
+
+    +inf where p = 0 < q, or where it exceeds the dtype.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.neyman_chi2(dj.pmf(p, q))), 3)
+    0.25
+    """
     return _total(_neyman_chi2, nodes)
 
 
@@ -280,7 +323,14 @@ _triangular = _with_partials(_triangular_value, _triangular_partials, bounded=Tr
 
 @measured_on(Nodes)
 def triangular(nodes: Nodes) -> Scalar:
-    """Triangular discrimination ∫ (p − q)² / (p + q), in [0, 2] (Le Cam 1986; Topsøe 2000). Symmetric."""
+    """A symmetric χ² divergence with a bound: ∫ (p − q)² / (p + q), in [0, 2] (Le Cam 1986; Topsøe 2000).
+
+    2 where p and q have nothing in common. Its root is a metric.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.triangular(dj.pmf(p, q))), 4)
+    0.1333
+    """
     return _total(_triangular, nodes)
 
 
@@ -297,21 +347,35 @@ _total_variation = _with_partials(_tv_value, _tv_partials, bounded=True)
 
 @measured_on(Nodes, kinked=True)
 def total_variation(nodes: Nodes) -> Scalar:
-    """Total variation distance ½ ∫ |p − q|, in [0, 1]. A metric. Its gradient at p = q is taken as 0."""
+    """The most by which p and q differ on any event: ½ ∫ |p − q|, in [0, 1] (Jordan 1881). A metric.
+
+    Its gradient at p = q is taken as 0. It has a kink wherever p = q: nodes should be laid there, as ``dj.quadrature``
+    does.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.total_variation(dj.pmf(p, q))), 3)
+    0.25
+    """
     return _total(_total_variation, nodes)
 
 
 @measured_on(Nodes)
 def f_divergence(nodes: Nodes, *, f: Callable[[Array], Array], slope: ArrayLike = jnp.inf) -> Scalar:
-    """∫ q f(p/q) − f(1) for a convex f of one's own (Csiszár 1963; Ali, Silvey 1966).
+    """The f-divergence of a function f of your own: ∫ q f(p/q) − f(1) ≥ 0 for convex f (Csiszár 1963; Ali, Silvey
+    1966).
 
-    f, of jax.numpy, maps arrays elementwise and must be finite on (0, ∞). f(t) − f(1) − f'(1) (t − 1) is what is
-    summed: the same divergence, with non-negative terms; where (p/q)⁴ leaves the dtype, logarithms in f go on and
-    powers count as less than they are. ``slope`` = lim f(t)/t as t → ∞ is the price of p where q = 0. Raises TypeError
-    for an f that is no function, ValueError for one that does not map elementwise.
+    f, of jax.numpy, maps arrays elementwise and must be finite on (0, ∞). What is summed is f(t) − f(1) − f'(1) (t −
+    1): the same divergence, with non-negative terms. Where (p/q)⁴ leaves the dtype, logarithms in f go on and powers
+    count as less than they are. ``slope`` = lim f(t)/t as t → ∞ is the price of p where q = 0. That f is convex is
+    assumed; ``divergences.check_convex(f)`` tests it on a grid, and is called here when JAX's own debug switch is on,
+    ``jax.config.update("jax_enable_checks", True)``.
 
-    That f is convex is assumed; ``check_convex(f)`` tests it on a grid, and is called here when JAX's own debug switch
-    is on: ``jax.config.update("jax_enable_checks", True)``. ValueError then names the interval.
+    Raises TypeError for an f that is no function, ValueError for one that does not map elementwise or, with the switch
+    on, is not convex.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.f_divergence(dj.pmf(p, q), f=lambda t: t * jnp.log(t))), 3)
+    0.144
     """
     if not callable(f):
         raise TypeError(f"Expected f to be a function such as lambda t: t * jnp.log(t); got {type(f).__name__}.")

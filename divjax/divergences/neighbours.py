@@ -22,12 +22,18 @@ _SPARE = 8  # candidates beyond k, among which the fast distances may err
 
 
 def neighbour_kl(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int = 5) -> Float[Array, ""]:
-    """KL(p‖q) from samples x of p and y of q (Wang, Kulkarni, Verdú 2009): consistent for every k.
+    """KL(p‖q) in nats from samples x of p and y of q, by the distances to nearest neighbours (Wang, Kulkarni, Verdú
+    2009).
 
-    d/n Σ_i log(ν_k(x_i)/ρ_k(x_i)) + log(m/(n − 1)), with ρ_k the distance to the k-th nearest of the other x and ν_k
-    to the k-th nearest of y. Both densities are estimated with the same k, so that the bias ψ(k) − log k of either
-    cancels; what is left is of the order of the density's change within the k-th neighbour's distance, (k/n)^(1/d),
-    and grows with k and d. May be negative. See ``neighbour_distances`` for duplicates.
+    d/n Σ_i log(ν_k(x_i)/ρ_k(x_i)) + log(m/(n − 1)), with ρ_k the distance to the k-th nearest of the other x and ν_k to
+    the k-th nearest of y. Consistent for every k: both densities are estimated with the same k, so that the bias ψ(k) −
+    log k of either cancels; what is left is of the order of the density's change within the k-th neighbour's distance,
+    (k/n)^(1/d), and grows with k and d. May be negative. Duplicates: see ``divergences.neighbour_distances``. Raises
+    TypeError for ``Points``, ValueError for samples that are not [n, d], n > k, and [m, d], m ≥ k.
+
+    >>> x, y = jax.random.normal(jax.random.key(0), (2, 2000, 1))
+    >>> round(float(dj.samples.neighbour_kl(x, y + 1.0)), 1)
+    0.5
     """
     own, other, dim = _both_distances(x, y, k)
     return dim * jnp.mean(jnp.log(other) - jnp.log(own)) + jnp.log(y.shape[0] / (x.shape[0] - 1.0))
@@ -36,12 +42,16 @@ def neighbour_kl(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int = 5) 
 def neighbour_renyi(
     x: Float[Array, "n d"], y: Float[Array, "m d"], *, alpha: ArrayLike, k: int = 5
 ) -> Float[Array, ""]:
-    """Rényi's log ∫ p^a q^(1−a) / (a−1) from samples x of p and y of q (Póczos, Schneider 2011).
+    """Rényi's divergence in nats from samples x of p and y of q, by the distances to nearest neighbours.
 
-    log(B/n Σ_i ((n − 1) ρ_k^d / (m ν_k^d))^(1−a)) / (a − 1), with ρ_k and ν_k as in ``neighbour_kl`` and B = Γ(k)² /
-    (Γ(k − a + 1) Γ(k + a − 1)), which takes away the asymptotic bias of the mean. For |a − 1| < k; a → 1 is
-    ``neighbour_kl``. The logarithm of a mean is biased downwards (upwards for a < 1) like its variance over twice its
-    square. NaN nowhere; inf for |a − 1| ≥ k.
+    log(B/n Σ_i ((n − 1) ρ_k^d / (m ν_k^d))^(1−a)) / (a − 1) for log ∫ p^a q^(1−a) / (a−1) (Póczos, Schneider 2011),
+    with ρ_k and ν_k as in ``neighbour_kl`` and B = Γ(k)² / (Γ(k − a + 1) Γ(k + a − 1)), which takes away the asymptotic
+    bias of the mean. For |a − 1| < k; a → 1 is ``neighbour_kl``. The logarithm of a mean is biased downwards (upwards
+    for a < 1) like its variance over twice its square. inf for |a − 1| ≥ k. Errors as for ``neighbour_kl``.
+
+    >>> x, y = jax.random.normal(jax.random.key(0), (2, 2000, 1))
+    >>> round(float(dj.samples.neighbour_renyi(x, y + 1.0, alpha=0.5)), 1)
+    0.3
     """
     own, other, dim = _both_distances(x, y, k)
     gap = jnp.asarray(alpha, own.dtype) - 1.0
@@ -87,6 +97,10 @@ def neighbour_distances(
     """Distances from every x_i to its k nearest y_j, ascending; with ``skip_self`` y is x, and j ≠ i.
 
     Differentiable in both. Equal points have distance 0, with gradient 0. All are NaN where there is one in y.
+
+    >>> dj.divergences.neighbour_distances(jnp.array([[0.0], [5.0]]), jnp.array([[1.0], [4.0]]), k=1)
+    Array([[1.],
+           [1.]], dtype=float32)
     """
     x, y = _arrays(x, y)
     if not 1 <= k <= y.shape[0] - skip_self:

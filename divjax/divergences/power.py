@@ -64,19 +64,27 @@ _alpha = _with_partials(_alpha_value, _alpha_partials)
 
 @measured_on(Nodes)
 def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
-    """(1 − ∫ p^α q^(1−α)) / (α (1−α)) ≥ 0, any real α (Minka 2005; Amari's with another parameter).
+    """A family from reverse KL to KL and beyond: (1 − ∫ p^α q^(1−α)) / (α (1−α)) ≥ 0 for any real α (Minka 2005).
 
-    α → 1 is kl, α → 0 reverse_kl, ½ is 4 squared_hellinger, 2 is pearson_chi2 / 2, −1 neyman_chi2 / 2.
-    +inf where q = 0 < p for α ≥ 1, where p = 0 < q for α ≤ 0.
+    α → 1 is kl, α → 0 reverse_kl, ½ is 4 squared_hellinger, 2 is pearson_chi2 / 2, −1 neyman_chi2 / 2. Amari's
+    parameter is another one, 2α − 1. +inf where q = 0 < p for α ≥ 1, where p = 0 < q for α ≤ 0.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.alpha_divergence(dj.pmf(p, q), alpha=2.0)), 4)
+    0.1667
     """
     return _total(_alpha, nodes, checks.parameter(alpha, "alpha"))
 
 
 @measured_on(Nodes)
 def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
-    """Tsallis relative entropy (∫ p^α q^(1−α) − 1) / (α − 1), which is α times alpha_divergence (Tsallis 1998).
+    """Tsallis relative entropy (∫ p^α q^(1−α) − 1) / (α − 1) ≥ 0, which is α times ``alpha_divergence`` (Tsallis 1998).
 
-    ≥ 0 for α ≥ 0, the domain; α → 1 is kl, α = 0 gives ∫ q over p = 0, which is 0 where the supports agree.
+    alpha: α ≥ 0, else ValueError. α → 1 is kl; α = 0 gives ∫ q over p = 0, which is 0 where the supports agree.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.tsallis(dj.pmf(p, q), alpha=2.0)), 4)
+    0.3333
     """
     alpha = checks.parameter(alpha, "alpha", 0.0)
     nodes, alpha = checks.operands(nodes, alpha)
@@ -90,10 +98,15 @@ def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
 
 @measured_on(Nodes)
 def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
-    """log ∫ p^α q^(1−α), any real α: 0 for p = q, −inf for disjoint supports and 0 < α < 1.
+    """The logarithm of how much p and q overlap, log ∫ p^α q^(1−α), any real α: 0 for p = q.
 
-    In log space throughout, so that it is finite where its exponential overflows: α = 2 is log(1 + pearson_chi2) and
-    α = −1 log(1 + neyman_chi2), to be minimised in their place. Near p = q ``renyi`` has more digits.
+    −inf for disjoint supports and 0 < α < 1. In log space throughout, so that it is finite where its exponential
+    overflows: α = 2 is log(1 + pearson_chi2) and α = −1 log(1 + neyman_chi2), to be minimised in their place. Near p =
+    q ``renyi`` has more digits.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.divergences.log_affinity(dj.pmf(p, q), alpha=0.5)), 4)
+    -0.0347
     """
     alpha = checks.parameter(alpha, "alpha")
     nodes, alpha = checks.operands(nodes, alpha)
@@ -108,10 +121,15 @@ def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
 
 @measured_on(Nodes)
 def renyi(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
-    """Rényi divergence log ∫ p^α q^(1−α) / (α − 1) (Rényi 1961; van Erven, Harremoës 2014).
+    """A family around KL that stresses where p/q is large: log ∫ p^α q^(1−α) / (α − 1) ≥ 0, in nats (Rényi 1961).
 
-    ≥ 0 for α ≥ 0, the domain; α → 1 is kl, 2 is log(1 + pearson_chi2), α = ½ is 2 bhattacharyya. Computed from
-    alpha_divergence near p = q and α = 1, where the logarithm cancels, and in log space where that one overflows.
+    alpha: α ≥ 0, else ValueError. α → 1 is kl, 2 is log(1 + pearson_chi2), ½ is 2 bhattacharyya (van Erven, Harremoës
+    2014). Computed from ``alpha_divergence`` near p = q and α = 1, where the logarithm cancels, and in log space where
+    that one overflows.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.renyi(dj.pmf(p, q), alpha=2.0)), 4)
+    0.2877
     """
     alpha = checks.parameter(alpha, "alpha", 0.0)
     nodes, alpha = checks.operands(nodes, alpha)
@@ -133,7 +151,14 @@ def _infinite_or(x, function):
 
 @measured_on(Nodes)
 def bhattacharyya(nodes: Nodes) -> Scalar:
-    """Bhattacharyya distance −log ∫ √(p q) ≥ 0 (Bhattacharyya 1943). +inf for disjoint supports."""
+    """Minus the logarithm of the overlap of the roots of p and q: −log ∫ √(p q) ≥ 0, in nats (Bhattacharyya 1943).
+
+    Symmetric. +inf for disjoint supports.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.bhattacharyya(dj.pmf(p, q))), 4)
+    0.0347
+    """
     distance = squared_hellinger(nodes)
     near = distance < 0.5
     affinity = log_affinity(nodes, alpha=0.5)
@@ -181,9 +206,14 @@ def chernoff_exponent(nodes: Nodes) -> Scalar:
 
 @measured_on(Nodes)
 def chernoff(nodes: Nodes) -> Scalar:
-    """Chernoff information max over α in [0, 1] of −log ∫ p^α q^(1−α) ≥ 0 (Chernoff 1952). Symmetric.
+    """How fast two hypotheses can be told apart: max over α in [0, 1] of −log ∫ p^α q^(1−α) ≥ 0, nats a draw (Chernoff
+    1952).
 
-    +inf for disjoint supports.
+    Symmetric. +inf for disjoint supports.
+
+    >>> p, q = jnp.log(jnp.array([0.25, 0.75])), jnp.log(jnp.array([0.75, 0.25]))
+    >>> round(float(dj.chernoff(dj.pmf(p, q))), 3)
+    0.144
     """
     alpha = chernoff_exponent(nodes)
     return (1.0 - alpha) * renyi(nodes, alpha=alpha)
@@ -219,9 +249,14 @@ def _beta_far(log_p, log_q, log_w, d, beta):
 
 @measured_on(Nodes)
 def beta_divergence(nodes: Nodes, *, beta: ArrayLike = 0.5) -> Scalar:
-    """Density-power divergence ∫ q^(1+β) − (1+1/β) p q^β + p^(1+β)/β ≥ 0, β ≥ 0 (Basu et al. 1998).
+    """A family from KL to the squared L2 distance: ∫ q^(1+β) − (1+1/β) p q^β + p^(1+β)/β ≥ 0 (Basu et al. 1998).
 
-    β → 0 is kl, β = 1 is l2; in between efficiency is traded for robustness against outliers in p.
+    Density-power divergence. beta: β ≥ 0, else ValueError. β → 0 is kl, β = 1 is l2; in between efficiency is traded
+    for robustness against outliers in p.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.beta_divergence(dj.pmf(p, q), beta=1.0)), 3)
+    0.125
     """
     beta = checks.parameter(beta, "beta", 0.0)
     nodes, beta = checks.operands(nodes, beta)
@@ -230,10 +265,15 @@ def beta_divergence(nodes: Nodes, *, beta: ArrayLike = 0.5) -> Scalar:
 
 @measured_on(Nodes)
 def gamma_divergence(nodes: Nodes, *, gamma: ArrayLike = 0.5) -> Scalar:
-    """log∫p^(1+γ) / (γ(1+γ)) − log∫p q^γ / γ + log∫q^(1+γ) / (1+γ) ≥ 0, γ ≥ 0 (Fujisawa, Eguchi 2008).
+    """A robust relative of KL that does not see the size of p and q, only their shapes (Fujisawa, Eguchi 2008).
 
-    γ → 0 is kl. Unchanged when p or q is multiplied by a constant. Computed as −log(1 − γ D/(1+γ)) / γ with D the
-    beta-divergence of the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
+    log∫p^(1+γ) / (γ(1+γ)) − log∫p q^γ / γ + log∫q^(1+γ) / (1+γ) ≥ 0. gamma: γ ≥ 0, else ValueError. γ → 0 is kl.
+    Unchanged when p or q is multiplied by a constant. Computed as −log(1 − γ D/(1+γ)) / γ with D the beta-divergence of
+    the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.gamma_divergence(dj.pmf(p, q), gamma=1.0)), 4)
+    0.1116
     """
     gamma = checks.parameter(gamma, "gamma", 0.0)
     nodes, gamma = checks.operands(nodes, gamma)
@@ -263,16 +303,25 @@ def _squared_gap(log_p, log_q, log_w):
 
 @measured_on(Nodes)
 def l2(nodes: Nodes) -> Scalar:
-    """Squared L2 distance of the densities ∫ (p − q)² ≥ 0. In units of density; the root is a metric."""
+    """The squared L2 distance of the densities, ∫ (p − q)² ≥ 0, in units of density (Scott 2001). Its root is a metric.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.l2(dj.pmf(p, q))), 3)
+    0.125
+    """
     (nodes,) = checks.operands(nodes)
     return _squared_gap(**arrays(nodes))
 
 
 @measured_on(Nodes)
 def cauchy_schwarz(nodes: Nodes) -> Scalar:
-    """Cauchy-Schwarz divergence −log (∫ p q / √(∫ p² ∫ q²)) ≥ 0 (Príncipe 2000). +inf for disjoint supports.
+    """Minus the logarithm of the cosine between the two densities: −log (∫ p q / √(∫ p² ∫ q²)) ≥ 0 (Príncipe 2000).
 
-    Computed as −log(1 − ½ ‖p/‖p‖ − q/‖q‖‖²), so that nothing cancels near p = q.
+    Symmetric. +inf for disjoint supports.
+
+    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+    >>> round(float(dj.cauchy_schwarz(dj.pmf(p, q))), 4)
+    0.1116
     """
     (nodes,) = checks.operands(nodes)
     log_w = nodes.log_w

@@ -22,6 +22,10 @@ def fisher(x: Sample, score_p: Score | Scores, score_q: Score | Scores) -> Scala
     """Fisher divergence ∫ p ‖∇log p − ∇log q‖² ≥ 0 from both scores at points x of p (Johnson 2004).
 
     Each a function of one point, or its values at all points. Blind to the weights of far-apart modes.
+
+    >>> x = jnp.array([[0.0], [1.0]])
+    >>> float(dj.fisher(x, lambda x: -x, lambda x: 2.0 - x))
+    4.0
     """
     x, w = weighted(x, "x")
     gap = values_of(score_p, x, "score_p") - values_of(score_q, x, "score_q")

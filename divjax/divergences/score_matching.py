@@ -15,14 +15,26 @@ from divjax.divergences.score import Scalar, Score, Scores, fisher, values_of
 
 
 def explicit(x: Sample, score_p: Score | Scores, score_q: Score | Scores) -> Scalar:
-    """½ E_p ‖∇log q − ∇log p‖², half of ``fisher``, where the data's own score is known (Hyvärinen 2005)."""
+    """Half the Fisher divergence, ½ E_p ‖∇log q − ∇log p‖², where the data's own score is known (Hyvärinen 2005).
+
+    score_p, score_q: each a function of one point, or its values at all points.
+
+    >>> x = jnp.array([[0.0], [1.0]])
+    >>> float(dj.score_matching.explicit(x, lambda x: -x, lambda x: 2.0 - x))
+    2.0
+    """
     return 0.5 * fisher(x, score_p, score_q)
 
 
 def implicit(x: Sample, score_q: Score) -> Scalar:
-    """E_p [tr ∇score_q(x) + ½ ‖score_q(x)‖²], the trace exact by one derivative per dimension (Hyvärinen 2005).
+    """What is to be minimised where the data's own score is not known: E_p [tr ∇score_q(x) + ½ ‖score_q(x)‖²].
 
-    ½ ``fisher`` less ½ E_p ‖∇log p‖². Time d times that of ``sliced``.
+    ½ ``fisher`` less ½ E_p ‖∇log p‖² (Hyvärinen 2005). The trace is exact, by one derivative for each of the d
+    dimensions: time d times that of ``sliced``.
+
+    >>> x = jnp.array([[-1.0], [1.0]])
+    >>> float(dj.score_matching.implicit(x, lambda x: -x))
+    -0.5
     """
     x, w = weighted(x, "x")
 
@@ -37,10 +49,14 @@ def implicit(x: Sample, score_q: Score) -> Scalar:
 
 
 def sliced(key: Array, x: Sample, score_q: Score, *, num_directions: int = 1) -> Scalar:
-    """E_p [v·∇score_q(x) v + ½ ‖score_q(x)‖²] over ``num_directions`` random signs v for each point: the trace in
-    expectation.
+    """``implicit`` in less time: the trace of ∇score_q from random directions, as one derivative each.
 
-    Unbiased for ``implicit``; the form of reduced variance of Song, Garg, Shi, Ermon 2019.
+    E_p [v·∇score_q(x) v + ½ ‖score_q(x)‖²] over ``num_directions`` vectors v of random signs for each point. Unbiased
+    for ``implicit``; the form of reduced variance of Song, Garg, Shi, Ermon (2019).
+
+    >>> x = jnp.array([[-1.0], [1.0]])
+    >>> float(dj.score_matching.sliced(jax.random.key(0), x, lambda x: -x))
+    -0.5
     """
     x, w = weighted(x, "x")
     signs = jax.random.rademacher(key, (num_directions, *x.shape), x.dtype)
@@ -54,10 +70,15 @@ def sliced(key: Array, x: Sample, score_q: Score, *, num_directions: int = 1) ->
 
 
 def denoising(key: Array, x: Sample, score_q: Score, *, scale: ArrayLike) -> Scalar:
-    """½ E ‖score_q(x + scale ε) + ε / scale‖², ε standard normal (Vincent 2011).
+    """What is to be minimised to learn the score of data with noise added: ½ E ‖score_q(x + scale ε) + ε / scale‖².
 
-    Up to a constant ½ ``fisher`` of the score of the data smoothed by N(0, scale²): score_q then is that of the noisy
-    data. One draw of noise for each point; average over keys.
+    ε is standard normal (Vincent 2011). Up to a constant it is ½ ``fisher`` from the score of the data smoothed by
+    N(0, scale²): score_q then is that of the noisy data. One draw of noise for each point; average over keys.
+
+    >>> x = jnp.zeros((1000, 1))
+    >>> loss = lambda slope: dj.score_matching.denoising(jax.random.key(0), x, lambda x: -slope * x, scale=0.5)
+    >>> bool(loss(4.0) < loss(1.0))
+    True
     """
     x, w = weighted(x, "x")
     noise, scale = jax.random.normal(key, x.shape, x.dtype), jnp.asarray(scale, x.dtype)

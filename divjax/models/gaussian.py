@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def normal(params: dict[str, Array]) -> "distrax.Normal":
-    """N(loc, exp(log_scale)²) from ``{"loc": (), "log_scale": ()}``: every real parameter is a Gaussian."""
+    """N(loc, exp(log_scale)²) from ``{"loc": (), "log_scale": ()}``: every real parameter is a Gaussian.
+
+    >>> float(dj.models.normal({"loc": jnp.asarray(1.0), "log_scale": jnp.asarray(0.0)}).scale)
+    1.0
+    """
     check_names(params, "loc", "log_scale")
     import distrax
 
@@ -26,6 +30,10 @@ def random_normal(
     """A random start: loc uniform on [low, high], log_scale uniform on [log narrow, log wide].
 
     Which optimum a fit ends in depends on where it starts, so a sweep over seeds must cover locations and scales.
+
+    >>> start = dj.models.random_normal(jax.random.key(0), low=-1.0, high=1.0, narrow=0.5, wide=2.0)
+    >>> sorted(start)
+    ['loc', 'log_scale']
     """
     check_positive(narrow, "narrow")
     check_positive(wide, "wide")

@@ -25,6 +25,10 @@ def mixture(params: dict[str, Array]) -> "distrax.MixtureSameFamily":
     ``{"logits": [k], "locs": [k, d], "factors": [k, d, d]}``, S_j = L Lᵀ with L = ``cholesky(factors_j)``. A constant
     added to all logits changes nothing, nor does the order of the components, so optima are never unique.
     ``dj.quadrature`` takes both, up to three dimensions. Raises ValueError for other names or shapes.
+
+    >>> start = dj.models.init_mixture(jax.random.key(0), jnp.array([-1.0, 0.0, 1.0]), num_components=2)
+    >>> dj.models.mixture(start).event_shape
+    ()
     """
     import distrax
 
@@ -65,6 +69,10 @@ def init_mixture(
     with a scale below 1 they part sooner. Distinct are the places in the array: of points that occur twice both may be
     taken. Raises ValueError for an x that is not [n] or [n, d], or not finite, for a scale that is not positive, where
     they are not traced, and for more components than points.
+
+    >>> start = dj.models.init_mixture(jax.random.key(0), jnp.array([-1.0, 0.0, 1.0]), num_components=2)
+    >>> start["locs"].shape
+    (2,)
     """
     (x,) = checks.floating(x)
     checks.check_count(num_components, "num_components")

@@ -18,9 +18,15 @@ ALIGNED = 0.1  # of the normalised product of both corrections: below it they co
 
 
 def consensus(strength: ArrayLike = 1.0) -> "Callable[[Field], Field]":
-    """v + strength · ∇½‖v‖² = v + strength · Jᵀv (Mescheder, Nowozin, Geiger 2017).
+    """The two gradients, plus a pull to where both are small: v + strength · ∇½‖v‖² = v + strength · Jᵀv.
 
-    Every point with v = 0 attracts, if the strength is large enough, one that is no equilibrium of the game too.
+    After Mescheder, Nowozin, Geiger (2017). Every point with v = 0 attracts, if the strength is large enough, one that
+    is no equilibrium of the game too. Raises ValueError for a negative strength.
+
+    >>> field = lambda players: (dj.training.Players(players.generator, -players.critic), None)
+    >>> adjusted, _ = dj.training.consensus(0.5)(field)(dj.training.Players(jnp.ones(()), jnp.zeros(())))
+    >>> float(adjusted.critic), float(adjusted.generator)
+    (0.5, -1.0)
     """
     _check(strength, "consensus")
 
@@ -39,6 +45,11 @@ def symplectic(strength: ArrayLike = 1.0, *, align: bool = True) -> "Callable[[F
 
     The correction is orthogonal to v, and 0 where the game has no rotation. ``align``: λ = ±strength, with the sign
     that attracts to stable points and repels from unstable ones; otherwise λ = strength.
+
+    >>> field = lambda players: (dj.training.Players(players.generator, -players.critic), None)
+    >>> adjusted, _ = dj.training.symplectic(0.5)(field)(dj.training.Players(jnp.ones(()), jnp.zeros(())))
+    >>> float(adjusted.critic), float(adjusted.generator)
+    (0.5, -1.0)
     """
     _check(strength, "symplectic")
 

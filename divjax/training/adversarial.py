@@ -33,6 +33,15 @@ def adversarial_losses(
 
     Raises TypeError for an objective that is none, ValueError for samples of two shapes and for a critic whose output
     is no vector of one number per point.
+
+    >>> losses = dj.training.adversarial_losses(
+    ...     dj.critic.wasserstein_1,
+    ...     lambda params, x: params * x[:, 0],
+    ...     lambda key, case: jnp.full((2, 1), 3.0),
+    ...     lambda params, key, case: jnp.full((2, 1), params),
+    ... )
+    >>> float(losses.critic(1.0, 1.0, jax.random.key(0), None))
+    -2.0
     """
     if not isinstance(objective, Objective):
         raise TypeError(
@@ -69,10 +78,16 @@ def adversarial_losses(
 
 
 def unrolled(losses: Players, *, num_steps: int, rate: float) -> Players:
-    """The generator's loss against the critic that ``num_steps`` gradient steps of size ``rate`` would make of this one
-    (Metz, Poole, Pfau, Sohl-Dickstein 2017): it sees the critic's answer to its own move.
+    """The losses of a game in which the generator sees how the critic would answer its move.
 
-    The steps are on the draws of the loss, and differentiated through. Raises ValueError for num_steps < 1.
+    The generator's loss is taken against the critic that ``num_steps`` gradient steps of size ``rate`` would make of
+    this one (Metz, Poole, Pfau, Sohl-Dickstein 2017). The steps are on the draws of the loss, and differentiated
+    through. Raises ValueError for num_steps < 1.
+
+    >>> losses = dj.training.Players(lambda x, y, key, case: (x - y) ** 2, lambda x, y, key, case: x * y)
+    >>> ahead = dj.training.unrolled(losses, num_steps=1, rate=0.5)
+    >>> float(ahead.generator(jnp.zeros(()), jnp.ones(()), jax.random.key(0), None))
+    1.0
     """
     if num_steps < 1:
         raise ValueError(f"Expected num_steps >= 1; got {num_steps}.")

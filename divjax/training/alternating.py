@@ -47,7 +47,7 @@ def alternating(
     max_steps: int = 1000,
     tol: float = 1e-6,
 ) -> Iteration:
-    r"""Minimise [Σ (r_ij − u_i · v_j)² + ridge (Σ ‖u_i‖² + Σ ‖v_j‖²)] / num over factors, for any case.
+    """Minimise [Σ (r_ij − u_i · v_j)² + ridge (Σ ‖u_i‖² + Σ ‖v_j‖²)] / num over factors, for any case.
 
     The sum is over the ``num`` ratings that are there (not NaN), r relative to their mean, the ``offset``. Returns an
     ``Iteration``: a step solves for all users with the items held, by the normal equations of each, then for all items;
@@ -76,6 +76,12 @@ def alternating(
       TypeError: data is no function, init no dict, max_steps not whole.
       ValueError: ridge, max_steps or tol below 0 where not traced; factors that do not fit the table or have no column;
         a table without a rating, or with an infinite one, where it is not traced.
+
+    >>> ratings = jnp.array([[1.0, 2.0], [2.0, 4.0]])
+    >>> start = dj.models.random_factors(jax.random.key(0), 2, 2, rank=1)
+    >>> end = dj.run(dj.training.alternating(start, ridge=0.01, max_steps=20), ratings)
+    >>> bool(jnp.isfinite(end.value))
+    True
     """
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the ratings as the case.")

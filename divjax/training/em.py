@@ -53,7 +53,7 @@ def em(
     max_steps: int = 1000,
     tol: float = 1e-6,
 ) -> Iteration:
-    r"""Maximise Σ_i w_i log p(x_i) over mixtures p of Gaussians by expectation-maximisation, for any case.
+    """Maximise Σ_i w_i log p(x_i) over mixtures p of Gaussians by expectation-maximisation, for any case.
 
     Returns an ``Iteration`` like that of ``fit``: ``run(em(...), case)`` is one fit, ``jax.vmap`` over starts or data
     is many in one program. A step computes r_ij, the probability that point i came from component j, then
@@ -96,6 +96,12 @@ def em(
         components than points.
 
     Source: Dempster, Laird, Rubin (1977); McLachlan, Peel, Finite Mixture Models (2000), ch. 3.
+
+    >>> x = jnp.array([-1.1, -0.9, 0.9, 1.1])
+    >>> start = dj.models.init_mixture(jax.random.key(0), x, num_components=2)
+    >>> end = dj.run(dj.training.em(start, floor=0.01), x)
+    >>> bool(jnp.isfinite(end.log_likelihood))
+    True
     """
     _check_arguments(data, floor, max_steps, tol)
 

@@ -49,6 +49,10 @@ def log_likelihood(log_q: Float[ArrayLike, " n"], log_w: ArrayLike = 0.0) -> Mea
     square unbiased for weights that do not depend on the points; it is s/√n where they are equal. It is inf for a
     single point, for none at all, whose mean is 0, and where the mean is not finite. Raises ValueError for what is
     not [n] with n >= 1, TypeError for what is no array of real numbers.
+
+    >>> found = dj.training.likelihood.log_likelihood(jnp.array([-1.0, -3.0]))
+    >>> float(found.value), float(found.stderr)
+    (-2.0, 1.0)
     """
     log_q, share = _sample(log_q, log_w, "log_q")
     value = _expectation(share, log_q)
@@ -61,7 +65,14 @@ def log_likelihood(log_q: Float[ArrayLike, " n"], log_w: ArrayLike = 0.0) -> Mea
 
 
 def empirical_entropy(counts: ArrayLike) -> Float[Array, ""]:
-    """−Σ p̂_i log p̂_i, p̂_i = counts_i / Σ counts: log n for n distinct points seen once each. Negative counts: NaN."""
+    """The entropy of a sample of values, −Σ p̂_i log p̂_i in nats, from how often each was seen: p̂_i = counts_i / Σ
+    counts.
+
+    It is log n for n distinct values seen once each. Negative counts: NaN.
+
+    >>> round(float(dj.training.likelihood.empirical_entropy(jnp.array([1, 1, 1, 1]))), 4)
+    1.3863
+    """
     counts, _ = checks.same_nodes({"counts": counts})
     share = _shares(counts)
     return -jnp.sum(share * nu.finite(nu.safe_log(share)))
@@ -75,6 +86,9 @@ def empirical_kl(counts: ArrayLike, log_q: ArrayLike) -> Float[Array, ""]:
     the largest likelihood is the least KL. It is +inf where a point was seen whose q is 0. ``kl(pmf(log p̂, log_q))``
     has the same value for masses that sum to one, and keeps its digits where p̂ ≈ q. Negative counts: NaN. Raises
     ValueError for unequal shapes, TypeError for what is no array of real numbers.
+
+    >>> round(float(dj.training.likelihood.empirical_kl(jnp.array([2, 2]), jnp.log(jnp.array([0.25, 0.75])))), 3)
+    0.144
     """
     counts, log_q, _ = checks.same_nodes({"counts": counts, "log_q": log_q})
     share = _shares(counts)
@@ -90,6 +104,10 @@ def predicted_kl(nodes: Nodes, *, num_points: ArrayLike = 1) -> Mean:
     Of the mean log-likelihood alone, whose log p is unknown, the error is another, sd_p(log q) / √num_points:
     ``log_likelihood`` has it from the sample. num_points: real, > 0, traceable. The error is inf where KL or the
     variance is. Raises as ``kl``.
+
+    >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
+    >>> round(float(dj.training.likelihood.predicted_kl(nodes, num_points=100).stderr), 3)
+    0.055
     """
     num_points = checks.parameter(num_points, "num_points", 0.0, above=True)
     (nodes,) = checks.operands(nodes)
@@ -119,6 +137,11 @@ def sandwich(
     NOT_CONVERGED: a Newton step would move a parameter by more than a tenth of its standard error, so that params are
     not the estimate from this sample. Raises ValueError for an empty x and a log_prob that is not a scalar, TypeError
     for parameters that are not floating-point.
+
+    >>> log_prob = lambda loc, x: -0.5 * (x - loc) ** 2
+    >>> found = dj.training.likelihood.sandwich(log_prob, jnp.asarray(1.0), jnp.array([0.0, 2.0]))
+    >>> found.covariance.shape
+    (1, 1)
     """
     flat, unravel, x, share = _problem(log_prob, params, x, log_w)
 

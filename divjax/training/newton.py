@@ -27,7 +27,7 @@ class NewtonState(NamedTuple):
 
 
 def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientTransformationExtraArgs:
-    r"""Minimise by second-order steps, each kept in a box along the eigenvectors of the Hessian.
+    """Minimise by second-order steps, each kept in a box along the eigenvectors of the Hessian.
 
     With gradient g and Hessian H = Σ λᵢ vᵢvᵢᵀ the model g·s + ½ sᵀHs is separable in sᵢ = vᵢ·s, so its
     minimum over the box abs(sᵢ) ≤ r has a closed form: the Newton step sᵢ = −(vᵢ·g)/λᵢ where λᵢ > 0 and it
@@ -57,6 +57,10 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
       ValueError: ``update`` is called without params.
 
     Source: Conn, Gould, Toint, Trust-Region Methods (2000), ch. 6-7, with a box in place of the ball.
+
+    >>> fit = dj.fit(lambda params, case: (params - case) ** 2, jnp.zeros(()), dj.training.newton())
+    >>> round(float(dj.run(fit, 3.0).params), 3)
+    3.0
     """
 
     def init(params: PyTree) -> NewtonState:

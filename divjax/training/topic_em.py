@@ -45,7 +45,7 @@ def topic_em(
     max_steps: int = 1000,
     tol: float = 1e-6,
 ) -> Iteration:
-    r"""Maximise Σ_d log (1/s) Σ_s Π_v (Σ_k θ_sk topics_kv)^n_dv + smoothing Σ log topics_kv over topics, for any case.
+    """Maximise Σ_d log (1/s) Σ_s Π_v (Σ_k θ_sk topics_kv)^n_dv + smoothing Σ log topics_kv over topics, for any case.
 
     Returns an ``Iteration`` like that of ``em``. The first term is the log-likelihood of latent Dirichlet allocation,
     the integral over a document's proportions θ being the mean over nodes of the Dirichlet: ``draw_proportions``, some
@@ -78,6 +78,12 @@ def topic_em(
       ValueError: smoothing, max_steps or tol below 0 where not traced; shapes that do not fit each other; topics or
         proportions that do not sum to 1, a corpus with an empty document, or with a count that is negative or not
         whole, where they are not traced.
+
+    >>> counts = jnp.array([[3, 1, 0], [0, 1, 3]])
+    >>> nodes = dj.models.draw_proportions(jax.random.key(0), jnp.array([0.5, 0.5]), num_draws=32)
+    >>> start = dj.models.random_topics(jax.random.key(1), counts, num_topics=2)
+    >>> dj.run(dj.training.topic_em(start, nodes, smoothing=0.1, max_steps=5), counts).topics.shape
+    (2, 3)
     """
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the corpus as the case.")

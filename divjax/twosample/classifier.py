@@ -22,11 +22,17 @@ _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # times the mean squared norm 
 
 
 def classifier_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, num_draws: int = 999) -> TestResult:
-    """The statistic is the area under the ROC curve on the held-out halves, ½ where no point can be told. n, m ≥ 2.
+    """Whether two samples differ, by a classifier that has seen half of each and has to tell the other halves apart.
 
-    It is the chance that a held-out x is ranked before a held-out y (ties count half): unlike the accuracy it does not
-    depend on n : m. Its null is that of the held-out labels permuted, which is exact, whatever the classifier has
-    learnt. Halves, frequencies and permutations are random. Time (n + m) (d + 256)² and (n + m) num_draws.
+    The statistic is the area under the ROC curve on the held-out halves, ½ where no point can be told: the chance that
+    a held-out x is ranked before a held-out y (ties count half). Unlike the accuracy it does not depend on n : m. Its
+    null is that of the held-out labels permuted, ``num_draws`` times, which is exact, whatever the classifier has
+    learnt. Halves, frequencies and permutations are random. n, m ≥ 2. Time (n + m) (d + 256)² and (n + m) num_draws.
+    Raises ValueError for samples of unequal dimension, TypeError for ``Points``.
+
+    >>> x = jax.random.normal(jax.random.key(0), (40, 2))
+    >>> float(dj.twosample.classifier_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value) < 0.05
+    True
     """
     return _classifier_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
 

@@ -20,15 +20,27 @@ Scalar = Float[Array, ""]
 
 
 def energy_of_samples(x: Sample, y: Sample) -> Scalar:
-    """The V-statistic, the energy distance between the two empirical distributions: ≥ 0, 0 only where they are equal.
+    """The energy distance between two samples, 2E‖X−Y‖ − E‖X−X'‖ − E‖Y−Y'‖ ≥ 0: what ``dj.energy(x, y)`` is of points
+    [n, d].
 
-    As an estimate between what they were drawn from it is too large by about E‖X−X'‖/n + E‖Y−Y'‖/m.
+    It is that between the two empirical distributions, a V-statistic, 0 only where they are equal. As an estimate
+    between what they were drawn from it is too large by about E‖X−X'‖/n + E‖Y−Y'‖/m.
+
+    >>> float(dj.energy(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
+    10.0
     """
     return _biased(x, y)
 
 
 def energy_unbiased(x: Sample, y: Sample) -> Scalar:
-    """The U-statistic: the pairs i = j left out. May be negative; its mean is 0 for p = q. n, m ≥ 2."""
+    """``dj.energy`` of two samples without its bias: the pairs i = j left out, the U-statistic. n, m ≥ 2.
+
+    May be negative; its mean is 0 for p = q.
+
+    >>> x = jnp.array([0.0, 1.0])
+    >>> float(dj.samples.energy_unbiased(x, x))
+    -1.0
+    """
     return _unbiased(x, y)
 
 

@@ -57,38 +57,66 @@ def _sum(kernels, squares):
 
 
 def rbf(bandwidth: ArrayLike) -> Kernel:
-    """Gaussian kernel exp(−s / (2 h²)), h the bandwidth > 0, a scalar or [k] for a sum."""
+    """Gaussian kernel exp(−s / (2 h²)), h the bandwidth > 0, a scalar or [k] for a sum.
+
+    >>> round(float(dj.kernels.rbf(1.0)(jnp.asarray(4.0))), 3)
+    0.135
+    """
     return Partial(_rbf, *_parameters(bandwidth))
 
 
 def rbf_bandwidths(kernel: Kernel) -> Float[Array, " k"] | None:
-    """The bandwidths of a kernel made by ``rbf``; None for any other."""
+    """The bandwidths of a kernel made by ``rbf``; None for any other.
+
+    >>> dj.kernels.rbf_bandwidths(dj.kernels.rbf(2.0))
+    Array([2.], dtype=float32)
+    """
     return kernel.args[0] if isinstance(kernel, Partial) and kernel.func is _rbf else None
 
 
 def laplace(bandwidth: ArrayLike) -> Kernel:
-    """Laplace kernel exp(−√s / h). Its kink at s = 0 has gradient 0; ``stein`` needs a smoother one."""
+    """Laplace kernel exp(−√s / h). Its kink at s = 0 has gradient 0; ``stein`` needs a smoother one.
+
+    >>> round(float(dj.kernels.laplace(1.0)(jnp.asarray(4.0))), 3)
+    0.135
+    """
     return Partial(_laplace, *_parameters(bandwidth))
 
 
 def imq(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Kernel:
-    """Inverse multiquadric (1 + s / c²)^(−b), 0 < b < 1 for ``stein`` to see weak convergence (Gorham, Mackey 2017)."""
+    """Inverse multiquadric (1 + s / c²)^(−b), 0 < b < 1 for ``stein`` to see weak convergence (Gorham, Mackey 2017).
+
+    >>> round(float(dj.kernels.imq(1.0)(jnp.asarray(3.0))), 3)
+    0.5
+    """
     return Partial(_power, *_parameters(scale, exponent))
 
 
 def rational_quadratic(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Kernel:
-    """Rational quadratic (1 + s / (2 a h²))^(−a), a > 0: Gaussian kernels of all bandwidths; a → ∞ is ``rbf``."""
+    """Rational quadratic (1 + s / (2 a h²))^(−a), a > 0: Gaussian kernels of all bandwidths; a → ∞ is ``rbf``.
+
+    >>> round(float(dj.kernels.rational_quadratic(1.0)(jnp.asarray(2.0))), 3)
+    0.5
+    """
     bandwidth, alpha = _parameters(bandwidth, alpha)
     return Partial(_power, bandwidth * nu.safe_sqrt(2.0 * alpha), alpha)
 
 
 def total(*kernels: Kernel) -> Kernel:
-    """The sum of kernels, of different kinds perhaps."""
+    """The sum of kernels, of different kinds perhaps.
+
+    >>> float(dj.kernels.total(dj.kernels.rbf(1.0), dj.kernels.imq(1.0))(jnp.asarray(0.0)))
+    2.0
+    """
     return Partial(_sum, tuple(map(as_kernel, kernels)))
 
 
 def as_kernel(kernel: Kernel) -> Kernel:
-    """A function of s as a pytree of what it closes over, so that gradients and vmap reach bandwidths in there."""
+    """A function of s as a pytree of what it closes over, so that gradients and vmap reach bandwidths in there.
+
+    >>> float(dj.kernels.as_kernel(lambda s: 1.0 / (1.0 + s))(jnp.ones((1, 1)))[0, 0])
+    0.5
+    """
     if isinstance(kernel, Partial):
         return kernel
     if not callable(kernel):
@@ -102,12 +130,20 @@ def as_kernel(kernel: Kernel) -> Kernel:
 
 
 def rbf_frequencies(bandwidth: ArrayLike) -> Draw:
-    """Frequencies of ``rbf``: N(0, I / h²)."""
+    """Frequencies of ``rbf``: N(0, I / h²).
+
+    >>> dj.kernels.rbf_frequencies(1.0)(jax.random.key(0), 64, 3).shape
+    (64, 3)
+    """
     return lambda key, num, d: jax.random.normal(key, (num, d)) / bandwidth
 
 
 def laplace_frequencies(bandwidth: ArrayLike) -> Draw:
-    """Frequencies of ``laplace``: multivariate Cauchy with scale 1 / h."""
+    """Frequencies of ``laplace``: multivariate Cauchy with scale 1 / h.
+
+    >>> dj.kernels.laplace_frequencies(1.0)(jax.random.key(0), 64, 3).shape
+    (64, 3)
+    """
 
     def draw(key, num, d):
         above, below = jax.random.split(key)
@@ -117,7 +153,11 @@ def laplace_frequencies(bandwidth: ArrayLike) -> Draw:
 
 
 def imq_frequencies(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Draw:
-    """Frequencies of ``imq``: √(2 τ) N(0, I) / c with τ from a Gamma of shape b."""
+    """Frequencies of ``imq``: √(2 τ) N(0, I) / c with τ from a Gamma of shape b.
+
+    >>> dj.kernels.imq_frequencies(1.0)(jax.random.key(0), 64, 3).shape
+    (64, 3)
+    """
 
     def draw(key, num, d):
         first, second = jax.random.split(key)
@@ -127,7 +167,11 @@ def imq_frequencies(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Draw:
 
 
 def rational_quadratic_frequencies(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Draw:
-    """Frequencies of ``rational_quadratic``, which is ``imq`` with c² = 2 a h² and b = a."""
+    """Frequencies of ``rational_quadratic``, which is ``imq`` with c² = 2 a h² and b = a.
+
+    >>> dj.kernels.rational_quadratic_frequencies(1.0)(jax.random.key(0), 64, 3).shape
+    (64, 3)
+    """
     return imq_frequencies(bandwidth * jnp.sqrt(2.0 * jnp.asarray(alpha)), exponent=alpha)
 
 
@@ -137,6 +181,9 @@ def median_distance(*samples: Sample, num_points: int = 512) -> Float[Array, ""]
     Of ``num_points`` points at most, chosen by systematic resampling (so that weights and masks count), each sample
     having the same share of the total weight. Constant under differentiation. 1 where more than half of the pairs
     coincide.
+
+    >>> float(dj.kernels.median_distance(jnp.array([0.0, 1.0, 3.0])))
+    2.0
     """
     return _median_distance(samples, num_points)
 

@@ -31,17 +31,32 @@ Scalar = Float[Array, ""]
 
 
 def stein(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
-    """Squared kernel Stein discrepancy of a sample x of p from q, the V-statistic Σ w_i w_j u(x_i, x_j) ≥ 0.
+    """How far a sample x is from a distribution q of which only the score ∇log q is known: squared kernel Stein
+    discrepancy.
 
-    x: an array [n, d] or ``Points`` (weights are normalised here); score_q: ∇log q at these points, [n, d], or [n] in
-    one dimension. kernel: a smooth function of the squared distance; ``imq`` also sees mass that escapes to the tails,
-    ``rbf`` does not in d ≥ 3 (Gorham, Mackey 2017).
+    Σ w_i w_j u(x_i, x_j) ≥ 0 with u the Stein kernel, a V-statistic. x: an array [n, d] or ``Points`` (weights are
+    normalised here); score_q: ∇log q at these points, [n, d], or [n] in one dimension. kernel: a smooth function of the
+    squared distance; ``imq`` also sees mass that escapes to the tails, ``rbf`` does not in d ≥ 3 (Gorham, Mackey 2017).
+    Raises ValueError for scores of another shape than the points.
+
+    >>> x = jnp.array([-1.0, 0.0, 1.0])
+    >>> near, far = (dj.stein(x, mean - x, kernel=dj.kernels.imq(1.0)) for mean in (0.0, 3.0))
+    >>> bool(near < far)
+    True
     """
     return _biased(as_kernel(kernel), x, score_q)
 
 
 def stein_unbiased(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
-    """The U-statistic: as ``stein``, the pairs i = j left out. May be negative; its mean is 0 for p = q. n ≥ 2."""
+    """``stein`` without its bias: the pairs i = j left out, the U-statistic. n ≥ 2.
+
+    May be negative; its mean is 0 for p = q. Arguments and errors as for ``stein``.
+
+    >>> x = jnp.array([-1.0, 0.0, 1.0])
+    >>> biased, unbiased = (f(x, -x, kernel=dj.kernels.imq(1.0)) for f in (dj.stein, dj.samples.stein_unbiased))
+    >>> bool(unbiased < biased)
+    True
+    """
     return _unbiased(as_kernel(kernel), x, score_q)
 
 

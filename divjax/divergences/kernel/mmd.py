@@ -29,19 +29,29 @@ Scalar = Float[Array, ""]
 
 
 def mmd2(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
-    """The V-statistic Σ w_i w_j k(x_i, x_j) + Σ v_i v_j k(y_i, y_j) − 2 Σ w_i v_j k(x_i, y_j) ≥ 0.
+    """How far apart two samples are as a kernel sees them: E k(X,X') + E k(Y,Y') − 2 E k(X,Y) ≥ 0 (Gretton et al.
+    2012).
 
-    It is MMD² between the two empirical distributions, 0 only where they are equal (for a characteristic kernel). As
-    an estimate between what they were drawn from it is too large by about k(0) (1/n + 1/m).
+    Σ w_i w_j k(x_i, x_j) + Σ v_i v_j k(y_i, y_j) − 2 Σ w_i v_j k(x_i, y_j), the V-statistic: MMD² between the two
+    empirical distributions, 0 only where they are equal (for a characteristic kernel). As an estimate between what they
+    were drawn from it is too large by about k(0) (1/n + 1/m).
+
+    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+    >>> round(float(dj.mmd2(x, y, kernel=dj.kernels.rbf(1.0))), 3)
+    1.162
     """
     return biased(as_kernel(kernel), x, y)
 
 
 def mmd2_unbiased(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
-    """The U-statistic: as ``mmd2``, the pairs i = j left out and the rest weighted to one. n, m ≥ 2.
+    """``mmd2`` without its bias: the pairs i = j left out and the rest weighted to one, the U-statistic. n, m ≥ 2.
 
     Its expectation is MMD² for equal weights, 0 for p = q: it is negative about half of the time there. A sample whose
-    weight is all on one point has no such pairs: finite, but without meaning.
+    weight is all on one point has no such pairs: the value is finite, but without meaning.
+
+    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+    >>> round(float(dj.samples.mmd2_unbiased(x, y, kernel=dj.kernels.rbf(1.0))), 3)
+    0.769
     """
     return unbiased(as_kernel(kernel), x, y)
 
@@ -82,10 +92,15 @@ def pairs_weight(w: Array) -> Float[Array, ""]:
 
 
 def mmd2_linear(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
-    """The linear-time estimate from consecutive pairs (x_1, x_2), (x_3, x_4), … (Gretton et al. 2012, lemma 14).
+    """``mmd2`` in time n + m: unbiased, with more variance, from consecutive pairs (x_1, x_2), (x_3, x_4), …
 
-    Unbiased for equal weights, each pair of points used once; samples in random order. Of unequal samples the cross
-    terms use the first min(n, m) points. Weighted pairs count by the product of their weights. n, m ≥ 2.
+    Each pair is used once; samples in random order (Gretton et al. 2012, lemma 14). Of unequal samples the cross terms
+    use the first min(n, m) points. Weighted pairs count by the product of their weights; unbiased for equal ones. n, m
+    ≥ 2.
+
+    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+    >>> round(float(dj.samples.mmd2_linear(x, y, kernel=dj.kernels.rbf(1.0))), 3)
+    0.595
     """
     return _linear(as_kernel(kernel), x, y)
 
@@ -117,6 +132,10 @@ def mmd2_block(x: Sample, y: Sample, *, kernel: Kernel, num_blocks: int) -> Scal
 
     Time (n + m)² / num_blocks. The n mod num_blocks last points are left out; samples in random order; weights are
     normalised within each block. A block has at least two points of each sample.
+
+    >>> x, y = jnp.array([0.0, 1.0, 0.5, 1.5]), jnp.array([2.0, 3.0, 2.5, 3.5])
+    >>> round(float(dj.samples.mmd2_block(x, y, kernel=dj.kernels.rbf(1.0), num_blocks=2)), 3)
+    0.769
     """
     return _block_mean(as_kernel(kernel), x, y, num_blocks)
 
@@ -140,10 +159,15 @@ def _block_mean(kernel, x, y, num_blocks):
 
 
 def witness(x: Sample, y: Sample, at: Float[Array, "m d"], *, kernel: Kernel) -> Float[Array, " m"]:
-    """Σ w_i k(x_i, t) − Σ v_j k(y_j, t) at points t [m, d]: positive where p has the more mass, negative where q has.
+    """Where two samples differ, at points t: Σ w_i k(x_i, t) − Σ v_j k(y_j, t), [m].
 
-    The function that MMD maximises over the unit ball of the kernel's space, not normalised. Memory (n + m) times a
-    few, also backward.
+    Positive where x has more mass, negative where y has. at: the points, [m, d]. It is the function that MMD maximises
+    over the unit ball of the kernel's space, not normalised. Memory (n + m) times a few, also backward.
+
+    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+    >>> at = jnp.array([[0.0], [1.5], [3.0]])
+    >>> [round(float(each), 2) + 0.0 for each in dj.samples.witness(x, y, at, kernel=dj.kernels.rbf(1.0))]
+    [0.73, 0.0, -0.73]
     """
     return _witness(as_kernel(kernel), x, y, at)
 
@@ -170,11 +194,16 @@ def _witness(kernel, x, y, at):
 
 
 def mmd2_features(key: Array, x: Sample, y: Sample, *, frequencies: Draw, num_features: int) -> Scalar:
-    """``mmd2`` through ``num_features`` random Fourier features, ≥ 0, in time (n + m) num_features (Rahimi, Recht
-    2007).
+    """``mmd2`` in time (n + m) num_features, by random Fourier features, ≥ 0 (Rahimi, Recht 2007).
 
-    (1/K) Σ_k |E_p e^(i ω_k·x) − E_q e^(i ω_k·y)|² with ω from ``frequencies``, e.g. ``rbf_frequencies(1.0)``: its
-    mean over keys is ``mmd2`` with that kernel, its relative standard deviation of order K^(−½), K = num_features.
+    (1/K) Σ_k |E_p e^(i ω_k·x) − E_q e^(i ω_k·y)|², K = num_features, with ω from ``frequencies``, e.g.
+    ``kernels.rbf_frequencies(1.0)``: its mean over keys is ``mmd2`` with that kernel, its relative standard deviation
+    of order K^(−½). Raises ValueError for num_features below 1.
+
+    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+    >>> draw = dj.kernels.rbf_frequencies(1.0)
+    >>> float(dj.samples.mmd2_features(jax.random.key(0), x, y, frequencies=draw, num_features=64)) > 0.5
+    True
     """
     x, w, y, v = two_weighted(x, y)
     if num_features < 1:
