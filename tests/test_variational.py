@@ -76,7 +76,7 @@ def test_two_particles_against_quadrature_over_both(x64):
 
     truth = jax.value_and_grad(bound)(AT)
     for estimator in (dj.variational.iwae, dj.variational.dreg):
-        value, slope = over_keys(lambda key, t, f=estimator: f(key, P, normal(t), 64, particles=2), AT)
+        value, slope = over_keys(lambda key, t, f=estimator: f(key, P, normal(t), num_groups=64, num_particles=2), AT)
         assert abs(z_scores(value, truth[0])) < 4.0
         assert np.abs(z_scores(slope, truth[1])).max() < 4.0
 
@@ -98,7 +98,7 @@ def test_weights_of_a_mixture_within_the_bound():
 
 def test_doubly_reparameterised_is_less_noisy():
     noise = [
-        np.std(over_keys(lambda key, t, f=f: f(key, P, normal(t), 8, particles=16), AT)[1], axis=0)
+        np.std(over_keys(lambda key, t, f=f: f(key, P, normal(t), num_groups=8, num_particles=16), AT)[1], axis=0)
         for f in (dj.variational.iwae, dj.variational.dreg)
     ]
     assert (noise[1] < 0.5 * noise[0]).all()
@@ -107,7 +107,7 @@ def test_doubly_reparameterised_is_less_noisy():
 def test_the_gradient_in_p_is_that_of_the_bound():
     def slopes(estimator):
         def loss(key, t):
-            return estimator(key, distrax.Normal(t[0], 1.2), normal(AT), 16, particles=4)
+            return estimator(key, distrax.Normal(t[0], 1.2), normal(AT), num_groups=16, num_particles=4)
 
         return over_keys(loss, jnp.array([0.3]))[1]
 
@@ -119,7 +119,7 @@ def test_what_has_no_draws_to_follow_is_refused():
     coin = distrax.Categorical(logits=jnp.zeros(2))
     with pytest.raises(ValueError, match="differentiable"):
         dj.variational.reverse_kl_stl(jax.random.key(0), coin, coin, num_draws=8)
-    with pytest.raises(ValueError, match=r"dj\.iwae"):
+    with pytest.raises(ValueError, match=r"dj\.variational\.iwae"):
         dj.variational.dreg(jax.random.key(0), P, mixture(AT), num_groups=8, num_particles=2)
     with pytest.raises(ValueError, match="support"):
         dj.variational.reverse_kl_stl(jax.random.key(0), distrax.Uniform(0.0, 1.0), P, num_draws=8)

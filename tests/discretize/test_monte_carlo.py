@@ -185,7 +185,7 @@ REFUSED = {
 def test_what_is_invalid_is_refused(name):
     args, options, message = REFUSED[name]
     with pytest.raises(ValueError, match=message):
-        dj.monte_carlo(jax.random.key(0), *args, **options)
+        dj.monte_carlo(jax.random.key(0), *args[:2], num_draws=args[2], **options)
 
 
 def test_not_a_distribution():
