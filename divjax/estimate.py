@@ -88,9 +88,10 @@ def estimate_gradient(
     the gradient estimator in use, pathwise or score. Costs about as many gradients as there are parameters. status,
     errors: as ``estimate``.
 
-    >>> build = lambda loc: dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(loc, 1.0))
-    >>> round(float(dj.estimate_gradient(dj.kl, build, jnp.asarray(2.0)).value), 3)
-    2.0
+    >>> log_p, at = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([1.0, 3.0]))
+    >>> build = lambda logits: dj.pmf(log_p, jax.nn.log_softmax(logits))
+    >>> [round(float(each), 3) for each in dj.estimate_gradient(dj.kl, build, at).value]
+    [-0.25, 0.25]
     """
     flat, unravel = ravel_pytree(theta)
     nodes = discretize(theta)

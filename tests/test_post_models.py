@@ -281,7 +281,7 @@ def test_generated_ratings_have_the_moments_of_the_model():
              "items": jnp.array([[1.0, 0.0], [1.0, 2.0]])}  # fmt: skip
     means = np.asarray(factorisation.predictions(model))
     for generate in (factorisation.generate_ratings, factorisation.generate_new_users):
-        rows = np.asarray(generate(jax.random.key(2), model, num=20_000))
+        rows = np.asarray(generate(jax.random.key(2), model, num_users=20_000))
         np.testing.assert_allclose(rows.mean(0), means.mean(0), atol=0.08)
         np.testing.assert_allclose(np.cov(rows.T, ddof=0), np.cov(means.T, ddof=0) + 0.25 * np.eye(2), rtol=0.06)
 

@@ -69,7 +69,7 @@ def test_a_nan_stops_it_at_the_last_finite_parameters():
 def test_what_is_refused():
     with pytest.raises(TypeError, match=r"Expected a scalar from loss; got shape \(2,\)"):
         run(stochastic_fit(lambda params, key, case: params, begin, optax.sgd(0.1), num_rounds=1))
-    with pytest.raises(ValueError, match="Expected rounds to be an integer >= 1; got 0"):
+    with pytest.raises(ValueError, match="Expected num_rounds to be an integer >= 1; got 0"):
         stochastic_fit(noisy, begin, optax.sgd(0.1), num_rounds=0)
     with pytest.raises(ValueError, match="Expected ema in"):
         stochastic_fit(noisy, begin, optax.sgd(0.1), num_rounds=1, ema=1.0)
