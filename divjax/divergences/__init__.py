@@ -5,7 +5,7 @@ from divjax.divergences.combine import reverse as reverse
 from divjax.divergences.combine import skew as skew
 from divjax.divergences.combine import symmetrize as symmetrize
 from divjax.divergences.convex import check_convex as check_convex
-from divjax.divergences.f import f_divergence as f_divergence
+from divjax.divergences.convex import f_divergence as f_divergence
 from divjax.divergences.f import jeffreys as jeffreys
 from divjax.divergences.f import jensen_shannon as jensen_shannon
 from divjax.divergences.f import kl as kl

@@ -11,7 +11,6 @@ hand: they are simpler than T, share its exponentials, and can be differentiated
 """
 
 import functools
-import math
 from collections.abc import Callable
 
 import jax
@@ -20,7 +19,6 @@ from jaxtyping import Array, ArrayLike, Float
 
 from divjax import checks
 from divjax import numerics as nu
-from divjax.divergences.convex import check_convex
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes
 
@@ -36,15 +34,15 @@ def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *,
 
     @jax.custom_jvp
     def term(log_p, log_q, log_w, *params):
-        a, b, d, infinite = _weighted(log_p, log_q, log_w)
+        a, b, d, infinite = weighted_logs(log_p, log_q, log_w)
         return jnp.where(infinite, jnp.inf, value(a, b, d, *params))
 
     def jvp(primals, tangents):
         log_p, log_q, log_w, *params = primals
-        a, b, d, _ = _weighted(log_p, log_q, log_w)
+        a, b, d, _ = weighted_logs(log_p, log_q, log_w)
         out = term(*primals)
         # A term that is infinite has derivative 0, which is masked after the fact: so the exponentials are those of
-        # the value, and of other divergences at these nodes. Where only ``_weighted`` made it so, p = q = 1 has it.
+        # the value, and of other divergences at these nodes. Where only ``weighted_logs`` made it so, p = q = 1 has it.
         # Partials with parameters share nothing, and may exceed the dtype: p = q = 1 in all infinite terms.
         if params:
             a, b, d = (jnp.where(jnp.isinf(out), 0.0, x) for x in (a, b, d))
@@ -77,7 +75,7 @@ def _is_zero(tangent):
     return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
 
 
-def _weighted(log_p, log_q, log_w):
+def weighted_logs(log_p, log_q, log_w):
     """The logarithms of both weighted densities and of their ratio, and where the term is infinite.
 
     That is where a weighted density exceeds the dtype, unless p = q there; p = q = 1 takes its place.
@@ -357,65 +355,3 @@ def total_variation(nodes: Nodes) -> Scalar:
     0.25
     """
     return _total(_total_variation, nodes)
-
-
-@measured_on(Nodes)
-def f_divergence(nodes: Nodes, *, f: Callable[[Array], Array], slope: ArrayLike = jnp.inf) -> Scalar:
-    """The f-divergence of a function f of your own: ∫ q f(p/q) − f(1) ≥ 0 for convex f (Csiszár 1963; Ali, Silvey
-    1966).
-
-    f, of jax.numpy, maps arrays elementwise and must be finite on (0, ∞). What is summed is f(t) − f(1) − f'(1) (t −
-    1): the same divergence, with non-negative terms. Where (p/q)⁴ leaves the dtype, logarithms in f go on and powers
-    count as less than they are. ``slope`` = lim f(t)/t as t → ∞ is the price of p where q = 0. That f is convex is
-    assumed; ``divergences.check_convex(f)`` tests it on a grid, and is called here when JAX's own debug switch is on,
-    ``jax.config.update("jax_enable_checks", True)``.
-
-    Raises TypeError for an f that is no function, ValueError for one that does not map elementwise or, with the switch
-    on, is not convex.
-
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.f_divergence(dj.pmf(p, q), f=lambda t: t * jnp.log(t))), 3)
-    0.144
-    """
-    if not callable(f):
-        raise TypeError(f"Expected f to be a function such as lambda t: t * jnp.log(t); got {type(f).__name__}.")
-    if jax.config.jax_enable_checks:
-        check_convex(f)
-    slope = checks.parameter(slope, "slope", infinite=True)
-    nodes, slope = checks.operands(nodes, slope)
-    log_p, log_q, d, infinite = _weighted(nodes.log_p, nodes.log_q, nodes.log_w)
-    one = jnp.ones_like(d)
-    at_one, tilt = jax.jvp(f, (one,), (one,))
-    if jnp.shape(at_one) != jnp.shape(one):
-        raise ValueError(f"Expected f to map arrays elementwise; got {jnp.shape(at_one)} from {jnp.shape(one)}.")
-    low, high = _own_terms(f, d, at_one, tilt)
-    low, high = jnp.exp(log_q) * low, jnp.exp(log_p) * high
-    # p · slope where q = 0; an infinite slope is a constant there, so that it is not multiplied by a gradient of 0.
-    priced, is_finite = (d == jnp.inf) & (log_p > -jnp.inf), jnp.isfinite(slope)
-    alone = jnp.exp(log_p) * (jnp.where(is_finite, slope, 0.0) - tilt)
-    alone = jnp.where(priced, jnp.where(is_finite, alone, slope), 0.0)
-    terms = jnp.where(d <= 0.0, low, jnp.where(d == jnp.inf, alone, high))
-    return jnp.sum(jnp.where(infinite, jnp.inf, terms))
-
-
-def _own_terms(f, d, at_one, tilt):
-    """f(t) − f(1) − f'(1) (t − 1) at t = e^d ≤ 1, and over t at t > 1: what multiplies q, and p.
-
-    Where t⁴ leaves the dtype they go on along their tangent in d, as the logarithms in t log t and −log t do.
-    """
-    reach = math.log(jnp.finfo(d.dtype).max) / 4.0
-
-    def below(d):
-        t = jnp.exp(d)
-        return f(t) - at_one - tilt * (t - 1.0)
-
-    def above(d):
-        t = jnp.exp(d)
-        return (f(t) - at_one) / t - tilt * (1.0 - 1.0 / t)
-
-    def along(term, low, high):
-        held, beyond = jnp.clip(d, low, high), nu.finite(d)
-        value, slope = jax.jvp(term, (held,), (jnp.ones_like(held),))
-        return value + slope * (beyond - jnp.clip(beyond, -reach, reach))
-
-    return along(below, -reach, 0.0), along(above, 0.0, reach)
