@@ -269,8 +269,9 @@ def table(p: Any, q: Any) -> Table:
     measured on the line. Raises TypeError and ValueError as a divergence does for one of the two that is no
     distribution, is batched, or lives elsewhere than the other.
 
-    >>> dj.table(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))["kl"].value  # doctest: +SKIP
-    0.5
+    Examples:
+        >>> dj.table(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))["kl"].value  # doctest: +SKIP
+        0.5
     """
     p, q = validity.pair(p, q)
     found = {entry.name: closed_form(globals()[entry.name].closed, p, q, {}) for entry in ENTRIES}
@@ -340,8 +341,9 @@ def fisher(p: Any, q: Any, score_q: Any = None, /) -> Scalar:
     a sample x of p, [n, d] or ``Points``, from both scores, functions of one point or their values at all points.
     Raises ValueError for two distributions in more dimensions without a closed form.
 
-    >>> float(dj.fisher(distrax.Normal(0.0, 1.0), distrax.Normal(2.0, 1.0)))
-    4.0
+    Examples:
+        >>> float(dj.fisher(distrax.Normal(0.0, 1.0), distrax.Normal(2.0, 1.0)))
+        4.0
     """
     if score_q is not None:
         return dv.fisher(p, q, score_q)
@@ -362,9 +364,10 @@ def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
     Of two samples [n, d] or ``Points``, the V-statistic (see ``divjax.divergences.mmd2``). Of two Gaussians or mixtures
     of Gaussians and a kernel made by ``dj.kernels.rbf``, exact. Raises NotImplementedError for other distributions.
 
-    >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0)
-    >>> round(float(dj.mmd2(p, q, kernel=dj.kernels.rbf(1.0))), 4)
-    0.1773
+    Examples:
+        >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0)
+        >>> round(float(dj.mmd2(p, q, kernel=dj.kernels.rbf(1.0))), 4)
+        0.1773
     """
     if not is_distribution(p) and not is_distribution(q):
         return dv.mmd2(p, q, kernel=kernel)

@@ -49,9 +49,10 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
     above 0.7 of the weights p/r, q/r or of the terms, NON_FINITE for a value that is not finite (its stderr is inf).
     jit, vmap and grad as usual. Raises TypeError for a divergence that is measured on something else.
 
-    >>> found = dj.estimate(dj.kl, distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))
-    >>> float(found.value), float(found.stderr)
-    (0.5, 0.0)
+    Examples:
+        >>> found = dj.estimate(dj.kl, distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))
+        >>> float(found.value), float(found.stderr)
+        (0.5, 0.0)
     """
     _check_measure(divergence, nodes)
     nodes = _broadcast(nodes)
@@ -88,10 +89,11 @@ def estimate_gradient(
     the gradient estimator in use, pathwise or score. Costs about as many gradients as there are parameters. status,
     errors: as ``estimate``.
 
-    >>> log_p, at = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([1.0, 3.0]))
-    >>> build = lambda logits: dj.pmf(log_p, jax.nn.log_softmax(logits))
-    >>> [round(float(each), 3) for each in dj.estimate_gradient(dj.kl, build, at).value]
-    [-0.25, 0.25]
+    Examples:
+        >>> log_p, at = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([1.0, 3.0]))
+        >>> build = lambda logits: dj.pmf(log_p, jax.nn.log_softmax(logits))
+        >>> [round(float(each), 3) for each in dj.estimate_gradient(dj.kl, build, at).value]
+        [-0.25, 0.25]
     """
     flat, unravel = ravel_pytree(theta)
     nodes = discretize(theta)
@@ -247,9 +249,10 @@ def pareto_k(log_weights: Float[Array, "..."]) -> Float[Array, ""]:
     tail is empty: many of the largest are equal, or there are fewer than 25 weights. +inf for a weight that is infinite
     or NaN.
 
-    >>> light = dj.diagnostics.pareto_k(jax.random.normal(jax.random.key(0), (1000,)))
-    >>> bool(light < 0.7 < dj.diagnostics.pareto_k(jnp.log(1.0 / jnp.linspace(0.001, 1.0, 1000))))
-    True
+    Examples:
+        >>> light = dj.diagnostics.pareto_k(jax.random.normal(jax.random.key(0), (1000,)))
+        >>> bool(light < 0.7 < dj.diagnostics.pareto_k(jnp.log(1.0 / jnp.linspace(0.001, 1.0, 1000))))
+        True
     """
     log_weights = jnp.ravel(log_weights)
     broken = jnp.any(jnp.isnan(log_weights) | (log_weights == jnp.inf))

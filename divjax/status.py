@@ -26,8 +26,9 @@ def explain(status: int) -> str:
 
     Raises ValueError for a number that is no sum of the bits of ``divjax.status``.
 
-    >>> dj.explain(0)
-    'ok'
+    Examples:
+        >>> dj.explain(0)
+        'ok'
     """
     status = int(status)
     if unknown := status & ~sum(MEANING):

@@ -16,8 +16,9 @@ def two_modes(
 
     weights and scales: [2]; weights sum to one. All traceable.
 
-    >>> float(dj.targets.two_modes(16.0).mean())
-    8.0
+    Examples:
+        >>> float(dj.targets.two_modes(16.0).mean())
+        8.0
     """
     separation = jnp.asarray(separation, jnp.result_type(float))
     locs = jnp.stack([jnp.zeros_like(separation), separation])
@@ -35,8 +36,9 @@ def fgan_mixture() -> "distrax.MixtureSameFamily":
     The paper (Nowozin, Cseke, Tomioka 2016) does not print it. These five numbers were recovered from the fifteen exact
     entries of the table, optimal value, μ and σ for five divergences, and give all of them to 3.5e-4.
 
-    >>> round(float(dj.targets.fgan_mixture().mean()), 2)
-    1.01
+    Examples:
+        >>> round(float(dj.targets.fgan_mixture().mean()), 2)
+        1.01
     """
     weights, means, variances = _arrays((0.33, 0.67), (-1.0, 2.0), (0.065, 2.0025))
     import distrax
@@ -50,8 +52,9 @@ def theis_mixture() -> "distrax.MixtureSameFamily":
     The authors' program draws it from NumPy's legacy generator with seed 22: weights from Dirichlet(½), variances
     (1 + U)⁻², means 1.5 N(0, I). These are its numbers to eight decimals.
 
-    >>> dj.targets.theis_mixture().event_shape
-    (2,)
+    Examples:
+        >>> dj.targets.theis_mixture().event_shape
+        (2,)
     """
     weights, variances, x, y = _arrays(
         (0.0123709, 0.05034592, 0.00834, 0.02083501, 0.01382912,
@@ -77,8 +80,9 @@ def bishop_mixture() -> "distrax.MixtureSameFamily":
     For figure 10.3 of Bishop (2006), which prints no parameters; these are those of its re-creation for Murphy's
     Probabilistic Machine Learning (2022). Its mean is 0 and its covariance [[1.5, 1], [1, 2]].
 
-    >>> dj.targets.bishop_mixture().event_shape
-    (2,)
+    Examples:
+        >>> dj.targets.bishop_mixture().event_shape
+        (2,)
     """
     weights, means, covariances = _arrays(
         (0.5, 0.5), ((-1.0, -1.0), (1.0, 1.0)), (((0.5, 0.25), (0.25, 1.0)), ((0.5, -0.25), (-0.25, 1.0)))

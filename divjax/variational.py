@@ -34,10 +34,12 @@ def reverse_kl_stl(
     reverse KL and nothing else: there are no such nodes. The value is unbiased and may be negative. design: as for
     ``monte_carlo``.
 
-    >>> p = distrax.Normal(0.0, 1.0)
-    >>> loss = lambda loc: dj.variational.reverse_kl_stl(jax.random.key(0), p, distrax.Normal(loc, 1.0), num_draws=64)
-    >>> round(float(jax.grad(loss)(0.0)), 3)
-    0.0
+    Examples:
+        >>> p = distrax.Normal(0.0, 1.0)
+        >>> stl = dj.variational.reverse_kl_stl
+        >>> loss = lambda loc: stl(jax.random.key(0), p, distrax.Normal(loc, 1.0), num_draws=64)
+        >>> round(float(jax.grad(loss)(0.0)), 3)
+        0.0
     """
     p, q, origin = _checked(p, q, num_draws=num_draws)
     sampling.check_design(q, origin, design)
@@ -52,9 +54,10 @@ def iwae(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
     an unnormalised p) as K grows, so that q is free to be wider than the optimum of KL(q‖p). Pathwise gradient; its
     signal-to-noise ratio falls like K^-½ (Rainforth et al. 2018): ``dreg`` has the same value and a better one.
 
-    >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0)
-    >>> float(dj.variational.iwae(jax.random.key(0), p, q, num_groups=8, num_particles=4))
-    -0.0
+    Examples:
+        >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0)
+        >>> float(dj.variational.iwae(jax.random.key(0), p, q, num_groups=8, num_particles=4))
+        -0.0
     """
     p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
     x, share = _groups(key, q, origin, num_groups, num_particles)
@@ -68,9 +71,10 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
     alone (and, at K = 1, for the reverse KL): for other divergences use ``monte_carlo``. Raises ValueError for a q that
     is a mixture, whose weights no draw moves with: use ``iwae``.
 
-    >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0)
-    >>> float(dj.variational.dreg(jax.random.key(0), p, q, num_groups=8, num_particles=4))
-    -0.0
+    Examples:
+        >>> p, q = distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0)
+        >>> float(dj.variational.dreg(jax.random.key(0), p, q, num_groups=8, num_particles=4))
+        -0.0
     """
     p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
     if origin.log_w.size > 1:

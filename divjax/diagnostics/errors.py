@@ -19,8 +19,9 @@ def rate_stderr(rate: ArrayLike, num_points: ArrayLike) -> Float[Array, ""]:
     it are added (Agresti, Coull 1998), since a rate of 0 or 1 is not known without error. For the rates of this package
     it is the error of the points counted, the other sample being held fixed; ``split_stderr`` has that of both.
 
-    >>> round(float(dj.diagnostics.rate_stderr(0.5, 96)), 3)
-    0.05
+    Examples:
+        >>> round(float(dj.diagnostics.rate_stderr(0.5, 96)), 3)
+        0.05
     """
     rate, num_points = jnp.asarray(rate), jnp.asarray(num_points)
     middle = (rate * num_points + 2.0) / (num_points + 4.0)
@@ -43,9 +44,10 @@ def split_stderr(
     each split, on half of the points. diagnostic: e.g. ``precision_recall``, or
     ``functools.partial(precision_recall, k=3)``. Raises ValueError for fewer than two points and num_splits < 1.
 
-    >>> x = jnp.arange(8.0)
-    >>> float(dj.diagnostics.split_stderr(jax.random.key(0), lambda x, y: jnp.mean(x) - jnp.mean(y), x, x)) > 0.0
-    True
+    Examples:
+        >>> x = jnp.arange(8.0)
+        >>> float(dj.diagnostics.split_stderr(jax.random.key(0), lambda x, y: jnp.mean(x) - jnp.mean(y), x, x)) > 0.0
+        True
     """
     x, y = two_unweighted(x, y, least=2)
     if num_splits < 1:

@@ -40,8 +40,9 @@ def rate_below(log_p_x: Float[Array, " n"], log_p_y: Float[Array, " m"], *, mass
     Raises TypeError for what is no array of real numbers; ValueError for a mass outside (0, 1), for a sample that is
     not [n] or is empty, and for fewer than 1 / (1 − mass) real draws, where mass is not traced.
 
-    >>> float(dj.diagnostics.rate_below(-jnp.arange(10.0), jnp.asarray([-0.5, -20.0]), mass=0.9).rate)
-    0.5
+    Examples:
+        >>> float(dj.diagnostics.rate_below(-jnp.arange(10.0), jnp.asarray([-0.5, -20.0]), mass=0.9).rate)
+        0.5
     """
     checks.parameter(mass, "mass", 0.0, 1.0, above=True)
     real, generated = (_sample(values, name) for values, name in ((log_p_x, "log_p_x"), (log_p_y, "log_p_y")))

@@ -18,8 +18,10 @@ def mode_mass(q: Any, modes: Float[Array, " k"]) -> Float[Array, " k"]:
     On the line the cells end midway between neighbours. Two modes at the same place share what is nearest to both:
     the part below goes to the first, the part above to the second.
 
-    >>> [round(float(each), 3) for each in dj.diagnostics.mode_mass(distrax.Normal(0.0, 1.0), jnp.array([0.0, 16.0]))]
-    [1.0, 0.0]
+    Examples:
+        >>> found = dj.diagnostics.mode_mass(distrax.Normal(0.0, 1.0), jnp.array([0.0, 16.0]))
+        >>> [round(float(each), 3) for each in found]
+        [1.0, 0.0]
     """
     q = univariate(q, "q")
     modes = jnp.asarray(modes)
@@ -52,9 +54,10 @@ def basin(
 
     ``rate``: ``unrealistic_rate(p, q)``, if known.
 
-    >>> p, modes = dj.targets.two_modes(16.0), jnp.array([0.0, 16.0])
-    >>> dj.diagnostics.basin_name(dj.diagnostics.basin(p, distrax.Normal(0.0, 1.0), modes, rate=0.01))
-    'collapsed onto mode 0'
+    Examples:
+        >>> p, modes = dj.targets.two_modes(16.0), jnp.array([0.0, 16.0])
+        >>> dj.diagnostics.basin_name(dj.diagnostics.basin(p, distrax.Normal(0.0, 1.0), modes, rate=0.01))
+        'collapsed onto mode 0'
     """
     p, q = univariate(p, "p"), univariate(q, "q")
     share, wanted = mode_mass(q, modes), mode_mass(p, modes)
@@ -67,8 +70,9 @@ def basin(
 def basin_name(label: int) -> str:
     """A basin in words, e.g. ``"collapsed onto mode 1"``.
 
-    >>> dj.diagnostics.basin_name(1)
-    'collapsed onto mode 1'
+    Examples:
+        >>> dj.diagnostics.basin_name(1)
+        'collapsed onto mode 1'
     """
     label = int(label)
     if label < COVERS:

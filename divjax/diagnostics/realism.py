@@ -17,8 +17,9 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
     p: an unbatched one-dimensional distribution with a distribution function. Found by secant steps on the exact
     mass of the region, a union of intervals whose ends are roots of p(x) = c (Hyndman 1996 for the region).
 
-    >>> round(float(dj.diagnostics.region_level(distrax.Normal(0.0, 1.0))), 2)
-    -4.24
+    Examples:
+        >>> round(float(dj.diagnostics.region_level(distrax.Normal(0.0, 1.0))), 2)
+        -4.24
     """
     p = univariate(p, "p")
     shape = profile(p)
@@ -66,8 +67,9 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
     1 − mass for q = p. p is the data, q the model: the share of q's samples that look like no observation. For the
     post's Gaussian N(8, 65) and ½N(0,1) + ½N(16,1) it is 0.69. ``level``: that of ``region_level(p)``, if known.
 
-    >>> round(float(dj.diagnostics.unrealistic_rate(distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0))), 3)
-    0.01
+    Examples:
+        >>> round(float(dj.diagnostics.unrealistic_rate(distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0))), 3)
+        0.01
     """
     p, q = univariate(p, "p"), univariate(q, "q")
     shape_p, shape_q = profile(p), profile(q)

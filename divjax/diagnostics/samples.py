@@ -54,10 +54,11 @@ def precision_recall(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int =
     x within a ball of y. Both are below 1 for equal distributions, by how much depends on the dimension, and one
     outlier has a large ball: ``density_coverage`` has known values there. n, m > k.
 
-    >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
-    >>> found = dj.diagnostics.precision_recall(x, x[:3] + 0.5, k=1)
-    >>> float(found.precision), float(found.recall)
-    (1.0, 0.5)
+    Examples:
+        >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
+        >>> found = dj.diagnostics.precision_recall(x, x[:3] + 0.5, k=1)
+        >>> float(found.precision), float(found.recall)
+        (1.0, 0.5)
     """
     return _precision_recall(*_both(x, y, k, k), k)
 
@@ -77,9 +78,10 @@ def density_coverage(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int =
     dense. coverage: the share of the balls with a point of y in them, in expectation
     1 − Π_{j=0}^{k−1} (n − 1 − j) / (n + m − 1 − j) for equal distributions, which is about 1 − 2^(−k) for n = m. n > k.
 
-    >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
-    >>> float(dj.diagnostics.density_coverage(x, x[:3] + 0.5, k=1).coverage)
-    0.5
+    Examples:
+        >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
+        >>> float(dj.diagnostics.density_coverage(x, x[:3] + 0.5, k=1).coverage)
+        0.5
     """
     return _density_coverage(*_both(x, y, k, 0), k)
 
@@ -107,9 +109,10 @@ def modes_captured(
     modes, a scalar or [k]. If y is drawn from the truth itself in d dimensions, the share of high quality is the χ_d
     distribution function at ``sigmas``: 0.997, 0.989, 0.971 for d = 1, 2, 3.
 
-    >>> found = dj.diagnostics.modes_captured(jnp.asarray([0.1, -0.2, 5.0]), jnp.asarray([0.0, 16.0]), 1.0)
-    >>> int(found.modes), round(float(found.high_quality), 3)
-    (1, 0.667)
+    Examples:
+        >>> found = dj.diagnostics.modes_captured(jnp.asarray([0.1, -0.2, 5.0]), jnp.asarray([0.0, 16.0]), 1.0)
+        >>> int(found.modes), round(float(found.high_quality), 3)
+        (1, 0.667)
     """
     y, modes = two_unweighted(y, modes, names=("y", "modes"))
     scale = jnp.asarray(scale, y.dtype)
@@ -143,9 +146,10 @@ def memorisation_rate(x: Float[Array, "n d"], y: Float[Array, "m d"], *, level: 
 
     A copy is what ``copy_distances`` finds within 1. n ≥ 3.
 
-    >>> x = jnp.asarray([0.0, 1.0, 3.0, 6.0])
-    >>> float(dj.diagnostics.memorisation_rate(x, jnp.asarray([3.0, 4.5])))
-    0.5
+    Examples:
+        >>> x = jnp.asarray([0.0, 1.0, 3.0, 6.0])
+        >>> float(dj.diagnostics.memorisation_rate(x, jnp.asarray([3.0, 4.5])))
+        0.5
     """
     distance = copy_distances(x, y, level=level).y
     return _share(distance <= 1.0, distance, x, y)
@@ -164,9 +168,10 @@ def copy_distances(
     then has as many. num_points: so many training points give the unit, the first ones, which saves time if they are in
     random order; by default all. n ≥ 3.
 
-    >>> x = jnp.asarray([0.0, 1.0, 3.0, 6.0])
-    >>> dj.diagnostics.copy_distances(x, jnp.asarray([3.0, 4.5])).y <= 1.0
-    Array([ True, False], dtype=bool)
+    Examples:
+        >>> x = jnp.asarray([0.0, 1.0, 3.0, 6.0])
+        >>> dj.diagnostics.copy_distances(x, jnp.asarray([3.0, 4.5])).y <= 1.0
+        Array([ True, False], dtype=bool)
     """
     checks.parameter(level, "level", 0.0, 1.0)
     x, y = two_unweighted(x, y, least=1)
@@ -210,9 +215,10 @@ def unrealistic_rate_of_samples(
     It is outside the region that holds ``level`` of x, where ``distance_to_data`` is at most 1:
     ``unrealistic_rate`` with a density estimated from the ``k`` nearest neighbours. n > k.
 
-    >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
-    >>> float(dj.diagnostics.unrealistic_rate_of_samples(x, jnp.asarray([0.5, 6.0]), k=1))
-    0.5
+    Examples:
+        >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
+        >>> float(dj.diagnostics.unrealistic_rate_of_samples(x, jnp.asarray([0.5, 6.0]), k=1))
+        0.5
     """
     distance = distance_to_data(x, y, level=level, k=k)
     return _share(distance > 1.0, distance, x, y)
@@ -227,9 +233,10 @@ def distance_to_data(
     quantile of those of the points of x to each other. Of fewer than 1 / (1 − level) points the unit is the largest
     distance among them, and the probability about 1 / n. n > k.
 
-    >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
-    >>> dj.diagnostics.distance_to_data(x, jnp.asarray([0.5, 6.0]), k=1)
-    Array([0.5, 4. ], dtype=float32)
+    Examples:
+        >>> x = jnp.asarray([0.0, 1.0, 2.0, 10.0, 11.0, 12.0])
+        >>> dj.diagnostics.distance_to_data(x, jnp.asarray([0.5, 6.0]), k=1)
+        Array([0.5, 4. ], dtype=float32)
     """
     checks.parameter(level, "level", 0.0, 1.0)
     return _distance_to_data(*_both(x, y, k, 0), float(level), k)

@@ -40,9 +40,10 @@ def stability(
 
     Pure: vmap it over games. Raises ValueError for a path of fewer than seven rounds: its half has no three passages.
 
-    >>> path = jnp.sin(jnp.arange(40.0))[:, None]
-    >>> bool(dj.diagnostics.stability(path, tolerance=0.1, reach=10.0).cycled)
-    True
+    Examples:
+        >>> path = jnp.sin(jnp.arange(40.0))[:, None]
+        >>> bool(dj.diagnostics.stability(path, tolerance=0.1, reach=10.0).cycled)
+        True
     """
     if jnp.ndim(path) != 2 or path.shape[0] < 7:
         raise ValueError(f"Expected a path [rounds, k] of at least 7 rounds; got shape {jnp.shape(path)}.")

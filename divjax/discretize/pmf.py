@@ -22,8 +22,9 @@ def pmf(log_p: Any, log_q: Any, *, log_w: ArrayLike = 0.0) -> Nodes:
     but for what rounding hides (10⁻¹³). Raises TypeError for what is no array of real numbers, ValueError for unequal
     shapes, and for laws whose values are too many to list, or not known while tracing.
 
-    >>> print(f"{dj.kl(dj.pmf(jnp.log(jnp.array([0.25, 0.75])), jnp.log(jnp.array([0.5, 0.5])))):.4f}")
-    0.1308
+    Examples:
+        >>> print(f"{dj.kl(dj.pmf(jnp.log(jnp.array([0.25, 0.75])), jnp.log(jnp.array([0.5, 0.5])))):.4f}")
+        0.1308
     """
     if is_distribution(log_p) and is_distribution(log_q):
         return _values(*validity.pair(log_p, log_q))

@@ -23,9 +23,10 @@ def _share(weight, part):
 def reverse(divergence: Divergence) -> Divergence:
     """The divergence with its arguments exchanged, D(q, p).
 
-    >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
-    >>> bool(dj.reverse(dj.kl)(nodes) == dj.reverse_kl(nodes))
-    True
+    Examples:
+        >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
+        >>> bool(dj.reverse(dj.kl)(nodes) == dj.reverse_kl(nodes))
+        True
     """
 
     @declared_as(divergence, "reverse")
@@ -38,9 +39,10 @@ def reverse(divergence: Divergence) -> Divergence:
 def symmetrize(divergence: Divergence) -> Divergence:
     """The divergence both ways, D(p, q) + D(q, p): Jeffreys from kl.
 
-    >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
-    >>> round(float(dj.symmetrize(dj.kl)(nodes)), 3)
-    0.275
+    Examples:
+        >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
+        >>> round(float(dj.symmetrize(dj.kl)(nodes)), 3)
+        0.275
     """
 
     @declared_as(divergence, "symmetrize")
@@ -56,9 +58,10 @@ def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
     The second argument covers the first. Raises TypeError for a divergence that is not measured on ``Nodes``: of other
     measures no mixture is known; ValueError for a weight w outside [0, 1].
 
-    >>> nodes = dj.pmf(jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0])))
-    >>> round(float(dj.skew(dj.kl, weight=0.5)(nodes)), 3)
-    0.693
+    Examples:
+        >>> nodes = dj.pmf(jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0])))
+        >>> round(float(dj.skew(dj.kl, weight=0.5)(nodes)), 3)
+        0.693
     """
     _check_mixed(divergence, weight, "skew")
 
@@ -75,9 +78,10 @@ def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
 
     Jensen-Shannon from kl. Errors as for ``skew``.
 
-    >>> nodes = dj.pmf(jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0])))
-    >>> round(float(dj.jensen(dj.kl)(nodes)), 3)
-    0.693
+    Examples:
+        >>> nodes = dj.pmf(jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0])))
+        >>> round(float(dj.jensen(dj.kl)(nodes)), 3)
+        0.693
     """
     _check_mixed(divergence, weight, "jensen")
 

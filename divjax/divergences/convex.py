@@ -33,9 +33,10 @@ def f_divergence(nodes: Nodes, *, f: Callable[[Array], Array], slope: ArrayLike 
     Raises TypeError for an f that is no function, ValueError for one that does not map elementwise or, with the switch
     on, is not convex.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.f_divergence(dj.pmf(p, q), f=lambda t: t * jnp.log(t))), 3)
-    0.144
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.f_divergence(dj.pmf(p, q), f=lambda t: t * jnp.log(t))), 3)
+        0.144
     """
     if not callable(f):
         raise TypeError(f"Expected f to be a function such as lambda t: t * jnp.log(t); got {type(f).__name__}.")
@@ -89,7 +90,8 @@ def check_convex(f: Callable[[Array], Array]) -> None:
     allowed, so that linear parts and kinks do not matter. What is narrower than 11 % of t may go unseen. Called inside
     jit it runs while tracing; an f that depends on traced values is let through.
 
-    >>> dj.divergences.check_convex(lambda t: (t - 1.0) ** 2)
+    Examples:
+        >>> dj.divergences.check_convex(lambda t: (t - 1.0) ** 2)
     """
     with jax.ensure_compile_time_eval():
         t = jnp.asarray(10.0 ** (_DECADES * np.arange(-_EACH_SIDE, _EACH_SIDE + 1) / _EACH_SIDE))

@@ -80,9 +80,10 @@ def variational(
     q [m]. dual: one of ``DUALS``, by the names of this library's divergences, or your own. Raises ValueError for
     outputs that are no vector and weights of another shape.
 
-    >>> v_p, v_q = jnp.array([2.0, 1.0]), jnp.array([0.0, 1.0])
-    >>> round(float(dj.critic.variational(v_p, v_q, dual=dj.critic.DUALS["kl"])), 3)
-    0.816
+    Examples:
+        >>> v_p, v_q = jnp.array([2.0, 1.0]), jnp.array([0.0, 1.0])
+        >>> round(float(dj.critic.variational(v_p, v_q, dual=dj.critic.DUALS["kl"])), 3)
+        0.816
     """
     critic_p, critic_q, mean_p, mean_q = _sides(critic_p, critic_q, log_w_p, log_w_q)
     return mean_p(dual.activation(critic_p)) - mean_q(dual.conjugate(critic_q))
@@ -102,9 +103,10 @@ def held_out(critic_p: Outputs, critic_q: Outputs, *, dual: Dual) -> Bound:
     over the distributions, not how far the bound is below the divergence. Where q has the heavier tails of f*, the
     error is itself too small. Needs two samples of each.
 
-    >>> found = dj.critic.held_out(jnp.array([2.0, 1.0]), jnp.array([0.0, 1.0]), dual=dj.critic.DUALS["kl"])
-    >>> round(float(found.stderr), 3)
-    0.592
+    Examples:
+        >>> found = dj.critic.held_out(jnp.array([2.0, 1.0]), jnp.array([0.0, 1.0]), dual=dj.critic.DUALS["kl"])
+        >>> round(float(found.stderr), 3)
+        0.592
     """
     critic_p, critic_q, _, _ = _sides(critic_p, critic_q, None, None)
     of_p, of_q = dual.activation(critic_p), dual.conjugate(critic_q)
@@ -130,9 +132,10 @@ def tangent(
     divergence: on ``Nodes``, such as ``dj.kl`` or ``functools.partial(dj.alpha_divergence, alpha=3.0)``. Raises
     ValueError for one that is no such sum (``renyi``, ``l2``), unless its parameter is traced: that is yours to know.
 
-    >>> v_p, v_q = jnp.array([1.0, 0.5]), jnp.array([-1.0, 0.0])
-    >>> round(float(dj.critic.tangent(v_p, v_q, divergence=dj.jensen_shannon)), 3)
-    0.245
+    Examples:
+        >>> v_p, v_q = jnp.array([1.0, 0.5]), jnp.array([-1.0, 0.0])
+        >>> round(float(dj.critic.tangent(v_p, v_q, divergence=dj.jensen_shannon)), 3)
+        0.245
     """
     _check_sum(divergence)
     critic_p, critic_q, mean_p, mean_q = _sides(critic_p, critic_q, log_w_p, log_w_q)
@@ -169,8 +172,9 @@ def donsker_varadhan(
 
     The logarithm of a mean over few samples is biased upwards: on a small sample it may exceed the divergence.
 
-    >>> round(float(dj.critic.donsker_varadhan(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
-    1.0
+    Examples:
+        >>> round(float(dj.critic.donsker_varadhan(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
+        1.0
     """
     critic_p, critic_q, mean_p, _ = _sides(critic_p, critic_q, log_w_p, log_w_q)
     return mean_p(critic_p) - nu.logsumexp(critic_q + _log_weights(critic_q, log_w_q))
@@ -181,8 +185,9 @@ def nwj(
 ) -> Scalar:
     """E_p v − E_q e^(v−1) ≤ KL(p‖q), equal at v = 1 + log p/q (Nguyen, Wainwright, Jordan 2010).
 
-    >>> round(float(dj.critic.nwj(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
-    0.632
+    Examples:
+        >>> round(float(dj.critic.nwj(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
+        0.632
     """
     return variational(critic_p, critic_q, dual=DUALS["kl"], log_w_p=log_w_p, log_w_q=log_w_q)
 
@@ -193,8 +198,9 @@ def infonce(scores: Float[Array, "n n"]) -> Scalar:
     s_ij: the critic at (x_i, y_j), pairs drawn jointly on the diagonal. A bound on KL(p(x, y) ‖ p(x) p(y)). Raises
     ValueError for scores that are not square.
 
-    >>> round(float(dj.critic.infonce(100.0 * jnp.eye(4))), 3)
-    1.386
+    Examples:
+        >>> round(float(dj.critic.infonce(100.0 * jnp.eye(4))), 3)
+        1.386
     """
     (scores,) = checks.floating(scores)
     if scores.ndim != 2 or scores.shape[0] != scores.shape[1]:
@@ -247,8 +253,9 @@ def f_gan(dual: Dual | str) -> Objective:
 
     dual: one of ``DUALS``, or its name, or your own. Raises ValueError for a name without a conjugate here.
 
-    >>> round(float(dj.critic.f_gan("reverse_kl").generator(jnp.array([0.0, 0.0]), jnp.array([0.0, 0.0]))), 3)
-    1.0
+    Examples:
+        >>> round(float(dj.critic.f_gan("reverse_kl").generator(jnp.array([0.0, 0.0]), jnp.array([0.0, 0.0]))), 3)
+        1.0
     """
     if isinstance(dual, str):
         if dual not in DUALS:
@@ -266,8 +273,9 @@ def f_gan(dual: Dual | str) -> Objective:
 def ratio_gan(divergence: Callable[..., Array]) -> Objective:
     """The game on ``tangent``, for any f-divergence, one of your own too: the critic's output is the log-ratio.
 
-    >>> round(float(dj.critic.ratio_gan(dj.kl).critic(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
-    -1.0
+    Examples:
+        >>> round(float(dj.critic.ratio_gan(dj.kl).critic(jnp.array([1.0, 1.0]), jnp.array([0.0, 0.0]))), 3)
+        -1.0
     """
 
     def bound(critic_p, critic_q):
@@ -282,8 +290,9 @@ def relativistic(critic_p: Outputs, critic_q: Outputs) -> Scalar:
     Over pairs of samples (Jolicoeur-Martineau 2019); the generator's loss is that of exchanged arguments. Raises
     ValueError for samples of unequal size, which have no pairs.
 
-    >>> round(float(dj.critic.relativistic(jnp.array([1.0, 1.0]), jnp.array([1.0, 1.0]))), 3)
-    0.693
+    Examples:
+        >>> round(float(dj.critic.relativistic(jnp.array([1.0, 1.0]), jnp.array([1.0, 1.0]))), 3)
+        0.693
     """
     critic_p, critic_q, mean, _ = _sides(critic_p, critic_q, None, None)
     if critic_p.shape != critic_q.shape:

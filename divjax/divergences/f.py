@@ -122,9 +122,10 @@ def kl(nodes: Nodes) -> Scalar:
     p is the target (the data), q the model: to minimise it is maximum likelihood. 0 only for p = q; +inf where q = 0 <
     p.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.kl(dj.pmf(p, q))), 3)
-    0.144
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.kl(dj.pmf(p, q))), 3)
+        0.144
     """
     return _total(_kl, nodes)
 
@@ -135,9 +136,10 @@ def reverse_kl(nodes: Nodes) -> Scalar:
 
     A model fitted by it avoids what is unlikely under p, and may leave modes of p out. +inf where p = 0 < q.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.reverse_kl(dj.pmf(p, q))), 3)
-    0.131
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.reverse_kl(dj.pmf(p, q))), 3)
+        0.131
     """
     return _total(_reverse_kl, nodes)
 
@@ -161,9 +163,10 @@ def jeffreys(nodes: Nodes) -> Scalar:
 
     Symmetric. +inf where one of the two is 0 and the other is not.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.jeffreys(dj.pmf(p, q))), 3)
-    0.275
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.jeffreys(dj.pmf(p, q))), 3)
+        0.275
     """
     return _total(_jeffreys, nodes)
 
@@ -227,9 +230,10 @@ def jensen_shannon(nodes: Nodes, *, weight: ArrayLike = 0.5) -> Scalar:
     weight: w in [0, 1]; symmetric at ½. The value divided by w tends to KL(p‖q) as w → 0, divided by 1−w to KL(q‖p) as
     w → 1. Raises ValueError for a weight outside [0, 1].
 
-    >>> p, q = jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0]))
-    >>> round(float(dj.jensen_shannon(dj.pmf(p, q))), 3)
-    0.693
+    Examples:
+        >>> p, q = jnp.log(jnp.array([1.0, 0.0])), jnp.log(jnp.array([0.0, 1.0]))
+        >>> round(float(dj.jensen_shannon(dj.pmf(p, q))), 3)
+        0.693
     """
     weight = checks.parameter(weight, "weight", 0.0, 1.0)
     if isinstance(weight, float) and weight == 0.5:  # in half of the time
@@ -256,9 +260,10 @@ def squared_hellinger(nodes: Nodes) -> Scalar:
 
     Symmetric; 1 where p and q have nothing in common. Its root is a metric.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.squared_hellinger(dj.pmf(p, q))), 4)
-    0.0341
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.squared_hellinger(dj.pmf(p, q))), 4)
+        0.0341
     """
     return _total(_squared_hellinger, nodes)
 
@@ -287,9 +292,10 @@ def pearson_chi2(nodes: Nodes) -> Scalar:
     +inf where q = 0 < p, or where it exceeds the dtype. To fit with it from far away, minimise ``renyi(alpha=2)`` =
     log(1 + χ²) instead: same optimum, no overflow.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.pearson_chi2(dj.pmf(p, q))), 4)
-    0.3333
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.pearson_chi2(dj.pmf(p, q))), 4)
+        0.3333
     """
     return _total(_pearson_chi2, nodes)
 
@@ -300,9 +306,10 @@ def neyman_chi2(nodes: Nodes) -> Scalar:
 
     +inf where p = 0 < q, or where it exceeds the dtype.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.neyman_chi2(dj.pmf(p, q))), 3)
-    0.25
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.neyman_chi2(dj.pmf(p, q))), 3)
+        0.25
     """
     return _total(_neyman_chi2, nodes)
 
@@ -325,9 +332,10 @@ def triangular(nodes: Nodes) -> Scalar:
 
     2 where p and q have nothing in common. Its root is a metric.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.triangular(dj.pmf(p, q))), 4)
-    0.1333
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.triangular(dj.pmf(p, q))), 4)
+        0.1333
     """
     return _total(_triangular, nodes)
 
@@ -350,8 +358,9 @@ def total_variation(nodes: Nodes) -> Scalar:
     Its gradient at p = q is taken as 0. It has a kink wherever p = q: nodes should be laid there, as ``dj.quadrature``
     does.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.total_variation(dj.pmf(p, q))), 3)
-    0.25
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.total_variation(dj.pmf(p, q))), 3)
+        0.25
     """
     return _total(_total_variation, nodes)

@@ -20,9 +20,10 @@ def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, "
     order: k ≥ 1, else ValueError. A metric, finite where both have k moments, whatever the supports. Its gradient at x
     = y is taken as 0. To minimise it, ``divergences.transport_cost`` is smoother.
 
-    >>> x = jnp.array([0.0, 1.0, 4.0])
-    >>> round(float(dj.wasserstein(x, x + 2.0)), 3)
-    2.0
+    Examples:
+        >>> x = jnp.array([0.0, 1.0, 4.0])
+        >>> round(float(dj.wasserstein(x, x + 2.0)), 3)
+        2.0
     """
     return nu.safe_root(transport_cost(coupling, order=order), order)
 
@@ -33,9 +34,10 @@ def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array
 
     For k = 2 it is a quadratic form in the location and the scale of q: one Newton step minimises it.
 
-    >>> x = jnp.array([0.0, 1.0, 4.0])
-    >>> round(float(dj.divergences.transport_cost(dj.coupling(x, x + 2.0), order=2.0)), 3)
-    4.0
+    Examples:
+        >>> x = jnp.array([0.0, 1.0, 4.0])
+        >>> round(float(dj.divergences.transport_cost(dj.coupling(x, x + 2.0), order=2.0)), 3)
+        4.0
     """
     order = checks.parameter(order, "order", 1.0)
     coupling, order = checks.operands(coupling, order)
@@ -54,8 +56,9 @@ def cramer(cdfs: Cdfs) -> Float[Array, ""]:
 
     Finite wherever both means are, whatever the supports. Its root is a metric.
 
-    >>> round(float(dj.cramer(jnp.array([0.0]), jnp.array([3.0]))), 3)
-    3.0
+    Examples:
+        >>> round(float(dj.cramer(jnp.array([0.0]), jnp.array([3.0]))), 3)
+        3.0
     """
     (cdfs,) = checks.operands(cdfs)
     root = jnp.where(cdfs.log_w == -jnp.inf, 0.0, jnp.exp(0.5 * cdfs.log_w) * (cdfs.cdf_p - cdfs.cdf_q))
@@ -69,9 +72,10 @@ def energy(cdfs: Cdfs) -> Float[Array, ""]:
     In the units of x (Székely, Rizzo 2013). On the line it is 2 ∫ (P − Q)² dx, twice ``cramer``, on the same nodes. Of
     two samples [n, d] and [m, d] in any dimension it is that between the two empirical distributions.
 
-    >>> round(float(dj.energy(jnp.array([0.0]), jnp.array([3.0]))), 3)
-    6.0
-    >>> float(dj.energy(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
-    10.0
+    Examples:
+        >>> round(float(dj.energy(jnp.array([0.0]), jnp.array([3.0]))), 3)
+        6.0
+        >>> float(dj.energy(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
+        10.0
     """
     return 2.0 * cramer(cdfs)

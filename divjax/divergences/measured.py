@@ -17,12 +17,13 @@ def measured_on(measure: type[Measure], *, kinked: bool = False) -> Callable[[Di
     kinked: its integrand has kinks where both sides are equal, and asks for nodes there (``crossings``). Anything but
     the measure is a TypeError that says how to make one; also while tracing, so that a program does not pay for it.
 
-    >>> @dj.divergences.measured_on(dj.Nodes)
-    ... def gap(nodes):
-    ...     return jnp.max(jnp.abs(nodes.log_p - nodes.log_q))
-    ...
-    >>> round(float(gap(dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))))), 3)
-    0.693
+    Examples:
+        >>> @dj.divergences.measured_on(dj.Nodes)
+        ... def gap(nodes):
+        ...     return jnp.max(jnp.abs(nodes.log_p - nodes.log_q))
+        ...
+        >>> round(float(gap(dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))))), 3)
+        0.693
     """
 
     def declare(divergence):

@@ -31,9 +31,10 @@ def neighbour_kl(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int = 5) 
     (k/n)^(1/d), and grows with k and d. May be negative. Duplicates: see ``divergences.neighbour_distances``. Raises
     TypeError for ``Points``, ValueError for samples that are not [n, d], n > k, and [m, d], m ≥ k.
 
-    >>> x, y = jax.random.normal(jax.random.key(0), (2, 2000, 1))
-    >>> round(float(dj.samples.neighbour_kl(x, y + 1.0)), 1)
-    0.5
+    Examples:
+        >>> x, y = jax.random.normal(jax.random.key(0), (2, 2000, 1))
+        >>> round(float(dj.samples.neighbour_kl(x, y + 1.0)), 1)
+        0.5
     """
     own, other, dim = _both_distances(x, y, k)
     return dim * jnp.mean(jnp.log(other) - jnp.log(own)) + jnp.log(y.shape[0] / (x.shape[0] - 1.0))
@@ -49,9 +50,10 @@ def neighbour_renyi(
     bias of the mean. For |a − 1| < k; a → 1 is ``neighbour_kl``. The logarithm of a mean is biased downwards (upwards
     for a < 1) like its variance over twice its square. inf for |a − 1| ≥ k. Errors as for ``neighbour_kl``.
 
-    >>> x, y = jax.random.normal(jax.random.key(0), (2, 2000, 1))
-    >>> round(float(dj.samples.neighbour_renyi(x, y + 1.0, alpha=0.5)), 1)
-    0.3
+    Examples:
+        >>> x, y = jax.random.normal(jax.random.key(0), (2, 2000, 1))
+        >>> round(float(dj.samples.neighbour_renyi(x, y + 1.0, alpha=0.5)), 1)
+        0.3
     """
     own, other, dim = _both_distances(x, y, k)
     gap = jnp.asarray(alpha, own.dtype) - 1.0
@@ -98,9 +100,10 @@ def neighbour_distances(
 
     Differentiable in both. Equal points have distance 0, with gradient 0. All are NaN where there is one in y.
 
-    >>> dj.divergences.neighbour_distances(jnp.array([[0.0], [5.0]]), jnp.array([[1.0], [4.0]]), k=1)
-    Array([[1.],
-           [1.]], dtype=float32)
+    Examples:
+        >>> dj.divergences.neighbour_distances(jnp.array([[0.0], [5.0]]), jnp.array([[1.0], [4.0]]), k=1)
+        Array([[1.],
+               [1.]], dtype=float32)
     """
     x, y = _arrays(x, y)
     if not 1 <= k <= y.shape[0] - skip_self:

@@ -27,9 +27,10 @@ def gradient_penalty(
     penalised (their section 4; Petzka, Fischer, Lukovnikov 2018). Raises ValueError for samples of other shapes,
     TypeError for a critic that does not give a scalar.
 
-    >>> x, y = jnp.zeros((2, 1)), jnp.ones((2, 1))
-    >>> float(dj.critic.penalties.gradient_penalty(jax.random.key(0), lambda x: 3.0 * x[0], x, y))
-    4.0
+    Examples:
+        >>> x, y = jnp.zeros((2, 1)), jnp.ones((2, 1))
+        >>> float(dj.critic.penalties.gradient_penalty(jax.random.key(0), lambda x: 3.0 * x[0], x, y))
+        4.0
     """
     _check(critic, x)
     if x.shape != y.shape:
@@ -44,8 +45,9 @@ def zero_centred_penalty(critic: Critic, x: Points) -> Float[Array, ""]:
 
     At samples of p it is R1, at samples of q R2. Errors as for ``gradient_penalty``.
 
-    >>> float(dj.critic.penalties.zero_centred_penalty(lambda x: 3.0 * x[0], jnp.zeros((2, 1))))
-    4.5
+    Examples:
+        >>> float(dj.critic.penalties.zero_centred_penalty(lambda x: 3.0 * x[0], jnp.zeros((2, 1))))
+        4.5
     """
     _check(critic, x)
     return 0.5 * jnp.mean(_squares(critic, x))
@@ -68,8 +70,9 @@ def _check(critic, x):
 def clip(params: PyTree, bound: ArrayLike) -> PyTree:
     """Every parameter held in [−bound, bound] (Arjovsky, Chintala, Bottou 2017): Lipschitz, by an unknown constant.
 
-    >>> float(dj.critic.penalties.clip(jnp.asarray(3.0), 0.01)) < 0.011
-    True
+    Examples:
+        >>> float(dj.critic.penalties.clip(jnp.asarray(3.0), 0.01)) < 0.011
+        True
     """
     return jax.tree.map(lambda leaf: jnp.clip(leaf, -bound, bound), params)
 
@@ -83,9 +86,10 @@ def spectral(
     Returns it and the new vector, to start from at the next step: one iteration per step then suffices. The vectors
     are constants in the derivative, as they are at convergence. A matrix of zeros stays so.
 
-    >>> normalised, _ = dj.critic.penalties.spectral(jnp.diag(jnp.array([4.0, 2.0])), jnp.ones(2), num_steps=30)
-    >>> [round(float(each), 3) for each in jnp.diag(normalised)]
-    [1.0, 0.5]
+    Examples:
+        >>> normalised, _ = dj.critic.penalties.spectral(jnp.diag(jnp.array([4.0, 2.0])), jnp.ones(2), num_steps=30)
+        >>> [round(float(each), 3) for each in jnp.diag(normalised)]
+        [1.0, 0.5]
     """
     for _ in range(num_steps):
         left = _unit(nu.matmul(weight, vector))

@@ -69,9 +69,10 @@ def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     α → 1 is kl, α → 0 reverse_kl, ½ is 4 squared_hellinger, 2 is pearson_chi2 / 2, −1 neyman_chi2 / 2. Amari's
     parameter is another one, 2α − 1. +inf where q = 0 < p for α ≥ 1, where p = 0 < q for α ≤ 0.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.alpha_divergence(dj.pmf(p, q), alpha=2.0)), 4)
-    0.1667
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.alpha_divergence(dj.pmf(p, q), alpha=2.0)), 4)
+        0.1667
     """
     return _total(_alpha, nodes, checks.parameter(alpha, "alpha"))
 
@@ -82,9 +83,10 @@ def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
 
     alpha: α ≥ 0, else ValueError. α → 1 is kl; α = 0 gives ∫ q over p = 0, which is 0 where the supports agree.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.tsallis(dj.pmf(p, q), alpha=2.0)), 4)
-    0.3333
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.tsallis(dj.pmf(p, q), alpha=2.0)), 4)
+        0.3333
     """
     alpha = checks.parameter(alpha, "alpha", 0.0)
     nodes, alpha = checks.operands(nodes, alpha)
@@ -104,9 +106,10 @@ def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
     overflows: α = 2 is log(1 + pearson_chi2) and α = −1 log(1 + neyman_chi2), to be minimised in their place. Near p =
     q ``renyi`` has more digits.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.divergences.log_affinity(dj.pmf(p, q), alpha=0.5)), 4)
-    -0.0347
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.divergences.log_affinity(dj.pmf(p, q), alpha=0.5)), 4)
+        -0.0347
     """
     alpha = checks.parameter(alpha, "alpha")
     nodes, alpha = checks.operands(nodes, alpha)
@@ -127,9 +130,10 @@ def renyi(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     2014). Computed from ``alpha_divergence`` near p = q and α = 1, where the logarithm cancels, and in log space where
     that one overflows.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.renyi(dj.pmf(p, q), alpha=2.0)), 4)
-    0.2877
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.renyi(dj.pmf(p, q), alpha=2.0)), 4)
+        0.2877
     """
     alpha = checks.parameter(alpha, "alpha", 0.0)
     nodes, alpha = checks.operands(nodes, alpha)
@@ -155,9 +159,10 @@ def bhattacharyya(nodes: Nodes) -> Scalar:
 
     Symmetric. +inf for disjoint supports.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.bhattacharyya(dj.pmf(p, q))), 4)
-    0.0347
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.bhattacharyya(dj.pmf(p, q))), 4)
+        0.0347
     """
     distance = squared_hellinger(nodes)
     near = distance < 0.5
@@ -211,9 +216,10 @@ def chernoff(nodes: Nodes) -> Scalar:
 
     Symmetric. +inf for disjoint supports.
 
-    >>> p, q = jnp.log(jnp.array([0.25, 0.75])), jnp.log(jnp.array([0.75, 0.25]))
-    >>> round(float(dj.chernoff(dj.pmf(p, q))), 3)
-    0.144
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.25, 0.75])), jnp.log(jnp.array([0.75, 0.25]))
+        >>> round(float(dj.chernoff(dj.pmf(p, q))), 3)
+        0.144
     """
     alpha = chernoff_exponent(nodes)
     return (1.0 - alpha) * renyi(nodes, alpha=alpha)
@@ -254,9 +260,10 @@ def beta_divergence(nodes: Nodes, *, beta: ArrayLike = 0.5) -> Scalar:
     Density-power divergence. beta: β ≥ 0, else ValueError. β → 0 is kl, β = 1 is l2; in between efficiency is traded
     for robustness against outliers in p.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.beta_divergence(dj.pmf(p, q), beta=1.0)), 3)
-    0.125
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.beta_divergence(dj.pmf(p, q), beta=1.0)), 3)
+        0.125
     """
     beta = checks.parameter(beta, "beta", 0.0)
     nodes, beta = checks.operands(nodes, beta)
@@ -271,9 +278,10 @@ def gamma_divergence(nodes: Nodes, *, gamma: ArrayLike = 0.5) -> Scalar:
     Unchanged when p or q is multiplied by a constant. Computed as −log(1 − γ D/(1+γ)) / γ with D the beta-divergence of
     the two densities normalised in L^(1+γ), so that nothing cancels near p = q.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.gamma_divergence(dj.pmf(p, q), gamma=1.0)), 4)
-    0.1116
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.gamma_divergence(dj.pmf(p, q), gamma=1.0)), 4)
+        0.1116
     """
     gamma = checks.parameter(gamma, "gamma", 0.0)
     nodes, gamma = checks.operands(nodes, gamma)
@@ -305,9 +313,10 @@ def _squared_gap(log_p, log_q, log_w):
 def l2(nodes: Nodes) -> Scalar:
     """The squared L2 distance of the densities, ∫ (p − q)² ≥ 0, in units of density (Scott 2001). Its root is a metric.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.l2(dj.pmf(p, q))), 3)
-    0.125
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.l2(dj.pmf(p, q))), 3)
+        0.125
     """
     (nodes,) = checks.operands(nodes)
     return _squared_gap(**arrays(nodes))
@@ -319,9 +328,10 @@ def cauchy_schwarz(nodes: Nodes) -> Scalar:
 
     Symmetric. +inf for disjoint supports.
 
-    >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-    >>> round(float(dj.cauchy_schwarz(dj.pmf(p, q))), 4)
-    0.1116
+    Examples:
+        >>> p, q = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.cauchy_schwarz(dj.pmf(p, q))), 4)
+        0.1116
     """
     (nodes,) = checks.operands(nodes)
     log_w = nodes.log_w

@@ -23,9 +23,10 @@ def fisher(x: Sample, score_p: Score | Scores, score_q: Score | Scores) -> Scala
 
     Each a function of one point, or its values at all points. Blind to the weights of far-apart modes.
 
-    >>> x = jnp.array([[0.0], [1.0]])
-    >>> float(dj.fisher(x, lambda x: -x, lambda x: 2.0 - x))
-    4.0
+    Examples:
+        >>> x = jnp.array([[0.0], [1.0]])
+        >>> float(dj.fisher(x, lambda x: -x, lambda x: 2.0 - x))
+        4.0
     """
     x, w = weighted(x, "x")
     gap = values_of(score_p, x, "score_p") - values_of(score_q, x, "score_q")

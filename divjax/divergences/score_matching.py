@@ -19,9 +19,10 @@ def explicit(x: Sample, score_p: Score | Scores, score_q: Score | Scores) -> Sca
 
     score_p, score_q: each a function of one point, or its values at all points.
 
-    >>> x = jnp.array([[0.0], [1.0]])
-    >>> float(dj.score_matching.explicit(x, lambda x: -x, lambda x: 2.0 - x))
-    2.0
+    Examples:
+        >>> x = jnp.array([[0.0], [1.0]])
+        >>> float(dj.score_matching.explicit(x, lambda x: -x, lambda x: 2.0 - x))
+        2.0
     """
     return 0.5 * fisher(x, score_p, score_q)
 
@@ -32,9 +33,10 @@ def implicit(x: Sample, score_q: Score) -> Scalar:
     ½ ``fisher`` less ½ E_p ‖∇log p‖² (Hyvärinen 2005). The trace is exact, by one derivative for each of the d
     dimensions: time d times that of ``sliced``.
 
-    >>> x = jnp.array([[-1.0], [1.0]])
-    >>> float(dj.score_matching.implicit(x, lambda x: -x))
-    -0.5
+    Examples:
+        >>> x = jnp.array([[-1.0], [1.0]])
+        >>> float(dj.score_matching.implicit(x, lambda x: -x))
+        -0.5
     """
     x, w = weighted(x, "x")
 
@@ -54,9 +56,10 @@ def sliced(key: Array, x: Sample, score_q: Score, *, num_directions: int = 1) ->
     E_p [v·∇score_q(x) v + ½ ‖score_q(x)‖²] over ``num_directions`` vectors v of random signs for each point. Unbiased
     for ``implicit``; the form of reduced variance of Song, Garg, Shi, Ermon (2019).
 
-    >>> x = jnp.array([[-1.0], [1.0]])
-    >>> float(dj.score_matching.sliced(jax.random.key(0), x, lambda x: -x))
-    -0.5
+    Examples:
+        >>> x = jnp.array([[-1.0], [1.0]])
+        >>> float(dj.score_matching.sliced(jax.random.key(0), x, lambda x: -x))
+        -0.5
     """
     x, w = weighted(x, "x")
     signs = jax.random.rademacher(key, (num_directions, *x.shape), x.dtype)
@@ -75,10 +78,11 @@ def denoising(key: Array, x: Sample, score_q: Score, *, scale: ArrayLike) -> Sca
     ε is standard normal (Vincent 2011). Up to a constant it is ½ ``fisher`` from the score of the data smoothed by
     N(0, scale²): score_q then is that of the noisy data. One draw of noise for each point; average over keys.
 
-    >>> x = jnp.zeros((1000, 1))
-    >>> loss = lambda slope: dj.score_matching.denoising(jax.random.key(0), x, lambda x: -slope * x, scale=0.5)
-    >>> bool(loss(4.0) < loss(1.0))
-    True
+    Examples:
+        >>> x = jnp.zeros((1000, 1))
+        >>> loss = lambda slope: dj.score_matching.denoising(jax.random.key(0), x, lambda x: -slope * x, scale=0.5)
+        >>> bool(loss(4.0) < loss(1.0))
+        True
     """
     x, w = weighted(x, "x")
     noise, scale = jax.random.normal(key, x.shape, x.dtype), jnp.asarray(scale, x.dtype)

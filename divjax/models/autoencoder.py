@@ -47,9 +47,10 @@ def init_autoencoder(
 
     Raises ValueError for a size below 1 and a scale that is not above 0.
 
-    >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
-    >>> dj.models.latent_prior(params).event_shape
-    (2,)
+    Examples:
+        >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
+        >>> dj.models.latent_prior(params).event_shape
+        (2,)
     """
     for name, size in (("dim", dim), ("latent", latent), *(("hidden", width) for width in hidden)):
         checks.check_count(size, name)
@@ -65,9 +66,10 @@ def init_autoencoder(
 def latent_prior(params: Autoencoder) -> "distrax.Distribution":
     """N(0, I) in as many dimensions as the decoder takes.
 
-    >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
-    >>> dj.models.latent_prior(params).event_shape
-    (2,)
+    Examples:
+        >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
+        >>> dj.models.latent_prior(params).event_shape
+        (2,)
     """
     zero = jnp.zeros(params.decoder[0].weight.shape[0], params.log_scale.dtype)
     import distrax
@@ -78,9 +80,10 @@ def latent_prior(params: Autoencoder) -> "distrax.Distribution":
 def encode(params: Autoencoder, x: Float[Array, "*batch d"]) -> "distrax.Distribution":
     """q(z|x), a diagonal Gaussian for each x.
 
-    >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
-    >>> dj.models.encode(params, jnp.zeros(3)).event_shape
-    (2,)
+    Examples:
+        >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
+        >>> dj.models.encode(params, jnp.zeros(3)).event_shape
+        (2,)
     """
     loc, log_scale = jnp.split(mlp(params.encoder, x), 2, axis=-1)
     import distrax
@@ -91,9 +94,10 @@ def encode(params: Autoencoder, x: Float[Array, "*batch d"]) -> "distrax.Distrib
 def decode(params: Autoencoder, z: Float[Array, "*batch k"]) -> "distrax.Distribution":
     """p(x|z), a diagonal Gaussian for each z, all of one scale. Its mean is what is usually shown as a sample.
 
-    >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
-    >>> dj.models.decode(params, jnp.zeros(2)).event_shape
-    (3,)
+    Examples:
+        >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
+        >>> dj.models.decode(params, jnp.zeros(2)).event_shape
+        (3,)
     """
     loc = mlp(params.decoder, z)
     import distrax
@@ -107,9 +111,10 @@ def elbo(key: PRNGKeyArray, params: Autoencoder, x: Float[Array, " d"]) -> Float
     Its mean over data is what a variational autoencoder maximises in the likelihood's place. Pathwise gradient. For a
     tighter bound: ``-variational.iwae(key, Joint(params, x), encode(params, x), num_groups=1, num_particles=...)``.
 
-    >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
-    >>> dj.models.elbo(jax.random.key(1), params, jnp.zeros(3)).shape
-    ()
+    Examples:
+        >>> params = dj.models.init_autoencoder(jax.random.key(0), dim=3, latent=2, hidden=(4,))
+        >>> dj.models.elbo(jax.random.key(1), params, jnp.zeros(3)).shape
+        ()
     """
     from divjax.exact import kl  # closed forms are loaded when asked for
 

@@ -36,9 +36,10 @@ def draw_ratings(
     an item may be left without a rating. Raises ValueError for shapes that do not fit, for weights below 0 or all 0, a
     scale below 0, a share outside [0, 1], and num_users below 1.
 
-    >>> profiles = jnp.array([[1.0, 5.0], [5.0, 1.0]])
-    >>> dj.models.draw_ratings(jax.random.key(0), profiles, [0.5, 0.5], 0.1, num_users=3).shape
-    (3, 2)
+    Examples:
+        >>> profiles = jnp.array([[1.0, 5.0], [5.0, 1.0]])
+        >>> dj.models.draw_ratings(jax.random.key(0), profiles, [0.5, 0.5], 0.1, num_users=3).shape
+        (3, 2)
     """
     profiles, weights = checks.floating(profiles)[0], checks.floating(weights)[0]
     if profiles.ndim != 2 or weights.shape != profiles.shape[:1] or 0 in profiles.shape:
@@ -112,8 +113,9 @@ def random_factors(key: PRNGKeyArray, num_users: int, num_items: int, *, rank: i
 
     Raises ValueError for a rank, a number of users or of items below 1.
 
-    >>> dj.models.random_factors(jax.random.key(0), 3, 4, rank=2)["users"].shape
-    (3, 2)
+    Examples:
+        >>> dj.models.random_factors(jax.random.key(0), 3, 4, rank=2)["users"].shape
+        (3, 2)
     """
     for name, value in (("rank", rank), ("num_users", num_users), ("num_items", num_items)):
         checks.check_count(value, name)

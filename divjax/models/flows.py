@@ -30,8 +30,9 @@ def init_spline_flow(*, num_bins: int = 8, loc: ArrayLike = 0.0, scale: ArrayLik
     With loc 0 and scale 1 the flow is the identity. Raises ValueError for num_bins below 1 and a scale that is not
     positive.
 
-    >>> dj.models.init_spline_flow(num_bins=4)["spline"].shape
-    (13,)
+    Examples:
+        >>> dj.models.init_spline_flow(num_bins=4)["spline"].shape
+        (13,)
     """
     checks.check_count(num_bins, "num_bins")
     check_positive(scale, "scale")
@@ -74,8 +75,9 @@ def init_coupling_flow(
     ``{"loc": [d], "log_scale": [d], "layers": ...}``, a tuple of so many ``mlp`` from d numbers through the hidden
     widths to d splines of ``num_bins`` bins. Raises ValueError for dim below 2 and for num_layers or num_bins below 1.
 
-    >>> len(dj.models.init_coupling_flow(jax.random.key(0), dim=2, num_layers=2, hidden=(4,), num_bins=4)["layers"])
-    2
+    Examples:
+        >>> len(dj.models.init_coupling_flow(jax.random.key(0), dim=2, num_layers=2, hidden=(4,), num_bins=4)["layers"])
+        2
     """
     checks.check_count(num_bins, "num_bins")
     if dim < 2 or num_layers < 1:
@@ -98,9 +100,10 @@ def coupling_flow(params: dict[str, PyTree], *, bound: float = 4.0) -> "distrax.
     Expectations under it by ``dj.monte_carlo``; by ``dj.quadrature`` in two and three dimensions to a few digits only,
     since it has kinks. Raises ValueError where loc, log_scale and the networks do not fit.
 
-    >>> start = dj.models.init_coupling_flow(jax.random.key(0), dim=2, num_layers=2, hidden=(4,), num_bins=4)
-    >>> dj.models.coupling_flow(start).event_shape
-    (2,)
+    Examples:
+        >>> start = dj.models.init_coupling_flow(jax.random.key(0), dim=2, num_layers=2, hidden=(4,), num_bins=4)
+        >>> dj.models.coupling_flow(start).event_shape
+        (2,)
     """
     import distrax
 

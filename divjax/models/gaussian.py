@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 def normal(params: dict[str, Array]) -> "distrax.Normal":
     """N(loc, exp(log_scale)²) from ``{"loc": (), "log_scale": ()}``: every real parameter is a Gaussian.
 
-    >>> float(dj.models.normal({"loc": jnp.asarray(1.0), "log_scale": jnp.asarray(0.0)}).scale)
-    1.0
+    Examples:
+        >>> float(dj.models.normal({"loc": jnp.asarray(1.0), "log_scale": jnp.asarray(0.0)}).scale)
+        1.0
     """
     check_names(params, "loc", "log_scale")
     import distrax
@@ -31,9 +32,10 @@ def random_normal(
 
     Which optimum a fit ends in depends on where it starts, so a sweep over seeds must cover locations and scales.
 
-    >>> start = dj.models.random_normal(jax.random.key(0), low=-1.0, high=1.0, narrow=0.5, wide=2.0)
-    >>> sorted(start)
-    ['loc', 'log_scale']
+    Examples:
+        >>> start = dj.models.random_normal(jax.random.key(0), low=-1.0, high=1.0, narrow=0.5, wide=2.0)
+        >>> sorted(start)
+        ['loc', 'log_scale']
     """
     check_positive(narrow, "narrow")
     check_positive(wide, "wide")

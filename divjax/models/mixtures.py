@@ -26,9 +26,10 @@ def mixture(params: dict[str, Array]) -> "distrax.MixtureSameFamily":
     added to all logits changes nothing, nor does the order of the components, so optima are never unique.
     ``dj.quadrature`` takes both, up to three dimensions. Raises ValueError for other names or shapes.
 
-    >>> start = dj.models.init_mixture(jax.random.key(0), jnp.array([-1.0, 0.0, 1.0]), num_components=2)
-    >>> dj.models.mixture(start).event_shape
-    ()
+    Examples:
+        >>> start = dj.models.init_mixture(jax.random.key(0), jnp.array([-1.0, 0.0, 1.0]), num_components=2)
+        >>> dj.models.mixture(start).event_shape
+        ()
     """
     import distrax
 
@@ -70,9 +71,10 @@ def init_mixture(
     taken. Raises ValueError for an x that is not [n] or [n, d], or not finite, for a scale that is not positive, where
     they are not traced, and for more components than points.
 
-    >>> start = dj.models.init_mixture(jax.random.key(0), jnp.array([-1.0, 0.0, 1.0]), num_components=2)
-    >>> start["locs"].shape
-    (2,)
+    Examples:
+        >>> start = dj.models.init_mixture(jax.random.key(0), jnp.array([-1.0, 0.0, 1.0]), num_components=2)
+        >>> start["locs"].shape
+        (2,)
     """
     (x,) = checks.floating(x)
     checks.check_count(num_components, "num_components")

@@ -36,8 +36,9 @@ def multivariate_normal(params: dict[str, Array]) -> "distrax.MultivariateNormal
 
     Raises ValueError for other shapes.
 
-    >>> dj.models.multivariate_normal({"loc": jnp.zeros(2), "factor": jnp.eye(2)}).event_shape
-    (2,)
+    Examples:
+        >>> dj.models.multivariate_normal({"loc": jnp.zeros(2), "factor": jnp.eye(2)}).event_shape
+        (2,)
     """
     import distrax
 
@@ -54,10 +55,11 @@ def random_multivariate_normal(
     """A random start: loc uniform on the box from low to high, [d] each, and one scale for all axes, whose logarithm
     is uniform on [log narrow, log wide]. Raises ValueError where low and high are not of one shape [d].
 
-    >>> corner = jnp.ones(2)
-    >>> start = dj.models.random_multivariate_normal(jax.random.key(0), low=-corner, high=corner, narrow=0.5, wide=2.0)
-    >>> start["loc"].shape
-    (2,)
+    Examples:
+        >>> box = {"low": -jnp.ones(2), "high": jnp.ones(2)}
+        >>> start = dj.models.random_multivariate_normal(jax.random.key(0), **box, narrow=0.5, wide=2.0)
+        >>> start["loc"].shape
+        (2,)
     """
     if jnp.ndim(low) != 1 or jnp.shape(low) != jnp.shape(high):
         shapes = f"{jnp.shape(low)} and {jnp.shape(high)}"
@@ -76,9 +78,10 @@ def student_t(params: dict[str, Array]) -> "StudentT":
 
     From ``{"loc": (), "log_scale": (), "log_df": ()}``. df = 1 is Cauchy, df → ∞ the Gaussian.
 
-    >>> zero = jnp.asarray(0.0)
-    >>> float(dj.models.student_t({"loc": zero, "log_scale": zero, "log_df": zero}).df)
-    1.0
+    Examples:
+        >>> zero = jnp.asarray(0.0)
+        >>> float(dj.models.student_t({"loc": zero, "log_scale": zero, "log_df": zero}).df)
+        1.0
     """
     from divjax.models.laws import StudentT
 
@@ -98,9 +101,10 @@ def random_student_t(
 ) -> dict[str, Float[Array, ""]]:
     """A random start: loc uniform on [low, high], log_scale on [log narrow, log wide], log_df between the other two.
 
-    >>> start = dj.models.random_student_t(jax.random.key(0), low=-1.0, high=1.0, narrow=0.5, wide=2.0)
-    >>> sorted(start)
-    ['loc', 'log_df', 'log_scale']
+    Examples:
+        >>> start = dj.models.random_student_t(jax.random.key(0), low=-1.0, high=1.0, narrow=0.5, wide=2.0)
+        >>> sorted(start)
+        ['loc', 'log_df', 'log_scale']
     """
     for name, value in (("narrow", narrow), ("wide", wide), ("fewest", fewest), ("most", most)):
         check_positive(value, name)

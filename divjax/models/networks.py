@@ -24,8 +24,9 @@ def init_mlp(key: PRNGKeyArray, sizes: Sequence[int], *, gain: float = 1.0) -> L
     The uniform form of Glorot, Bengio (2010), which keeps the scale of values and gradients through tanh; ``gain`` √2
     does so through relu. Raises ValueError for fewer than two sizes and for a size below 1.
 
-    >>> [layer.bias.shape for layer in dj.models.init_mlp(jax.random.key(0), (2, 16, 1))]
-    [(16,), (1,)]
+    Examples:
+        >>> [layer.bias.shape for layer in dj.models.init_mlp(jax.random.key(0), (2, 16, 1))]
+        [(16,), (1,)]
     """
     sizes = tuple(sizes)
     if len(sizes) < 2 or any(size < 1 for size in sizes):
@@ -45,9 +46,10 @@ def mlp(
 ) -> Float[Array, "*batch m"]:
     """Affine maps with an activation between them, none after the last.
 
-    >>> layers = dj.models.init_mlp(jax.random.key(0), (2, 16, 1))
-    >>> dj.models.mlp(layers, jnp.zeros((5, 2))).shape
-    (5, 1)
+    Examples:
+        >>> layers = dj.models.init_mlp(jax.random.key(0), (2, 16, 1))
+        >>> dj.models.mlp(layers, jnp.zeros((5, 2))).shape
+        (5, 1)
     """
     for layer in layers[:-1]:
         x = activation(x @ layer.weight + layer.bias)
@@ -59,9 +61,10 @@ def residual_mlp(
 ) -> Float[Array, "*batch m"]:
     """The same layers, where those from a width to the same width add to what they get (He et al. 2016).
 
-    >>> layers = dj.models.init_mlp(jax.random.key(0), (2, 16, 16, 1))
-    >>> dj.models.residual_mlp(layers, jnp.zeros((5, 2))).shape
-    (5, 1)
+    Examples:
+        >>> layers = dj.models.init_mlp(jax.random.key(0), (2, 16, 16, 1))
+        >>> dj.models.residual_mlp(layers, jnp.zeros((5, 2))).shape
+        (5, 1)
     """
     for layer in layers[:-1]:
         new = activation(x @ layer.weight + layer.bias)

@@ -27,8 +27,9 @@ def draw_proportions(
     leaves its topic out, so that models of several sizes may be arrays of one shape. Raises ValueError for a
     concentration that is not [k], or not of numbers >= 0, one of them positive; and for num_draws below 1.
 
-    >>> dj.models.draw_proportions(jax.random.key(0), jnp.array([0.5, 0.5]), num_draws=8).shape
-    (8, 2)
+    Examples:
+        >>> dj.models.draw_proportions(jax.random.key(0), jnp.array([0.5, 0.5]), num_draws=8).shape
+        (8, 2)
     """
     checks.check_count(num_draws, "num_draws")
     check_concentration(concentration)
@@ -61,9 +62,10 @@ def draw_corpus(
     topics that are not [k, v] with one concentration each, or not of probabilities that sum to 1, for concentrations
     below 0 or all 0, and for lengths that are not [d], of whole numbers from 1 to ``longest``.
 
-    >>> topics = jnp.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
-    >>> dj.models.draw_corpus(jax.random.key(0), topics, jnp.array([0.5, 0.5]), jnp.array([4, 6])).sum(axis=1)
-    Array([4, 6], dtype=int32)
+    Examples:
+        >>> topics = jnp.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
+        >>> dj.models.draw_corpus(jax.random.key(0), topics, jnp.array([0.5, 0.5]), jnp.array([4, 6])).sum(axis=1)
+        Array([4, 6], dtype=int32)
     """
     check_topics(topics, concentration)
     lengths = lengths if hasattr(lengths, "dtype") else np.asarray(lengths)
@@ -94,10 +96,11 @@ def document_log_likelihood(
     The nodes are those of ``draw_proportions``; a single node is the mixture with known proportions of probabilistic
     latent semantic analysis (Hofmann 1999). 0 for an empty document. Raises ValueError for shapes that do not fit.
 
-    >>> topics = jnp.array([[0.5, 0.5], [0.25, 0.75]])
-    >>> found = dj.models.document_log_likelihood(jnp.array([1, 0]), topics, jnp.array([[1.0, 0.0]]))
-    >>> round(float(found), 3)
-    -0.693
+    Examples:
+        >>> topics = jnp.array([[0.5, 0.5], [0.25, 0.75]])
+        >>> found = dj.models.document_log_likelihood(jnp.array([1, 0]), topics, jnp.array([[1.0, 0.0]]))
+        >>> round(float(found), 3)
+        -0.693
     """
     counts, topics, proportions = checks.floating(counts, topics, proportions)
     _check_document(counts, topics)
@@ -129,10 +132,11 @@ def exact_log_likelihood(
     ``document_log_likelihood``, whose error is that of its nodes. Raises ValueError for shapes that do not fit, and for
     a document of more words where it is not traced.
 
-    >>> topics = jnp.array([[0.5, 0.5], [0.5, 0.5]])
-    >>> found = dj.models.exact_log_likelihood(jnp.array([1, 0]), topics, jnp.array([1.0, 1.0]), longest=1)
-    >>> round(float(found), 3)
-    -0.693
+    Examples:
+        >>> topics = jnp.array([[0.5, 0.5], [0.5, 0.5]])
+        >>> found = dj.models.exact_log_likelihood(jnp.array([1, 0]), topics, jnp.array([1.0, 1.0]), longest=1)
+        >>> round(float(found), 3)
+        -0.693
     """
     topics, counts = checks.floating(topics)[0], jnp.asarray(counts)
     _check_document(counts, topics)
@@ -168,8 +172,9 @@ def random_topics(
     With one topic and spread 0 it is the maximum-likelihood unigram model. Topics that start alike stay alike. Raises
     ValueError for num_topics < 1, and for what ``check_corpus`` refuses.
 
-    >>> dj.models.random_topics(jax.random.key(0), jnp.array([[3, 1, 0], [0, 1, 3]]), num_topics=2).shape
-    (2, 3)
+    Examples:
+        >>> dj.models.random_topics(jax.random.key(0), jnp.array([[3, 1, 0], [0, 1, 3]]), num_topics=2).shape
+        (2, 3)
     """
     checks.check_count(num_topics, "num_topics")  # one topic is the unigram model
     check_corpus(counts)

@@ -23,10 +23,11 @@ def consensus(strength: ArrayLike = 1.0) -> "Callable[[Field], Field]":
     After Mescheder, Nowozin, Geiger (2017). Every point with v = 0 attracts, if the strength is large enough, one that
     is no equilibrium of the game too. Raises ValueError for a negative strength.
 
-    >>> field = lambda players: (dj.training.Players(players.generator, -players.critic), None)
-    >>> adjusted, _ = dj.training.consensus(0.5)(field)(dj.training.Players(jnp.ones(()), jnp.zeros(())))
-    >>> float(adjusted.critic), float(adjusted.generator)
-    (0.5, -1.0)
+    Examples:
+        >>> field = lambda players: (dj.training.Players(players.generator, -players.critic), None)
+        >>> adjusted, _ = dj.training.consensus(0.5)(field)(dj.training.Players(jnp.ones(()), jnp.zeros(())))
+        >>> float(adjusted.critic), float(adjusted.generator)
+        (0.5, -1.0)
     """
     _check(strength, "consensus")
 
@@ -46,10 +47,11 @@ def symplectic(strength: ArrayLike = 1.0, *, align: bool = True) -> "Callable[[F
     The correction is orthogonal to v, and 0 where the game has no rotation. ``align``: λ = ±strength, with the sign
     that attracts to stable points and repels from unstable ones; otherwise λ = strength.
 
-    >>> field = lambda players: (dj.training.Players(players.generator, -players.critic), None)
-    >>> adjusted, _ = dj.training.symplectic(0.5)(field)(dj.training.Players(jnp.ones(()), jnp.zeros(())))
-    >>> float(adjusted.critic), float(adjusted.generator)
-    (0.5, -1.0)
+    Examples:
+        >>> field = lambda players: (dj.training.Players(players.generator, -players.critic), None)
+        >>> adjusted, _ = dj.training.symplectic(0.5)(field)(dj.training.Players(jnp.ones(()), jnp.zeros(())))
+        >>> float(adjusted.critic), float(adjusted.generator)
+        (0.5, -1.0)
     """
     _check(strength, "symplectic")
 

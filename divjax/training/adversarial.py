@@ -34,14 +34,15 @@ def adversarial_losses(
     Raises TypeError for an objective that is none, ValueError for samples of two shapes and for a critic whose output
     is no vector of one number per point.
 
-    >>> losses = dj.training.adversarial_losses(
-    ...     dj.critic.wasserstein_1,
-    ...     lambda params, x: params * x[:, 0],
-    ...     lambda key, case: jnp.full((2, 1), 3.0),
-    ...     lambda params, key, case: jnp.full((2, 1), params),
-    ... )
-    >>> float(losses.critic(1.0, 1.0, jax.random.key(0), None))
-    -2.0
+    Examples:
+        >>> losses = dj.training.adversarial_losses(
+        ...     dj.critic.wasserstein_1,
+        ...     lambda params, x: params * x[:, 0],
+        ...     lambda key, case: jnp.full((2, 1), 3.0),
+        ...     lambda params, key, case: jnp.full((2, 1), params),
+        ... )
+        >>> float(losses.critic(1.0, 1.0, jax.random.key(0), None))
+        -2.0
     """
     if not isinstance(objective, Objective):
         raise TypeError(
@@ -84,10 +85,11 @@ def unrolled(losses: Players, *, num_steps: int, rate: float) -> Players:
     this one (Metz, Poole, Pfau, Sohl-Dickstein 2017). The steps are on the draws of the loss, and differentiated
     through. Raises ValueError for num_steps < 1.
 
-    >>> losses = dj.training.Players(lambda x, y, key, case: (x - y) ** 2, lambda x, y, key, case: x * y)
-    >>> ahead = dj.training.unrolled(losses, num_steps=1, rate=0.5)
-    >>> float(ahead.generator(jnp.zeros(()), jnp.ones(()), jax.random.key(0), None))
-    1.0
+    Examples:
+        >>> losses = dj.training.Players(lambda x, y, key, case: (x - y) ** 2, lambda x, y, key, case: x * y)
+        >>> ahead = dj.training.unrolled(losses, num_steps=1, rate=0.5)
+        >>> float(ahead.generator(jnp.zeros(()), jnp.ones(()), jax.random.key(0), None))
+        1.0
     """
     if num_steps < 1:
         raise ValueError(f"Expected num_steps >= 1; got {num_steps}.")

@@ -77,11 +77,12 @@ def alternating(
       ValueError: ridge, max_steps or tol below 0 where not traced; factors that do not fit the table or have no column;
         a table without a rating, or with an infinite one, where it is not traced.
 
-    >>> ratings = jnp.array([[1.0, 2.0], [2.0, 4.0]])
-    >>> start = dj.models.random_factors(jax.random.key(0), 2, 2, rank=1)
-    >>> end = dj.run(dj.training.alternating(start, ridge=0.01, max_steps=20), ratings)
-    >>> bool(jnp.isfinite(end.value))
-    True
+    Examples:
+        >>> ratings = jnp.array([[1.0, 2.0], [2.0, 4.0]])
+        >>> start = dj.models.random_factors(jax.random.key(0), 2, 2, rank=1)
+        >>> end = dj.run(dj.training.alternating(start, ridge=0.01, max_steps=20), ratings)
+        >>> bool(jnp.isfinite(end.value))
+        True
     """
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the ratings as the case.")

@@ -97,11 +97,12 @@ def em(
 
     Source: Dempster, Laird, Rubin (1977); McLachlan, Peel, Finite Mixture Models (2000), ch. 3.
 
-    >>> x = jnp.array([-1.1, -0.9, 0.9, 1.1])
-    >>> start = dj.models.init_mixture(jax.random.key(0), x, num_components=2)
-    >>> end = dj.run(dj.training.em(start, floor=0.01), x)
-    >>> bool(jnp.isfinite(end.log_likelihood))
-    True
+    Examples:
+        >>> x = jnp.array([-1.1, -0.9, 0.9, 1.1])
+        >>> start = dj.models.init_mixture(jax.random.key(0), x, num_components=2)
+        >>> end = dj.run(dj.training.em(start, floor=0.01), x)
+        >>> bool(jnp.isfinite(end.log_likelihood))
+        True
     """
     _check_arguments(data, floor, max_steps, tol)
 

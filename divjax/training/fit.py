@@ -89,9 +89,10 @@ def fit(
         function, optimiser or number.
       ValueError: max_steps or tol below 0, or patience below 1, where they are not traced.
 
-    >>> fit = dj.fit(lambda params, case: (params - case) ** 2, jnp.zeros(()), dj.training.newton())
-    >>> round(float(dj.run(fit, 3.0).params), 3)
-    3.0
+    Examples:
+        >>> fit = dj.fit(lambda params, case: (params - case) ** 2, jnp.zeros(()), dj.training.newton())
+        >>> round(float(dj.run(fit, 3.0).params), 3)
+        3.0
     """
     _check_arguments(loss, optimizer, max_steps, tol, patience)
     optimizer = optax.with_extra_args_support(optimizer)

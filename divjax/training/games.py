@@ -124,11 +124,12 @@ def game(
         scalar.
       ValueError: counts below 1, ``ema`` outside [0, 1), ``adjust`` or ``extragradient`` without ``simultaneous``.
 
-    >>> start = lambda case: dj.training.Start(jnp.ones(()), jnp.ones(()), jax.random.key(0))
-    >>> losses = (lambda x, y, key, case: -x * y, lambda x, y, key, case: x * y)
-    >>> game = dj.game(*losses, start, optax.sgd(0.1), optax.sgd(0.1), num_rounds=2, num_steps=5)
-    >>> int(dj.run(game).steps)
-    10
+    Examples:
+        >>> start = lambda case: dj.training.Start(jnp.ones(()), jnp.ones(()), jax.random.key(0))
+        >>> losses = (lambda x, y, key, case: -x * y, lambda x, y, key, case: x * y)
+        >>> game = dj.game(*losses, start, optax.sgd(0.1), optax.sgd(0.1), num_rounds=2, num_steps=5)
+        >>> int(dj.run(game).steps)
+        10
     """
     for name, function in (("critic_loss", critic_loss), ("generator_loss", generator_loss), ("init", init)):
         if isinstance(function, Start) or not callable(function):

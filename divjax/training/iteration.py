@@ -60,9 +60,10 @@ class Iteration(NamedTuple):
 def run(iteration: Iteration, case: PyTree = None) -> Any:
     """One case to its end: ``init``, then ``step`` until ``done``, then ``result``. Pure: jit and vmap as usual.
 
-    >>> fit = dj.fit(lambda params, case: (params - case) ** 2, jnp.zeros(()), dj.training.newton())
-    >>> int(dj.run(fit, 3.0).status)
-    0
+    Examples:
+        >>> fit = dj.fit(lambda params, case: (params - case) ** 2, jnp.zeros(()), dj.training.newton())
+        >>> int(dj.run(fit, 3.0).status)
+        0
     """
     state = jax.lax.while_loop(
         lambda state: ~iteration.done(state), lambda state: iteration.step(state, case), iteration.init(case)

@@ -50,9 +50,10 @@ def log_likelihood(log_q: Float[ArrayLike, " n"], log_w: ArrayLike = 0.0) -> Mea
     single point, for none at all, whose mean is 0, and where the mean is not finite. Raises ValueError for what is
     not [n] with n >= 1, TypeError for what is no array of real numbers.
 
-    >>> found = dj.training.likelihood.log_likelihood(jnp.array([-1.0, -3.0]))
-    >>> float(found.value), float(found.stderr)
-    (-2.0, 1.0)
+    Examples:
+        >>> found = dj.training.likelihood.log_likelihood(jnp.array([-1.0, -3.0]))
+        >>> float(found.value), float(found.stderr)
+        (-2.0, 1.0)
     """
     log_q, share = _sample(log_q, log_w, "log_q")
     value = _expectation(share, log_q)
@@ -70,8 +71,9 @@ def empirical_entropy(counts: ArrayLike) -> Float[Array, ""]:
 
     It is log n for n distinct values seen once each. Negative counts: NaN.
 
-    >>> round(float(dj.training.likelihood.empirical_entropy(jnp.array([1, 1, 1, 1]))), 4)
-    1.3863
+    Examples:
+        >>> round(float(dj.training.likelihood.empirical_entropy(jnp.array([1, 1, 1, 1]))), 4)
+        1.3863
     """
     counts, _ = checks.same_nodes({"counts": counts})
     share = _shares(counts)
@@ -87,8 +89,9 @@ def empirical_kl(counts: ArrayLike, log_q: ArrayLike) -> Float[Array, ""]:
     has the same value for masses that sum to one, and keeps its digits where p̂ ≈ q. Negative counts: NaN. Raises
     ValueError for unequal shapes, TypeError for what is no array of real numbers.
 
-    >>> round(float(dj.training.likelihood.empirical_kl(jnp.array([2, 2]), jnp.log(jnp.array([0.25, 0.75])))), 3)
-    0.144
+    Examples:
+        >>> round(float(dj.training.likelihood.empirical_kl(jnp.array([2, 2]), jnp.log(jnp.array([0.25, 0.75])))), 3)
+        0.144
     """
     counts, log_q, _ = checks.same_nodes({"counts": counts, "log_q": log_q})
     share = _shares(counts)
@@ -105,9 +108,10 @@ def predicted_kl(nodes: Nodes, *, num_points: ArrayLike = 1) -> Mean:
     ``log_likelihood`` has it from the sample. num_points: real, > 0, traceable. The error is inf where KL or the
     variance is. Raises as ``kl``.
 
-    >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
-    >>> round(float(dj.training.likelihood.predicted_kl(nodes, num_points=100).stderr), 3)
-    0.055
+    Examples:
+        >>> nodes = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
+        >>> round(float(dj.training.likelihood.predicted_kl(nodes, num_points=100).stderr), 3)
+        0.055
     """
     num_points = checks.parameter(num_points, "num_points", 0.0, above=True)
     (nodes,) = checks.operands(nodes)
@@ -138,10 +142,11 @@ def sandwich(
     not the estimate from this sample. Raises ValueError for an empty x and a log_prob that is not a scalar, TypeError
     for parameters that are not floating-point.
 
-    >>> log_prob = lambda loc, x: -0.5 * (x - loc) ** 2
-    >>> found = dj.training.likelihood.sandwich(log_prob, jnp.asarray(1.0), jnp.array([0.0, 2.0]))
-    >>> found.covariance.shape
-    (1, 1)
+    Examples:
+        >>> log_prob = lambda loc, x: -0.5 * (x - loc) ** 2
+        >>> found = dj.training.likelihood.sandwich(log_prob, jnp.asarray(1.0), jnp.array([0.0, 2.0]))
+        >>> found.covariance.shape
+        (1, 1)
     """
     flat, unravel, x, share = _problem(log_prob, params, x, log_w)
 

@@ -58,9 +58,10 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
 
     Source: Conn, Gould, Toint, Trust-Region Methods (2000), ch. 6-7, with a box in place of the ball.
 
-    >>> fit = dj.fit(lambda params, case: (params - case) ** 2, jnp.zeros(()), dj.training.newton())
-    >>> round(float(dj.run(fit, 3.0).params), 3)
-    3.0
+    Examples:
+        >>> fit = dj.fit(lambda params, case: (params - case) ** 2, jnp.zeros(()), dj.training.newton())
+        >>> round(float(dj.run(fit, 3.0).params), 3)
+        3.0
     """
 
     def init(params: PyTree) -> NewtonState:

@@ -55,11 +55,12 @@ def stochastic_fit(
         no scalar.
       ValueError: counts below 1, or ``ema`` outside [0, 1).
 
-    >>> loss = lambda params, key, case: (params - case - jax.random.normal(key)) ** 2
-    >>> init = lambda case: (jnp.zeros(()), jax.random.key(0))
-    >>> fit = dj.training.stochastic_fit(loss, init, optax.sgd(0.05), num_rounds=2, num_steps=100)
-    >>> abs(float(dj.run(fit, 3.0).params) - 3.0) < 1.0
-    True
+    Examples:
+        >>> loss = lambda params, key, case: (params - case - jax.random.normal(key)) ** 2
+        >>> init = lambda case: (jnp.zeros(()), jax.random.key(0))
+        >>> fit = dj.training.stochastic_fit(loss, init, optax.sgd(0.05), num_rounds=2, num_steps=100)
+        >>> abs(float(dj.run(fit, 3.0).params) - 3.0) < 1.0
+        True
     """
 
     for name, function in (("loss", loss), ("init", init), ("evaluate", evaluate)):

@@ -79,11 +79,12 @@ def topic_em(
         proportions that do not sum to 1, a corpus with an empty document, or with a count that is negative or not
         whole, where they are not traced.
 
-    >>> counts = jnp.array([[3, 1, 0], [0, 1, 3]])
-    >>> nodes = dj.models.draw_proportions(jax.random.key(0), jnp.array([0.5, 0.5]), num_draws=32)
-    >>> start = dj.models.random_topics(jax.random.key(1), counts, num_topics=2)
-    >>> dj.run(dj.training.topic_em(start, nodes, smoothing=0.1, max_steps=5), counts).topics.shape
-    (2, 3)
+    Examples:
+        >>> counts = jnp.array([[3, 1, 0], [0, 1, 3]])
+        >>> nodes = dj.models.draw_proportions(jax.random.key(0), jnp.array([0.5, 0.5]), num_draws=32)
+        >>> start = dj.models.random_topics(jax.random.key(1), counts, num_topics=2)
+        >>> dj.run(dj.training.topic_em(start, nodes, smoothing=0.1, max_steps=5), counts).topics.shape
+        (2, 3)
     """
     if not callable(data):
         raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the corpus as the case.")

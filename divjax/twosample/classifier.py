@@ -30,9 +30,10 @@ def classifier_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], 
     learnt. Halves, frequencies and permutations are random. n, m ≥ 2. Time (n + m) (d + 256)² and (n + m) num_draws.
     Raises ValueError for samples of unequal dimension, TypeError for ``Points``.
 
-    >>> x = jax.random.normal(jax.random.key(0), (40, 2))
-    >>> float(dj.twosample.classifier_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value) < 0.05
-    True
+    Examples:
+        >>> x = jax.random.normal(jax.random.key(0), (40, 2))
+        >>> float(dj.twosample.classifier_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value) < 0.05
+        True
     """
     return _classifier_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
 

@@ -28,9 +28,10 @@ def mmd_test(
     x, y: arrays [n, d] and [m, d], or [n] and [m]. kernel: a function of the squared distance; None is ``rbf`` with the
     median distance of the pooled points, of 512 of them at random. Time (n + m)² num_draws, memory (n + m) num_draws.
 
-    >>> x = jax.random.normal(jax.random.key(0), (40, 2))
-    >>> round(float(dj.twosample.mmd_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value), 3)
-    0.01
+    Examples:
+        >>> x = jax.random.normal(jax.random.key(0), (40, 2))
+        >>> round(float(dj.twosample.mmd_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value), 3)
+        0.01
     """
     x, y = two_unweighted(x, y, names=("x", "y"), least=2)
     return _mmd_test(key, x, y, None if kernel is None else as_kernel(kernel), num_draws)
@@ -42,9 +43,10 @@ def energy_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, n
     No bandwidth to choose. Cost as that of ``mmd_test``; in one dimension (n + m) num_draws from one sort. n, m ≥ 2.
     Errors as for ``mmd_test``.
 
-    >>> x = jax.random.normal(jax.random.key(0), (40,))
-    >>> round(float(dj.twosample.energy_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value), 3)
-    0.01
+    Examples:
+        >>> x = jax.random.normal(jax.random.key(0), (40,))
+        >>> round(float(dj.twosample.energy_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value), 3)
+        0.01
     """
     return _energy_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
 

@@ -28,9 +28,10 @@ def stein_test(
     distribution of the statistic. kernel: smooth; None is ``imq`` with the median distance of x. n ≥ 2. Time n²
     num_draws.
 
-    >>> x = jax.random.normal(jax.random.key(0), (40, 1))
-    >>> round(float(dj.twosample.stein_test(jax.random.key(1), x + 5.0, lambda x: -x, num_draws=99).p_value), 3)
-    0.01
+    Examples:
+        >>> x = jax.random.normal(jax.random.key(0), (40, 1))
+        >>> round(float(dj.twosample.stein_test(jax.random.key(1), x + 5.0, lambda x: -x, num_draws=99).p_value), 3)
+        0.01
     """
     if callable(score):
         points = jnp.asarray(x)

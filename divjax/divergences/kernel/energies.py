@@ -26,8 +26,9 @@ def energy_of_samples(x: Sample, y: Sample) -> Scalar:
     It is that between the two empirical distributions, a V-statistic, 0 only where they are equal. As an estimate
     between what they were drawn from it is too large by about E‖X−X'‖/n + E‖Y−Y'‖/m.
 
-    >>> float(dj.energy(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
-    10.0
+    Examples:
+        >>> float(dj.energy(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
+        10.0
     """
     return _biased(x, y)
 
@@ -37,9 +38,10 @@ def energy_unbiased(x: Sample, y: Sample) -> Scalar:
 
     May be negative; its mean is 0 for p = q.
 
-    >>> x = jnp.array([0.0, 1.0])
-    >>> float(dj.samples.energy_unbiased(x, x))
-    -1.0
+    Examples:
+        >>> x = jnp.array([0.0, 1.0])
+        >>> float(dj.samples.energy_unbiased(x, x))
+        -1.0
     """
     return _unbiased(x, y)
 

@@ -59,8 +59,9 @@ def _sum(kernels, squares):
 def rbf(bandwidth: ArrayLike) -> Kernel:
     """Gaussian kernel exp(−s / (2 h²)), h the bandwidth > 0, a scalar or [k] for a sum.
 
-    >>> round(float(dj.kernels.rbf(1.0)(jnp.asarray(4.0))), 3)
-    0.135
+    Examples:
+        >>> round(float(dj.kernels.rbf(1.0)(jnp.asarray(4.0))), 3)
+        0.135
     """
     return Partial(_rbf, *_parameters(bandwidth))
 
@@ -68,8 +69,9 @@ def rbf(bandwidth: ArrayLike) -> Kernel:
 def rbf_bandwidths(kernel: Kernel) -> Float[Array, " k"] | None:
     """The bandwidths of a kernel made by ``rbf``; None for any other.
 
-    >>> dj.kernels.rbf_bandwidths(dj.kernels.rbf(2.0))
-    Array([2.], dtype=float32)
+    Examples:
+        >>> dj.kernels.rbf_bandwidths(dj.kernels.rbf(2.0))
+        Array([2.], dtype=float32)
     """
     return kernel.args[0] if isinstance(kernel, Partial) and kernel.func is _rbf else None
 
@@ -77,8 +79,9 @@ def rbf_bandwidths(kernel: Kernel) -> Float[Array, " k"] | None:
 def laplace(bandwidth: ArrayLike) -> Kernel:
     """Laplace kernel exp(−√s / h). Its kink at s = 0 has gradient 0; ``stein`` needs a smoother one.
 
-    >>> round(float(dj.kernels.laplace(1.0)(jnp.asarray(4.0))), 3)
-    0.135
+    Examples:
+        >>> round(float(dj.kernels.laplace(1.0)(jnp.asarray(4.0))), 3)
+        0.135
     """
     return Partial(_laplace, *_parameters(bandwidth))
 
@@ -86,8 +89,9 @@ def laplace(bandwidth: ArrayLike) -> Kernel:
 def imq(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Kernel:
     """Inverse multiquadric (1 + s / c²)^(−b), 0 < b < 1 for ``stein`` to see weak convergence (Gorham, Mackey 2017).
 
-    >>> round(float(dj.kernels.imq(1.0)(jnp.asarray(3.0))), 3)
-    0.5
+    Examples:
+        >>> round(float(dj.kernels.imq(1.0)(jnp.asarray(3.0))), 3)
+        0.5
     """
     return Partial(_power, *_parameters(scale, exponent))
 
@@ -95,8 +99,9 @@ def imq(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Kernel:
 def rational_quadratic(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Kernel:
     """Rational quadratic (1 + s / (2 a h²))^(−a), a > 0: Gaussian kernels of all bandwidths; a → ∞ is ``rbf``.
 
-    >>> round(float(dj.kernels.rational_quadratic(1.0)(jnp.asarray(2.0))), 3)
-    0.5
+    Examples:
+        >>> round(float(dj.kernels.rational_quadratic(1.0)(jnp.asarray(2.0))), 3)
+        0.5
     """
     bandwidth, alpha = _parameters(bandwidth, alpha)
     return Partial(_power, bandwidth * nu.safe_sqrt(2.0 * alpha), alpha)
@@ -105,8 +110,9 @@ def rational_quadratic(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Kerne
 def total(*kernels: Kernel) -> Kernel:
     """The sum of kernels, of different kinds perhaps.
 
-    >>> float(dj.kernels.total(dj.kernels.rbf(1.0), dj.kernels.imq(1.0))(jnp.asarray(0.0)))
-    2.0
+    Examples:
+        >>> float(dj.kernels.total(dj.kernels.rbf(1.0), dj.kernels.imq(1.0))(jnp.asarray(0.0)))
+        2.0
     """
     return Partial(_sum, tuple(map(as_kernel, kernels)))
 
@@ -114,8 +120,9 @@ def total(*kernels: Kernel) -> Kernel:
 def as_kernel(kernel: Kernel) -> Kernel:
     """A function of s as a pytree of what it closes over, so that gradients and vmap reach bandwidths in there.
 
-    >>> float(dj.kernels.as_kernel(lambda s: 1.0 / (1.0 + s))(jnp.ones((1, 1)))[0, 0])
-    0.5
+    Examples:
+        >>> float(dj.kernels.as_kernel(lambda s: 1.0 / (1.0 + s))(jnp.ones((1, 1)))[0, 0])
+        0.5
     """
     if isinstance(kernel, Partial):
         return kernel
@@ -132,8 +139,9 @@ def as_kernel(kernel: Kernel) -> Kernel:
 def rbf_frequencies(bandwidth: ArrayLike) -> Draw:
     """Frequencies of ``rbf``: N(0, I / h²).
 
-    >>> dj.kernels.rbf_frequencies(1.0)(jax.random.key(0), 64, 3).shape
-    (64, 3)
+    Examples:
+        >>> dj.kernels.rbf_frequencies(1.0)(jax.random.key(0), 64, 3).shape
+        (64, 3)
     """
     return lambda key, num, d: jax.random.normal(key, (num, d)) / bandwidth
 
@@ -141,8 +149,9 @@ def rbf_frequencies(bandwidth: ArrayLike) -> Draw:
 def laplace_frequencies(bandwidth: ArrayLike) -> Draw:
     """Frequencies of ``laplace``: multivariate Cauchy with scale 1 / h.
 
-    >>> dj.kernels.laplace_frequencies(1.0)(jax.random.key(0), 64, 3).shape
-    (64, 3)
+    Examples:
+        >>> dj.kernels.laplace_frequencies(1.0)(jax.random.key(0), 64, 3).shape
+        (64, 3)
     """
 
     def draw(key, num, d):
@@ -155,8 +164,9 @@ def laplace_frequencies(bandwidth: ArrayLike) -> Draw:
 def imq_frequencies(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Draw:
     """Frequencies of ``imq``: √(2 τ) N(0, I) / c with τ from a Gamma of shape b.
 
-    >>> dj.kernels.imq_frequencies(1.0)(jax.random.key(0), 64, 3).shape
-    (64, 3)
+    Examples:
+        >>> dj.kernels.imq_frequencies(1.0)(jax.random.key(0), 64, 3).shape
+        (64, 3)
     """
 
     def draw(key, num, d):
@@ -169,8 +179,9 @@ def imq_frequencies(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Draw:
 def rational_quadratic_frequencies(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Draw:
     """Frequencies of ``rational_quadratic``, which is ``imq`` with c² = 2 a h² and b = a.
 
-    >>> dj.kernels.rational_quadratic_frequencies(1.0)(jax.random.key(0), 64, 3).shape
-    (64, 3)
+    Examples:
+        >>> dj.kernels.rational_quadratic_frequencies(1.0)(jax.random.key(0), 64, 3).shape
+        (64, 3)
     """
     return imq_frequencies(bandwidth * jnp.sqrt(2.0 * jnp.asarray(alpha)), exponent=alpha)
 
@@ -182,8 +193,9 @@ def median_distance(*samples: Sample, num_points: int = 512) -> Float[Array, ""]
     having the same share of the total weight. Constant under differentiation. 1 where more than half of the pairs
     coincide.
 
-    >>> float(dj.kernels.median_distance(jnp.array([0.0, 1.0, 3.0])))
-    2.0
+    Examples:
+        >>> float(dj.kernels.median_distance(jnp.array([0.0, 1.0, 3.0])))
+        2.0
     """
     return _median_distance(samples, num_points)
 

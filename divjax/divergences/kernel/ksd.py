@@ -39,10 +39,11 @@ def stein(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
     squared distance; ``imq`` also sees mass that escapes to the tails, ``rbf`` does not in d ≥ 3 (Gorham, Mackey 2017).
     Raises ValueError for scores of another shape than the points.
 
-    >>> x = jnp.array([-1.0, 0.0, 1.0])
-    >>> near, far = (dj.stein(x, mean - x, kernel=dj.kernels.imq(1.0)) for mean in (0.0, 3.0))
-    >>> bool(near < far)
-    True
+    Examples:
+        >>> x = jnp.array([-1.0, 0.0, 1.0])
+        >>> near, far = (dj.stein(x, mean - x, kernel=dj.kernels.imq(1.0)) for mean in (0.0, 3.0))
+        >>> bool(near < far)
+        True
     """
     return _biased(as_kernel(kernel), x, score_q)
 
@@ -52,10 +53,11 @@ def stein_unbiased(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -
 
     May be negative; its mean is 0 for p = q. Arguments and errors as for ``stein``.
 
-    >>> x = jnp.array([-1.0, 0.0, 1.0])
-    >>> biased, unbiased = (f(x, -x, kernel=dj.kernels.imq(1.0)) for f in (dj.stein, dj.samples.stein_unbiased))
-    >>> bool(unbiased < biased)
-    True
+    Examples:
+        >>> x = jnp.array([-1.0, 0.0, 1.0])
+        >>> biased, unbiased = (f(x, -x, kernel=dj.kernels.imq(1.0)) for f in (dj.stein, dj.samples.stein_unbiased))
+        >>> bool(unbiased < biased)
+        True
     """
     return _unbiased(as_kernel(kernel), x, score_q)
 

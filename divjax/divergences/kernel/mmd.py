@@ -36,9 +36,10 @@ def mmd2(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     empirical distributions, 0 only where they are equal (for a characteristic kernel). As an estimate between what they
     were drawn from it is too large by about k(0) (1/n + 1/m).
 
-    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
-    >>> round(float(dj.mmd2(x, y, kernel=dj.kernels.rbf(1.0))), 3)
-    1.162
+    Examples:
+        >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+        >>> round(float(dj.mmd2(x, y, kernel=dj.kernels.rbf(1.0))), 3)
+        1.162
     """
     return biased(as_kernel(kernel), x, y)
 
@@ -49,9 +50,10 @@ def mmd2_unbiased(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     Its expectation is MMD² for equal weights, 0 for p = q: it is negative about half of the time there. A sample whose
     weight is all on one point has no such pairs: the value is finite, but without meaning.
 
-    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
-    >>> round(float(dj.samples.mmd2_unbiased(x, y, kernel=dj.kernels.rbf(1.0))), 3)
-    0.769
+    Examples:
+        >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+        >>> round(float(dj.samples.mmd2_unbiased(x, y, kernel=dj.kernels.rbf(1.0))), 3)
+        0.769
     """
     return unbiased(as_kernel(kernel), x, y)
 
@@ -98,9 +100,10 @@ def mmd2_linear(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     use the first min(n, m) points. Weighted pairs count by the product of their weights; unbiased for equal ones. n, m
     ≥ 2.
 
-    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
-    >>> round(float(dj.samples.mmd2_linear(x, y, kernel=dj.kernels.rbf(1.0))), 3)
-    0.595
+    Examples:
+        >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+        >>> round(float(dj.samples.mmd2_linear(x, y, kernel=dj.kernels.rbf(1.0))), 3)
+        0.595
     """
     return _linear(as_kernel(kernel), x, y)
 
@@ -133,9 +136,10 @@ def mmd2_block(x: Sample, y: Sample, *, kernel: Kernel, num_blocks: int) -> Scal
     Time (n + m)² / num_blocks. The n mod num_blocks last points are left out; samples in random order; weights are
     normalised within each block. A block has at least two points of each sample.
 
-    >>> x, y = jnp.array([0.0, 1.0, 0.5, 1.5]), jnp.array([2.0, 3.0, 2.5, 3.5])
-    >>> round(float(dj.samples.mmd2_block(x, y, kernel=dj.kernels.rbf(1.0), num_blocks=2)), 3)
-    0.769
+    Examples:
+        >>> x, y = jnp.array([0.0, 1.0, 0.5, 1.5]), jnp.array([2.0, 3.0, 2.5, 3.5])
+        >>> round(float(dj.samples.mmd2_block(x, y, kernel=dj.kernels.rbf(1.0), num_blocks=2)), 3)
+        0.769
     """
     return _block_mean(as_kernel(kernel), x, y, num_blocks)
 
@@ -164,10 +168,11 @@ def witness(x: Sample, y: Sample, at: Float[Array, "m d"], *, kernel: Kernel) ->
     Positive where x has more mass, negative where y has. at: the points, [m, d]. It is the function that MMD maximises
     over the unit ball of the kernel's space, not normalised. Memory (n + m) times a few, also backward.
 
-    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
-    >>> at = jnp.array([[0.0], [1.5], [3.0]])
-    >>> [round(float(each), 2) + 0.0 for each in dj.samples.witness(x, y, at, kernel=dj.kernels.rbf(1.0))]
-    [0.73, 0.0, -0.73]
+    Examples:
+        >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+        >>> at = jnp.array([[0.0], [1.5], [3.0]])
+        >>> [round(float(each), 2) + 0.0 for each in dj.samples.witness(x, y, at, kernel=dj.kernels.rbf(1.0))]
+        [0.73, 0.0, -0.73]
     """
     return _witness(as_kernel(kernel), x, y, at)
 
@@ -200,10 +205,11 @@ def mmd2_features(key: Array, x: Sample, y: Sample, *, frequencies: Draw, num_fe
     ``kernels.rbf_frequencies(1.0)``: its mean over keys is ``mmd2`` with that kernel, its relative standard deviation
     of order K^(−½). Raises ValueError for num_features below 1.
 
-    >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
-    >>> draw = dj.kernels.rbf_frequencies(1.0)
-    >>> float(dj.samples.mmd2_features(jax.random.key(0), x, y, frequencies=draw, num_features=64)) > 0.5
-    True
+    Examples:
+        >>> x, y = jnp.array([0.0, 1.0]), jnp.array([2.0, 3.0])
+        >>> draw = dj.kernels.rbf_frequencies(1.0)
+        >>> float(dj.samples.mmd2_features(jax.random.key(0), x, y, frequencies=draw, num_features=64)) > 0.5
+        True
     """
     x, w, y, v = two_weighted(x, y)
     if num_features < 1:

@@ -34,9 +34,10 @@ def optimal_plan(cost: Float[Array, "k l"], a: Float[Array, " k"], b: Float[Arra
     For some hundred rows and columns: about k + l shortest paths of O(k l) steps each. a, b ≥ 0 of equal sum; a rest
     below rounding is left unmoved. Not differentiable: use ``transport_value``.
 
-    >>> cost = jnp.array([[0.0, 1.0], [1.0, 0.0]])
-    >>> float(dj.divergences.optimal_plan(cost, jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75])).coupling[0, 1])
-    0.25
+    Examples:
+        >>> cost = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+        >>> float(dj.divergences.optimal_plan(cost, jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75])).coupling[0, 1])
+        0.25
     """
     cost, a, b = jax.lax.stop_gradient(checks.floating(cost, a, b))
     rows, columns = cost.shape
@@ -59,9 +60,10 @@ def transport_value(cost: Float[Array, "k l"], a: Float[Array, " k"], b: Float[A
     Its derivative in the costs is the plan, in the weights the potentials: where the plan jumps, one of its
     subgradients. Second derivatives see no change of the plan.
 
-    >>> cost = jnp.array([[0.0, 1.0], [1.0, 0.0]])
-    >>> float(dj.divergences.transport_value(cost, jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75])))
-    0.25
+    Examples:
+        >>> cost = jnp.array([[0.0, 1.0], [1.0, 0.0]])
+        >>> float(dj.divergences.transport_value(cost, jnp.array([0.5, 0.5]), jnp.array([0.25, 0.75])))
+        0.25
     """
     cost, a, b = checks.floating(cost, a, b)
     plan = optimal_plan(cost, a, b)

@@ -37,9 +37,10 @@ def sinkhorn_divergence(
     T_ε(P, Q) − ½ T_ε(P, P) − ½ T_ε(Q, Q) ≥ 0 (Feydy et al. 2019), in the units of the cost. Arguments, gradients and
     errors are those of ``samples.sinkhorn``, which also says whether its iterations have converged.
 
-    >>> x = jnp.asarray([[0.0], [1.0]])
-    >>> round(float(dj.sinkhorn_divergence(x, x + 2.0)), 2)
-    4.0
+    Examples:
+        >>> x = jnp.asarray([[0.0], [1.0]])
+        >>> round(float(dj.sinkhorn_divergence(x, x + 2.0)), 2)
+        4.0
     """
     return sinkhorn(x, y, epsilon=epsilon, cost=cost, tol=tol, max_steps=max_steps).value
 
@@ -62,9 +63,10 @@ def sinkhorn(
     were is in ``status``. Gradients in points and weights by the envelope theorem, once: as exact as the potentials.
     Memory n m. Raises ValueError for unequal dimensions and empty samples.
 
-    >>> x = jnp.asarray([[0.0], [1.0]])
-    >>> int(dj.samples.sinkhorn(x, x + 2.0, epsilon=0.1).status)
-    0
+    Examples:
+        >>> x = jnp.asarray([[0.0], [1.0]])
+        >>> int(dj.samples.sinkhorn(x, x + 2.0, epsilon=0.1).status)
+        0
     """
     # Of other costs it is not known that only differences count.
     (x, log_w_x), (y, log_w_y) = (centred_samples if cost is None else paired_samples)(x, y)

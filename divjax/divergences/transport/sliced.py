@@ -43,9 +43,10 @@ def sliced_wasserstein(
     in reverse mode, in the points, the weights and the order; the gradient is made together with the value, and is 0 at
     x = y. Raises ValueError for unequal dimensions and empty samples.
 
-    >>> x = jnp.array([[0.0, 0.0], [1.0, 1.0]])
-    >>> float(dj.sliced_wasserstein(jax.random.key(0), x, x))
-    0.0
+    Examples:
+        >>> x = jnp.array([[0.0, 0.0], [1.0, 1.0]])
+        >>> float(dj.sliced_wasserstein(jax.random.key(0), x, x))
+        0.0
     """
     return nu.safe_root(sliced_cost(key, x, y, order=order, num_directions=num_directions), order)
 
@@ -61,9 +62,10 @@ def sliced_cost(
     """The k-th power of ``sliced_wasserstein``, E_θ W_k(θ·X, θ·Y)^k: smoother to minimise. Arguments and errors as
     there.
 
-    >>> x = jnp.array([[0.0, 0.0], [1.0, 1.0]])
-    >>> round(float(dj.samples.sliced_cost(jax.random.key(0), x, x + jnp.array([3.0, 4.0]), num_directions=512)), 0)
-    13.0
+    Examples:
+        >>> x = jnp.array([[0.0, 0.0], [1.0, 1.0]])
+        >>> round(float(dj.samples.sliced_cost(jax.random.key(0), x, x + jnp.array([3.0, 4.0]), num_directions=512)), 0)
+        13.0
     """
     p, q = centred_samples(x, y)
     directions = sphere(key, num_directions, p[0].shape[1]).astype(p[0].dtype)
@@ -167,9 +169,10 @@ def max_sliced_wasserstein(
     max_θ W_k(θ·X, θ·Y) over the unit sphere (Deshpande et al. 2019), in the units of x. Arguments, gradients and errors
     are those of ``samples.max_sliced``, which also returns the direction.
 
-    >>> x = jnp.asarray([[0.0, 0.0], [1.0, 1.0]])
-    >>> round(float(dj.max_sliced_wasserstein(jax.random.key(0), x, x + jnp.asarray([3.0, 4.0]))), 3)
-    5.0
+    Examples:
+        >>> x = jnp.asarray([[0.0, 0.0], [1.0, 1.0]])
+        >>> round(float(dj.max_sliced_wasserstein(jax.random.key(0), x, x + jnp.asarray([3.0, 4.0]))), 3)
+        5.0
     """
     return max_sliced(key, x, y, order=order, num_starts=num_starts, num_steps=num_steps).value
 
@@ -190,9 +193,10 @@ def max_sliced(
     ``num_starts`` − 1 random directions. The same key gives the same value. The gradient holds the direction fixed
     (Danskin). Raises ValueError for unequal dimensions and empty samples.
 
-    >>> x = jnp.asarray([[0.0, 0.0], [1.0, 1.0]])
-    >>> dj.samples.max_sliced(jax.random.key(0), x, x + jnp.asarray([3.0, 4.0])).direction.shape
-    (2,)
+    Examples:
+        >>> x = jnp.asarray([[0.0, 0.0], [1.0, 1.0]])
+        >>> dj.samples.max_sliced(jax.random.key(0), x, x + jnp.asarray([3.0, 4.0])).direction.shape
+        (2,)
     """
     p, q = centred_samples(x, y)
     order = jnp.asarray(order, p[0].dtype)
