@@ -118,10 +118,9 @@ def test_a_wgan_critic_measures_wasserstein_1(shift):
         del case
         return generator + (jax.random.normal(key, (256, 1)) + shift) / unit
 
-    losses = dj.adversarial_losses(
-        dj.critic.wasserstein_1, lambda params, x: dj.models.mlp(params, x)[..., 0],
-        lambda key, case: jax.random.normal(key, (256, 1)) / unit, draw_q, penalty=penalty,
-    )  # fmt: skip
+    critic = lambda params, x: dj.models.mlp(params, x)[..., 0]  # noqa: E731
+    draw_p = lambda key, case: jax.random.normal(key, (256, 1)) / unit  # noqa: E731
+    losses = dj.adversarial_losses(dj.critic.wasserstein_1, critic, draw_p, draw_q, penalty=penalty)
 
     def start(seed):
         of_critic, of_game = jax.random.split(jax.random.key(seed))

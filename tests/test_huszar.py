@@ -14,8 +14,9 @@ from divjax.studies.two_modes import study as two_modes
 
 def fitted(weights, separation=6.0, seeds=12):
     cases = dj.product(separation=[separation], weight=weights, seed=np.arange(seeds, dtype=np.int32))
-    return dj.sweep({"exact": generalised_js.exact_fit()}, cases, derive=two_modes.diagnose((0.5, 0.5), (1.0, 1.0)),
-                    dims={"mode_mass": ("mode",)}).isel(divergence=0, separation=0)  # fmt: skip
+    options = {"derive": two_modes.diagnose((0.5, 0.5), (1.0, 1.0)), "dims": {"mode_mass": ("mode",)}}
+    table = dj.sweep({"exact": generalised_js.exact_fit()}, cases, **options)
+    return table.isel(divergence=0, separation=0)
 
 
 def test_the_ends_of_the_weight_are_the_two_kls():

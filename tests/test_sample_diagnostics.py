@@ -260,8 +260,8 @@ def test_split_stderr_of_diagnostics():
 
 def test_refusals():
     x = normal(6, 2)
-    for function in (diagnostics.precision_recall, diagnostics.density_coverage,
-                     diagnostics.unrealistic_rate_of_samples):  # fmt: skip
+    rate = diagnostics.unrealistic_rate_of_samples
+    for function in (diagnostics.precision_recall, diagnostics.density_coverage, rate):
         with pytest.raises(ValueError, match="num = 6, 6 points"):
             function(x, x, num=6)
         with pytest.raises(ValueError, match="num >= 1"):
@@ -292,8 +292,8 @@ def test_nan_is_not_hidden():
     x, y = normal(20, 2), normal(15, 2)
     broken = x.copy()
     broken[3, 1] = np.nan
-    for function in (diagnostics.precision_recall, diagnostics.density_coverage, diagnostics.memorisation_rate,
-                     diagnostics.unrealistic_rate_of_samples):  # fmt: skip
+    rates = diagnostics.memorisation_rate, diagnostics.unrealistic_rate_of_samples
+    for function in (diagnostics.precision_recall, diagnostics.density_coverage, *rates):
         for pair in ((broken, y), (y, broken)):
             assert np.isnan(jax.tree.leaves(function(*pair))).all()
     assert np.isnan(diagnostics.modes_captured(broken, y, 1.0).high_quality)

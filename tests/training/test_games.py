@@ -113,10 +113,9 @@ def test_a_game_that_one_plays_is_a_fit():
     loss = lambda y: jnp.sum((y - jnp.arange(3.0)) ** 4)  # noqa: E731
     adam = optax.adam(0.05)
     alone = dj.run(dj.fit(lambda y, case: loss(y), jnp.ones(3), adam, max_steps=60, tol=0.0))
-    played = dj.run(
-        dj.game(lambda x, y, key, case: 0.0 * x, lambda x, y, key, case: loss(y),
-                lambda case: dj.Start(jnp.float32(1.0), jnp.ones(3), jax.random.key(1)), adam, adam, rounds=3, steps=20)
-    )  # fmt: skip
+    init = lambda case: dj.Start(jnp.float32(1.0), jnp.ones(3), jax.random.key(1))  # noqa: E731
+    losses = lambda x, y, key, case: 0.0 * x, lambda x, y, key, case: loss(y)
+    played = dj.run(dj.game(*losses, init, adam, adam, rounds=3, steps=20))
     np.testing.assert_allclose(played.players.generator, alone.params, rtol=1e-6)
     assert float(played.players.critic) == 1.0
     assert int(played.steps) == 60
@@ -124,8 +123,8 @@ def test_a_game_that_one_plays_is_a_fit():
 
 def test_the_average_is_uniform_at_first_and_exponential_then():
     """The generator goes up by RATE a step: its path is known."""
-    climb = dj.game(lambda x, y, key, case: 0.0 * x, lambda x, y, key, case: -y, start, optax.sgd(RATE),
-                    optax.sgd(RATE), rounds=1, steps=30, ema=0.9)  # fmt: skip
+    losses, sgd = (lambda x, y, key, case: 0.0 * x, lambda x, y, key, case: -y), optax.sgd(RATE)
+    climb = dj.game(*losses, start, sgd, sgd, rounds=1, steps=30, ema=0.9)
     average = float(dj.run(climb, {"x": jnp.float32(0), "y": jnp.float32(0)}).average)
     expected = 0.0
     for t in range(30):
@@ -185,8 +184,8 @@ def poisoned(case_steps=4):
     def critic_loss(x, y, key, case):
         return jnp.where(y > case["limit"], jnp.nan, x)
 
-    return dj.game(critic_loss, lambda x, y, key, case: -y, start, optax.sgd(RATE), optax.sgd(RATE), rounds=5,
-                   steps=case_steps, evaluate=lambda x, y, key, case: y)  # fmt: skip
+    losses, sgd = (critic_loss, lambda x, y, key, case: -y), optax.sgd(RATE)
+    return dj.game(*losses, start, sgd, sgd, rounds=5, steps=case_steps, evaluate=lambda x, y, key, case: y)
 
 
 def test_nan_in_one_player_stops_both_and_says_when():
@@ -208,8 +207,8 @@ def test_nan_in_the_first_of_several_critic_steps_and_what_an_optimiser_would_hi
     steep = lambda x, y, key, case: jnp.sqrt(x)  # noqa: E731
     clipped = optax.chain(optax.clip(1.0), optax.sgd(RATE))
     for loss in (hidden, steep):
-        iteration = dj.game(loss, lambda x, y, key, case: y, start, clipped, clipped, rounds=1, steps=3, critic_steps=2,
-                            simultaneous=simultaneous)  # fmt: skip
+        options = {"rounds": 1, "steps": 3, "critic_steps": 2, "simultaneous": simultaneous}
+        iteration = dj.game(loss, lambda x, y, key, case: y, start, clipped, clipped, **options)
         end = dj.run(iteration, {"x": jnp.float32(0), "y": jnp.float32(1)})
         assert (int(end.status), int(end.steps), float(end.players.critic)) == (2, 0, 0.0)
 
@@ -239,8 +238,8 @@ def test_narrow_parameters_and_optimisers_that_want_the_loss():
     bf16 = lambda case: dj.Start(jnp.ones(2, jnp.bfloat16), jnp.ones((), jnp.bfloat16), jax.random.key(0))  # noqa: E731
     losses = dj.training.Players(lambda x, y, key, case: jnp.sum(x**2) * y, lambda x, y, key, case: y * jnp.sum(x))
     losses = dj.training.unrolled(losses, 2, jnp.float32(0.1))
-    iteration = dj.game(*losses, bf16, optax.polyak_sgd(0.1), optax.adam(1e-2), rounds=1, steps=4, ema=0.5,
-                        project=lambda x: x / jnp.linalg.norm(x.astype(jnp.float32)))  # fmt: skip
+    options = {"rounds": 1, "steps": 4, "ema": 0.5, "project": lambda x: x / jnp.linalg.norm(x.astype(jnp.float32))}
+    iteration = dj.game(*losses, bf16, optax.polyak_sgd(0.1), optax.adam(1e-2), **options)
     end = dj.run(iteration)
     assert int(end.status) == 0
     assert end.players.critic.dtype == end.average.dtype == jnp.bfloat16
@@ -253,8 +252,11 @@ def test_a_step_after_the_end_changes_nothing():
         state = iteration.step(state, case)
     assert bool(iteration.done(state))
     after = iteration.step(state, case)
-    same = lambda a, b: bool(jnp.all(jax.random.key_data(a) == jax.random.key_data(b))  # noqa: E731
-                             if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else jnp.array_equal(a, b))  # fmt: skip
+
+    def same(a, b):
+        keys = jnp.issubdtype(a.dtype, jax.dtypes.prng_key)
+        return bool(jnp.array_equal(*map(jax.random.key_data, (a, b))) if keys else jnp.array_equal(a, b))
+
     assert all(map(same, jax.tree.leaves(state), jax.tree.leaves(after)))
 
 

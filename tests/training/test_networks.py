@@ -19,8 +19,8 @@ def by_hand(layers, x, *, residual):
     out = []
     for point in np.asarray(x, float):
         for i, (weight, bias) in enumerate(layers):
-            new = np.array([sum(point[a] * float(weight[a, b]) for a in range(len(point))) + float(bias[b])
-                            for b in range(weight.shape[1])])  # fmt: skip
+            sums = [sum(x * float(w) for x, w in zip(point, column, strict=True)) for column in np.transpose(weight)]
+            new = np.array([total + float(own) for total, own in zip(sums, bias, strict=True)])
             if i < len(layers) - 1:
                 new = np.tanh(new) + (point if residual and new.size == point.size else 0.0)
             point = new
@@ -93,10 +93,9 @@ def linear(params, x):
 
 
 def losses_of(objective, **options):
-    return dj.adversarial_losses(
-        objective, linear, lambda key, case: jax.random.normal(key, (6, 2)),
-        lambda g, key, case: g + jax.random.normal(key, (4, 2)), **options,
-    )  # fmt: skip
+    real = lambda key, case: jax.random.normal(key, (6, 2))  # noqa: E731
+    generated = lambda g, key, case: g + jax.random.normal(key, (4, 2))  # noqa: E731
+    return dj.adversarial_losses(objective, linear, real, generated, **options)
 
 
 def test_losses_are_those_of_the_outputs_and_the_penalty_is_the_critics():
@@ -125,13 +124,12 @@ def test_losses_are_those_of_the_outputs_and_the_penalty_is_the_critics():
 
 
 def test_outputs_of_another_shape_and_a_divergence_without_a_conjugate():
-    wide = dj.adversarial_losses(
-        dj.critic.hinge, lambda params, x: x, lambda key, case: jnp.ones((6, 2)), lambda g, key, case: jnp.ones((4, 2))
-    )
+    real, generated = lambda key, case: jnp.ones((6, 2)), lambda g, key, case: jnp.ones((4, 2))
+    wide = dj.adversarial_losses(dj.critic.hinge, lambda params, x: x, real, generated)
     with pytest.raises(ValueError, match=r"critic outputs of shape \(10,\).*\(10, 2\)"):
         wide.critic(None, None, jax.random.key(0), None)
-    flat = dj.adversarial_losses(dj.critic.hinge, lambda params, x: x[:, 0], lambda key, case: jnp.ones((6, 2)),
-                                 lambda g, key, case: jnp.ones((4, 1)))  # fmt: skip
+    one_column = lambda g, key, case: jnp.ones((4, 1))  # noqa: E731
+    flat = dj.adversarial_losses(dj.critic.hinge, lambda params, x: x[:, 0], real, one_column)
     with pytest.raises(ValueError, match=r"\(6, 2\) of p, \(4, 1\) of q"):
         flat.critic(None, None, jax.random.key(0), None)
     for wrong in ("kl", dj.critic.f_gan, dj.critic.donsker_varadhan):
