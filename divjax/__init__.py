@@ -56,6 +56,7 @@ from divjax.door import triangular as triangular
 from divjax.door import tsallis as tsallis
 from divjax.door import wasserstein as wasserstein
 from divjax.estimate import estimate_gradient as estimate_gradient
+from divjax.exact import bounds as bounds
 from divjax.measures import Cdfs as Cdfs
 from divjax.measures import Coupling as Coupling
 from divjax.measures import Nodes as Nodes
@@ -70,7 +71,18 @@ __version__ = "0.1.0"
 
 # Rooms that a user enters; the others are reached by what they export.
 _ROOMS = (
-    *("catalog", "critic", "diagnostics", "distributions", "exact", "kernels", "logits", "samples", "score_matching"),
+    *(
+        "bounds",
+        "catalog",
+        "critic",
+        "diagnostics",
+        "distributions",
+        "exact",
+        "kernels",
+        "logits",
+        "samples",
+        "score_matching",
+    ),
     *("sweeps", "training", "twosample", "variational"),
 )
 # They build objects of distrax and figures of matplotlib, which nobody else waits for.

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import designs, sampling, validity
-from divjax.distributions.density import log_prob_of_draws as log_prob
+from divjax.distributions.density import log_prob_of_draws
 from divjax.distributions.family import Density, Source
 from divjax.distributions.source import source
 
@@ -44,7 +44,7 @@ def reverse_kl_stl(
     p, q, origin = _checked(p, q, num_draws=num_draws)
     sampling.check_design(q, origin, design)
     x, log_share, _ = sampling.draw(key, q, origin, num_draws, design)
-    return jnp.mean(_shared(jnp.exp(log_share), _along_path(q, x) - log_prob(p, x)))
+    return jnp.mean(_shared(jnp.exp(log_share), _along_path(q, x) - log_prob_of_draws(p, x)))
 
 
 def iwae(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: int) -> Scalar:
@@ -61,7 +61,7 @@ def iwae(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
     """
     p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
     x, share = _groups(key, q, origin, num_groups, num_particles)
-    return -jnp.mean(_shared(share, _log_mean(log_prob(p, x) - log_prob(q, x))))
+    return -jnp.mean(_shared(share, _log_mean(log_prob_of_draws(p, x) - log_prob_of_draws(q, x))))
 
 
 def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: int) -> Scalar:
@@ -81,11 +81,11 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
         raise ValueError(f"Expected q without components for dreg; got {q.name}. Use dj.variational.iwae.")
     x, _ = _groups(key, q, origin, num_groups, num_particles)
     fixed = jax.lax.stop_gradient(x)
-    log_ratio = jax.lax.stop_gradient(log_prob(p, fixed) - log_prob(q, fixed))
+    log_ratio = jax.lax.stop_gradient(log_prob_of_draws(p, fixed) - log_prob_of_draws(q, fixed))
     weights = jnp.exp(log_ratio - nu.finite(jax.vmap(nu.logsumexp)(log_ratio))[:, None])
     # The weight of a draw multiplies its derivative once more.
     x = fixed + weights.reshape(weights.shape + (1,) * (x.ndim - 2)) * (x - fixed)
-    return -jnp.mean(_log_mean(log_prob(p, x) - _along_path(q, x)))
+    return -jnp.mean(_log_mean(log_prob_of_draws(p, x) - _along_path(q, x)))
 
 
 def _checked(p, q, **counts) -> tuple[Density, Density, Source]:
@@ -100,8 +100,8 @@ def _checked(p, q, **counts) -> tuple[Density, Density, Source]:
 def _along_path(dist, x):
     """log q(x), whose derivative is the one along x: at fixed parameters."""
     fixed = jax.lax.stop_gradient(x)
-    explicit = log_prob(dist, fixed)
-    return log_prob(dist, x) - (explicit - jax.lax.stop_gradient(explicit))
+    explicit = log_prob_of_draws(dist, fixed)
+    return log_prob_of_draws(dist, x) - (explicit - jax.lax.stop_gradient(explicit))
 
 
 def _shared(share, terms):

@@ -267,8 +267,8 @@ def test_odd_input_is_compared_and_said(tmp_path):
     for n, m in ((2, 2), (25, 3)):
         np.save(tmp_path / f"{n}.npy", rng.normal(size=n))
         np.save(tmp_path / f"{n}-{m}.npy", rng.normal(size=m))
-        run = here("compare", tmp_path / f"{n}.npy", tmp_path / f"{n}-{m}.npy", "--out", tmp_path / f"o{n}",
-                   "--json", tmp_path / f"{n}.json")  # fmt: skip
+        outputs = "--out", tmp_path / f"o{n}", "--json", tmp_path / f"{n}.json"
+        run = here("compare", tmp_path / f"{n}.npy", tmp_path / f"{n}-{m}.npy", *outputs)
         assert run.returncode == 0, run.stderr
         assert "not judged" in run.stdout
         json.loads((tmp_path / f"{n}.json").read_text())

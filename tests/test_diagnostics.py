@@ -32,8 +32,8 @@ def diagnose(*case):
 def _diagnose(separation, weights, scales, loc, scale):
     p, q = targets.two_modes(separation, weights=weights, scales=scales), distrax.Normal(loc, scale)
     modes = jnp.stack([jnp.zeros_like(separation), separation])
-    return (diagnostics.region_level(p), diagnostics.unrealistic_rate(p, q), diagnostics.mode_mass(q, modes),
-            diagnostics.basin(p, q, modes))  # fmt: skip
+    of_p, of_both = diagnostics.region_level(p), diagnostics.unrealistic_rate(p, q)
+    return of_p, of_both, diagnostics.mode_mass(q, modes), diagnostics.basin(p, q, modes)
 
 
 def reference_rate(separation, weights, scales, loc, scale, mass=0.99):

@@ -22,8 +22,7 @@ KEYS, NUM = jax.random.split(jax.random.key(7), 500), 1024
 ENTRIES = [entry for entry in catalog.ENTRIES if entry.bases()]
 FEW = [catalog.CATALOG[name] for name in ("kl", "jensen_shannon", "total_variation", "renyi")]
 # Draws of one side alone are valid where its tails reach as far as the other's.
-THETA = {"mixture": jnp.array([0.3, jnp.log(0.9)]), "p": jnp.array([0.3, jnp.log(0.9)]),
-         "q": jnp.array([0.3, jnp.log(1.1)])}  # fmt: skip
+THETA = {name: jnp.array([0.3, jnp.log(scale)]) for name, scale in (("mixture", 0.9), ("p", 0.9), ("q", 1.1))}
 P = distrax.Normal(0.0, 1.0)
 
 

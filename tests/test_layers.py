@@ -175,6 +175,123 @@ def test_few_modules_stand_outside_a_folder():
     assert len(list(PACKAGE.glob("*.py"))) <= 12
 
 
+# Modules that nobody imports by name: commands are mounted, adapters are looked up when an object of theirs arrives.
+ENTERED = ("studies", "compare", "cli", "__main__", "command", "adapters")
+ALONE, ROOMS = 10, 20  # at most so many modules with one user; and so many public rooms beside them
+
+
+def importers(sources: dict[Path, str]) -> dict[Path, set[Path]]:
+    """Of every module, the modules that import it or something of it; a package is its ``__init__``."""
+    dotted = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in sources}
+    found = {path: set() for path in sources}
+    for path, source in sources.items():
+        for name in imports(source, ("divjax", *path.parts[:-1])):
+            parts = name.split(".")
+            module = next((m for n in range(len(parts), 0, -1) if (m := ".".join(parts[:n])) in dotted), None)
+            if module is not None and dotted[module] != path:
+                found[dotted[module]].add(path)
+    return found
+
+
+def is_public_room(path: Path, importer: Path, sources: dict[Path, str]) -> bool:
+    """Whether the importer is the face of a package that the module is in, and shows a function or class of it."""
+    if importer.name != "__init__.py" or importer.parent not in path.parents:
+        return False
+    defined = {node.name for node in ast.parse(sources[path]).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    module = ".".join(("divjax", *path.with_suffix("").parts))
+    shown = {
+        alias.asname
+        for node in ast.parse(sources[importer]).body
+        if isinstance(node, ast.ImportFrom) and node.module == module
+        for alias in node.names
+    }
+    return bool({name for name in defined & shown if not name.startswith("_")})
+
+
+def one_user(sources: dict[Path, str]) -> dict[Path, Path]:
+    """Modules that only one other imports, with that one."""
+    inside = {path for path in sources if path.name != "__init__.py"}
+    inside = {path for path in inside if not set(path.with_suffix("").parts) & set(ENTERED)}
+    return {path: min(found) for path, found in importers(sources).items() if path in inside and len(found) == 1}
+
+
+def test_few_modules_have_one_user():
+    """A module with one importer is merged into it unless it is an idea of its own: few are.
+
+    A public room is counted apart: its one importer is the face of its package, the ``__init__``, which exports a
+    function or class that the room defines, so that it is used by whoever calls that. Not counted are the rooms of a
+    study, commands and adapters, which are entered by name.
+    """
+    found = one_user(SOURCES)
+    inner = {path: user for path, user in found.items() if not is_public_room(path, user, SOURCES)}
+    for modules, most in ((inner, ALONE), (found, ALONE + ROOMS)):
+        assert len(modules) <= most, "\n".join(f"{path} <- {user}" for path, user in sorted(modules.items()))
+
+
+def test_a_module_with_one_user_is_found():
+    sources = {
+        "__init__.py": "from divjax.room import f as f",
+        "other.py": "def g():\n    from divjax.room import deep",
+        "room/__init__.py": "from divjax.room.open import f as f\nfrom divjax.room.shut import g as g",
+        "room/open.py": "from divjax.room import deep\ndef f(): ...",
+        "room/shut.py": "from divjax.room.steps import h as g",
+        "room/deep.py": "",
+        "room/steps.py": "def h(): ...",
+    }
+    sources = {Path(path): source for path, source in sources.items()}
+    found = {str(path): str(user) for path, user in one_user(sources).items()}
+    face, shut = "room/__init__.py", "room/shut.py"
+    assert found == {"room/open.py": face, shut: face, "room/steps.py": shut}
+    assert is_public_room(Path("room/open.py"), Path(face), sources)
+    assert not is_public_room(Path(shut), Path(face), sources)
+    assert not is_public_room(Path("room/steps.py"), Path(shut), sources)
+
+
+def of_others(path: Path, source: str, modules: set[str]) -> list[str]:
+    """Private names of other modules of divjax that a module imports, or reaches through a module it has imported."""
+    tree, package, found, known = ast.parse(source), ("divjax", *path.parts[:-1]), [], {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            if module.partition(".")[0] == "divjax":
+                found += [f"{module}.{alias.name}" for alias in node.names if is_private(alias.name)]
+                known |= {alias.asname or alias.name: f"{module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            known |= {alias.asname: alias.name for alias in node.names if alias.asname}
+            known |= {alias.name: alias.name for alias in node.names if not alias.asname}
+    known = {name: dotted for name, dotted in known.items() if dotted.removeprefix("divjax.") in modules}
+    reached = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and is_private(node.attr)]
+    return found + [ast.unparse(node) for node in reached if ast.unparse(node.value) in known]
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+MODULES = {".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in SOURCES}
+
+
+def test_no_module_needs_the_private_names_of_another():
+    found = {str(path): of_others(path, source, MODULES) for path, source in SOURCES.items()}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from divjax.models.laws import _bin",
+        "from .laws import _bin",
+        "from divjax.models import laws\nx = laws._bin",
+        "import divjax.models.laws\nx = divjax.models.laws._bin",
+        "import divjax.models.laws as own\nx = own._bin",
+    ],
+)
+def test_a_private_name_of_another_is_found(source):
+    assert of_others(Path("models/flows.py"), source, MODULES)
+    assert not of_others(Path("models/flows.py"), source.replace("_bin", "bin"), MODULES)
+
+
 def test_files_and_functions_stay_small():
     """At most 400 lines in a file and 40 in the body of a function with those inside it, its docstring apart."""
     offenders = [str(path) for path, source in SOURCES.items() if source.count("\n") > 400]

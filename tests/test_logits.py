@@ -200,6 +200,14 @@ def test_minus_infinity_is_probability_zero(name):
     np.testing.assert_allclose(value[2], expected[0], rtol=2e-5)
 
 
+@pytest.mark.parametrize("name", ["kl", "jeffreys"])
+def test_what_underflows_beside_a_zero_costs_nothing(name):
+    """A target masked by −1e9 and a model masked by −inf are alike there."""
+    divergence, (a, b) = getattr(logits, name), _pair((2, 9))
+    masked = divergence(a.at[:, 8].set(-1e9), b.at[:, 8].set(-jnp.inf))
+    np.testing.assert_allclose(masked, divergence(a[:, :8], b[:, :8]), rtol=1e-6)
+
+
 @every
 def test_huge_log_ratios(name):
     ours, _ = _compiled(name)

@@ -14,7 +14,7 @@ ROOMS = (
     *("likelihood", "logits", "models", "plots", "samples", "score_matching", "sweeps", "targets", "training"),
     *("twosample", "variational", "divergences"),
 )
-PLACES = {"bounds": "exact.bounds", "likelihood": "training.likelihood"}
+PLACES = {"likelihood": "training.likelihood"}
 # Whole numbers that count nothing: sizes, ranks, and the largest number of something.
 SIZES = {
     *("dim", "latent", "rank", "longest", "most", "block", "chunk_size", "tile", "width"),

@@ -90,8 +90,8 @@ def by_reference(fits):
 @pytest.mark.slow
 def test_kinds_are_those_of_the_reference_fits():
     """Minima found by another program, at every separation that it has."""
-    plain = [each for each in FITS if each["target"]["weights"] == [0.5, 0.5] and each["target"]["scales"] == [1, 1]
-             and each["target"]["means"][1] <= 10]  # fmt: skip
+    even = {"weights": [0.5, 0.5], "scales": [1, 1]}
+    plain = [each for each in FITS if even.items() <= each["target"].items() and each["target"]["means"][1] <= 10]
     separations = [each["target"]["means"][1] for each in plain]
     assert len(separations) >= 3
     named = {
@@ -136,8 +136,8 @@ def test_bad_input(call, message):
 
 @pytest.mark.slow
 def test_the_command(tmp_path, capsys):
-    arguments = ["phase", "--family", "jensen_shannon", "--orders", "8", "--separations", "0:10:8", "--seeds", "4",
-                 "--lines", "3", "--out", str(tmp_path), "--quiet"]  # fmt: skip
+    options = "--family jensen_shannon --orders 8 --separations 0:10:8 --seeds 4 --lines 3 --quiet"
+    arguments = ["phase", *options.split(), "--out", str(tmp_path)]
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert not end.value.code

@@ -48,8 +48,8 @@ def fit(d, mu, sigma, value):
     real = sum(q.cdf(m + 2.576) - q.cdf(m - 2.576) for m in (0.0, d)) if d > 5.2 else q.cdf(d + 2.4) - q.cdf(-2.4)
     mass = (q.cdf(d / 2), q.sf(d / 2))
     basin = int(np.argmax(mass)) if min(mass) < 0.05 else -1 if d > 5.2 else -2
-    return {"loc": mu, "scale": sigma, "value": value, "unrealistic_rate": 1 - real, "mode_mass": mass,
-            "basin": np.int32(basin), "status": np.int32(0)}  # fmt: skip
+    ended = {"basin": np.int32(basin), "status": np.int32(0)}
+    return {"loc": mu, "scale": sigma, "value": value, "unrealistic_rate": 1 - real, "mode_mass": mass, **ended}
 
 
 def texts(figure):

@@ -276,9 +276,8 @@ def test_users_without_ratings_are_predicted_by_the_mean():
 
 
 def test_generated_ratings_have_the_moments_of_the_model():
-    model = {"offset": jnp.asarray(3.0), "log_scale": jnp.log(0.5),
-             "users": jax.random.normal(jax.random.key(1), (30, 2)) + 1.0,
-             "items": jnp.array([[1.0, 0.0], [1.0, 2.0]])}  # fmt: skip
+    users, items = jax.random.normal(jax.random.key(1), (30, 2)) + 1.0, jnp.array([[1.0, 0.0], [1.0, 2.0]])
+    model = {"offset": jnp.asarray(3.0), "log_scale": jnp.log(0.5), "users": users, "items": items}
     means = np.asarray(factorisation.predictions(model))
     for generate in (factorisation.generate_ratings, factorisation.generate_new_users):
         rows = np.asarray(generate(jax.random.key(2), model, num_users=20_000))

@@ -190,9 +190,10 @@ def test_size(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "n", "m"), [
-    ("mmd", 15, 10), ("energy", 15, 10), ("line", 15, 10), ("classifier", 24, 16), ("stein", 50, 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "n", "m"),
+    [("mmd", 15, 10), ("energy", 15, 10), ("line", 15, 10), ("classifier", 24, 16), ("stein", 50, 0)],
+)
 def test_size_over_a_thousand(name, n, m):
     assert_size(null_p_values(name, n, m, 1000))
 

@@ -108,8 +108,7 @@ def marginals(found: Comparison) -> tuple[Figure, str]:
     for ax, i in zip(panels.flat, chosen, strict=False):
         look.axes(ax)
         _histogram(ax, *(z[:, i].astype(float) * e.scale[i] + e.center[i] for z in (e.real, e.generated)))
-        ax.set_title(f"{_short(found.columns[i])}   W₁ = {gaps[i]:.2g} σ", fontsize=look.BODY, color=look.INK,
-                     loc="left", parse_math=False)  # fmt: skip
+        look.title(ax, f"{_short(found.columns[i])}   W₁ = {gaps[i]:.2g} σ", parse_math=False)
     line = Line2D([], [], color=GENERATED, lw=1.5)
     look.legend(figure, [(Patch(facecolor=REAL, alpha=0.4), "real"), (line, "generated")], columns=2)
     worst = found.columns[chosen[0]]
@@ -170,8 +169,8 @@ def witness(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> tuple[Figure,
         for color, chosen in ((REAL, values > 0.0), (GENERATED, values < 0.0)):
             ax.fill_between(grid, values, 0.0, where=chosen, color=color, alpha=0.55, lw=0)
         look.label(ax, x=_short(names[0]), y="witness")
-        look.legend(figure, [(Patch(facecolor=REAL, alpha=0.55), "more real rows"),
-                             (Patch(facecolor=GENERATED, alpha=0.55), "more generated rows")], columns=2)  # fmt: skip
+        sides = ((REAL, "more real rows"), (GENERATED, "more generated rows"))
+        look.legend(figure, [(Patch(facecolor=color, alpha=0.55), text) for color, text in sides], columns=2)
         return figure, f"{alt} along {names[0]}: blue where there are more real rows, orange where more generated ones."
     figure = _figure(4.6)
     ax = look.axes(figure.subplots())
@@ -244,7 +243,7 @@ def _beside(found, pair, captions, image, names, what):
         look.axes(ax)
         for row, color, style in ((pair[1][k], REAL, "-"), (pair[0][k], GENERATED, "--")):
             ax.plot(at, row, color=color, ls=style, marker=dots, ms=3.5, lw=1.3)
-        ax.set_title(f"{what} {captions[k]}", fontsize=look.BODY, color=look.INK, loc="left", parse_math=False)
+        look.title(ax, f"{what} {captions[k]}", parse_math=False)
         step = -(-size // 8)
         long = max(map(len, found.columns)) > 3
         ax.set_xticks(
@@ -299,8 +298,8 @@ def _image_rows(rows, names, captions, what):
             ax.set_axis_off()
         for ax, picture in zip(panels[k], images, strict=False):
             _show(ax, picture, low, high, GENERATED if k == 0 else REAL)
-        panels[k, 0].annotate(names[k], (0, 0.5), (-8, 0), xycoords="axes fraction", textcoords="offset points",
-                              ha="right", va="center", rotation=90, fontsize=look.BODY, color=look.INK)  # fmt: skip
+        style = {"ha": "right", "va": "center", "rotation": 90, "fontsize": look.BODY, "color": look.INK}
+        look.note(panels[k, 0], names[k], (0, 0.5), (-8, 0), xycoords="axes fraction", **style)
     for ax, caption in zip(panels[0], captions, strict=False):
         ax.set_title(caption, fontsize=look.BODY, color=look.INK)
     figure.supxlabel(f"Above each pair: {what}.", fontsize=look.BODY, color=look.MUTED)

@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import designs, validity
-from divjax.distributions.density import log_prob_of_draws as log_prob
+from divjax.distributions.density import log_prob_of_draws
 from divjax.distributions.family import Density, Source
 from divjax.distributions.mixtures import log_base
 from divjax.distributions.resolve import is_distribution
@@ -78,7 +78,7 @@ def _weighed(p, q, gradient, x, parts, sources):
     """log p, log q and −log r at the points x."""
     if gradient == "score":
         x = jax.lax.stop_gradient(x)
-    log_p, log_q = log_prob(p, x), log_prob(q, x)
+    log_p, log_q = log_prob_of_draws(p, x), log_prob_of_draws(q, x)
     logs = [log_base(part, origin.log_w, x) for part, origin in zip(parts, sources, strict=True)]
     log_r = logs[0] if len(logs) == 1 else nu.log_mixture(*logs, 0.5)
     if gradient == "score":

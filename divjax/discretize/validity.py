@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -11,7 +12,7 @@ from divjax import numerics as nu
 from divjax.distributions.density import support
 from divjax.distributions.family import Density, Source, is_infinite
 from divjax.distributions.mixtures import MIXTURE
-from divjax.distributions.resolve import known, resolve
+from divjax.distributions.resolve import resolve
 
 Ends = tuple[Any, Any]
 
@@ -79,9 +80,17 @@ def pieces(p: Density) -> list[Ends]:
     return lost + [ends for part in p.family.parts(p.params) for ends in pieces(part)]
 
 
+def _known(end: Any) -> float:
+    """The one value of an end of a support as a float; NaN while tracing, and where members of a batch differ."""
+    if isinstance(end, jax.core.Tracer):
+        return math.nan
+    values = np.unique(np.asarray(end))
+    return float(values[0]) if values.size == 1 else math.nan
+
+
 def _known_ends(p: Density) -> Ends:
     """The ends of the support, along every coordinate; NaN where they are not known while tracing, or differ."""
-    lows, highs = zip(*[(known(low), known(high)) for low, high in pieces(p) or [(math.nan, math.nan)]], strict=True)
+    lows, highs = zip(*[(_known(low), _known(high)) for low, high in pieces(p) or [(math.nan, math.nan)]], strict=True)
     return float(np.min(lows)), float(np.max(highs))
 
 
@@ -118,7 +127,7 @@ def check_pathwise(part: Density, drawn: Source, both: tuple[Density, ...], reme
     for other in both:
         if other is part and part.family is not MIXTURE:
             continue
-        ends = [(known(start), known(end)) for start, end in pieces(other) if _has_ends((start, end))]
+        ends = [(_known(start), _known(end)) for start, end in pieces(other) if _has_ends((start, end))]
         if any(not (start <= low and high <= end) for start, end in ends):
             raise ValueError(
                 f"Expected draws that cannot cross an end of a support, for a gradient along their path; got "

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from divjax.distributions.family import Density, Profile
+from divjax.distributions.family import Density, Profile, is_open
 
 
 def log_prob(p: Density, x: Array) -> Array:
@@ -15,15 +15,15 @@ def log_prob(p: Density, x: Array) -> Array:
     if p.event_shape or p.family.discrete:
         return p.family.log_prob(p.params, x)
     low, high = support(p)
-    if _is_open(low) and _is_open(high):
+    if is_open(low) and is_open(high):
         return p.family.log_prob(p.params, x)
     low, high = jax.lax.stop_gradient((low, high))
     inside = (x >= low) & (x <= high)
     # A node that rounding puts on an end of the support is moved one step inside: log 0 times 0 is NaN.
     held = x
-    if not _is_open(low):
+    if not is_open(low):
         held = jnp.where(held <= low, _step(low, 1.0, x.dtype), held)
-    if not _is_open(high):
+    if not is_open(high):
         held = jnp.where(held >= high, _step(high, -1.0, x.dtype), held)
     return jnp.where(inside, p.family.log_prob(p.params, held), -jnp.inf)
 
@@ -45,11 +45,6 @@ def is_law(p: Density) -> Array:
     if not (isinstance(low, float) or isinstance(high, float)):
         found.append(jnp.all(low < high))
     return jnp.all(jnp.stack(found)) if found else jnp.ones((), bool)
-
-
-def _is_open(end: Any) -> bool:
-    """Whether nothing ends here: at infinity, or where it is not known that there is an end."""
-    return isinstance(end, float) and not math.isfinite(end)
 
 
 def _step(end, sign, dtype):
@@ -83,7 +78,7 @@ def tails(p: Density, x: Array) -> tuple[Array, Array]:
     below, above = p.family.tails(p.params, x)
     low, high = support(p)
     for end, is_past, limit in ((low, x < low, 0.0), (high, x > high, 1.0)):
-        if not _is_open(end):
+        if not is_open(end):
             below, above = jnp.where(is_past, limit, below), jnp.where(is_past, 1.0 - limit, above)
     return below, above
 
@@ -132,8 +127,7 @@ def quantile(p: Density, u: Array, v: Array) -> Array:
     density = jnp.where(density > 0.0, density, jnp.inf)
     x = x - excess(x) / jax.lax.stop_gradient(density)
     # By rounding alone it may have left the support.
-    ends = [(end, choose) for end, choose in zip(support(p), (jnp.maximum, jnp.minimum), strict=True)
-            if not _is_open(end)]  # fmt: skip
-    for end, choose in ends:
-        x = x + jax.lax.stop_gradient(choose(x, end) - x)
+    for end, choose in zip(support(p), (jnp.maximum, jnp.minimum), strict=True):
+        if not is_open(end):
+            x = x + jax.lax.stop_gradient(choose(x, end) - x)
     return x

@@ -85,6 +85,11 @@ def is_infinite(end: Any) -> bool:
     return isinstance(end, float) and math.isinf(end)
 
 
+def is_open(end: Any) -> bool:
+    """Whether no end of a support is known here: it is at infinity, or NaN, since nobody says where it is."""
+    return isinstance(end, float) and not math.isfinite(end)
+
+
 class Source(NamedTuple):
     """How to draw: a mixture with weights exp(log_w) of components x = image(key, index, z)."""
 

@@ -21,10 +21,9 @@ from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import pushed, steep
 from divjax.distributions.real_line import NORMAL_SQUARE, Located, standardised, tempered
 from divjax.numerics import gamma_half_step
-from divjax.numerics.special import exp_excess, logs, stirling_rest
+from divjax.numerics.special import LOG_ROOT_2PI, exp_excess, logs, stirling_rest
 
 _EULER = 0.5772156649015329
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_2 = math.sqrt(2.0)
 
 
@@ -90,7 +89,7 @@ def log_gamma_log_prob(shape: Array, y: Array) -> Array:
 
     Written about the mean so that nothing cancels where the shape is large.
     """
-    norm = 0.5 * jnp.log(shape) - _LOG_ROOT_2PI - stirling_rest(shape)
+    norm = 0.5 * jnp.log(shape) - LOG_ROOT_2PI - stirling_rest(shape)
     return norm - shape * exp_excess(y)
 
 

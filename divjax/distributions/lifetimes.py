@@ -16,10 +16,9 @@ from divjax.distributions.half_line import half_line_of, positive
 from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import by_quantile, pushed, steep
 from divjax.distributions.real_line import NORMAL, Located, tempered
-from divjax.numerics.special import erfcx, held_exp, logs
+from divjax.numerics.special import LOG_ROOT_2PI, erfcx, held_exp, logs
 
 _EULER = 0.5772156649015329
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_2 = math.sqrt(2.0)
 
 
@@ -43,7 +42,7 @@ def _deviations(params: InverseGaussianParameters, x: Array) -> tuple[Array, Arr
 
 def _inverse_gaussian_log_prob(params: InverseGaussianParameters, x: Array) -> Array:
     z, _ = _deviations(params, x)
-    return 0.5 * jnp.log(params.concentration) - _LOG_ROOT_2PI - 1.5 * jnp.log(x) - 0.5 * z * z
+    return 0.5 * jnp.log(params.concentration) - LOG_ROOT_2PI - 1.5 * jnp.log(x) - 0.5 * z * z
 
 
 @positive
@@ -78,7 +77,7 @@ INVERSE_GAUSSIAN = Family(
 
 def _log_normal_moments(p: Located) -> Moments:
     power = lambda s: jnp.exp(s * p.loc + 0.5 * (s * p.scale) ** 2)  # noqa: E731
-    entropy, mean = p.loc + 0.5 + _LOG_ROOT_2PI + jnp.log(p.scale), power(jnp.ones_like(p.loc))
+    entropy, mean = p.loc + 0.5 + LOG_ROOT_2PI + jnp.log(p.scale), power(jnp.ones_like(p.loc))
     variance = mean**2 * jnp.expm1(p.scale**2)
     return Moments(*HALF_LINE, entropy, mean, variance, log=p.loc, log_variance=p.scale**2, power=power)
 
@@ -86,7 +85,7 @@ def _log_normal_moments(p: Located) -> Moments:
 def _log_normal_target(q: Located) -> Target:
     def value(m):
         square = ((m.log - q.loc) ** 2 + m.log_variance) / q.scale**2
-        return -_LOG_ROOT_2PI - jnp.log(q.scale) - m.log - 0.5 * square
+        return -LOG_ROOT_2PI - jnp.log(q.scale) - m.log - 0.5 * square
 
     return Target(*HALF_LINE, ("log", "log_variance"), value)
 

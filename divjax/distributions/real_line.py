@@ -1,6 +1,7 @@
 """Families on the whole line."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,9 +17,9 @@ from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, GAUSSIAN, LINE, POWER, Family, Source, Standard, smooth
 from divjax.distributions.moments import Moments, Target
 from divjax.numerics import gamma_half_step, log1p_slope
+from divjax.numerics.special import LOG_ROOT_2PI, logs
 
 _EULER = 0.5772156649015329
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 class Located(NamedTuple):
@@ -44,6 +45,17 @@ def of_smaller(tail: Array, lower: Array) -> tuple[Array, Array]:
     return jnp.where(lower, tail, 1.0 - tail), jnp.where(lower, 1.0 - tail, tail)
 
 
+def symmetric_quantile(lower_half: Callable[[Array], Array]) -> Callable[[Located, Array, Array], Array]:
+    """The quantile of loc + scale z, z symmetric about 0: from the smaller of u and v, where ``lower_half`` gives z."""
+
+    def quantile(params: Located, u: Array, v: Array) -> Array:
+        lower = u < v
+        z = lower_half(jnp.where(lower, u, v))
+        return params.loc + params.scale * jnp.where(lower, z, -z)
+
+    return quantile
+
+
 # --- Normal ------------------------------------------------------------------------------------------------
 
 
@@ -59,18 +71,12 @@ def _normal_log_prob(params: Located, x: Array) -> Array:
     stretch = params.scale / scale
     a, b = 1.0 / stretch, (loc - params.loc) / scale / stretch
     log_scale = jnp.log(scale) + jnp.log(stretch)
-    return -0.5 * a * a * z * z - a * b * z - (0.5 * b * b + log_scale + _LOG_ROOT_2PI)
+    return -0.5 * a * a * z * z - a * b * z - (0.5 * b * b + log_scale + LOG_ROOT_2PI)
 
 
 def _normal_tails(params: Located, x: Array) -> tuple[Array, Array]:
     z = (x - params.loc) / params.scale
     return ndtr(z), ndtr(-z)
-
-
-def _normal_quantile(params: Located, u: Array, v: Array) -> Array:
-    lower = u < v
-    z = ndtri(jnp.where(lower, u, v))
-    return params.loc + params.scale * jnp.where(lower, z, -z)
 
 
 def _normal_source(params: Located) -> Source:
@@ -94,7 +100,7 @@ def _normal_moments(p: Located) -> Moments:
         z = (p.loc - m) / p.scale
         return p.scale * math.sqrt(2 / math.pi) * jnp.exp(-0.5 * z * z) + (p.loc - m) * jax.lax.erf(z / math.sqrt(2))
 
-    entropy = 0.5 + _LOG_ROOT_2PI + jnp.log(p.scale)
+    entropy = 0.5 + LOG_ROOT_2PI + jnp.log(p.scale)
     exp = lambda t: jnp.exp(t * p.loc + 0.5 * (t * p.scale) ** 2)  # noqa: E731
     return Moments(*LINE, entropy, p.loc, p.scale**2, exp=exp, distance=distance)
 
@@ -102,7 +108,7 @@ def _normal_moments(p: Located) -> Moments:
 def _normal_target(q: Located) -> Target:
     def value(m):
         square = ((m.mean - q.loc) / q.scale) ** 2 + m.variance / q.scale**2
-        return -_LOG_ROOT_2PI - jnp.log(q.scale) - 0.5 * square
+        return -LOG_ROOT_2PI - jnp.log(q.scale) - 0.5 * square
 
     return Target(*LINE, ("mean", "variance"), value)
 
@@ -114,7 +120,7 @@ NORMAL = Family(
     support=line_of,
     profile=lambda params: smooth(*params, GAUSSIAN),
     tails=_normal_tails,
-    quantile=_normal_quantile,
+    quantile=symmetric_quantile(ndtri),
     source=_normal_source,
     member=lambda params: Member(gaps.NORMAL, "Normal", tempered(params), square=NORMAL_SQUARE),
     moments=_normal_moments,
@@ -129,12 +135,6 @@ NORMAL = Family(
 def _laplace_tails(params: Located, x: Array) -> tuple[Array, Array]:
     z = (x - params.loc) / params.scale
     return of_smaller(0.5 * jnp.exp(-jnp.abs(z)), z < 0.0)
-
-
-def _laplace_quantile(params: Located, u: Array, v: Array) -> Array:
-    lower = u < v
-    z = jnp.log(2.0 * jnp.where(lower, u, v))
-    return params.loc + params.scale * jnp.where(lower, z, -z)
 
 
 def _laplace_moments(p: Located) -> Moments:
@@ -165,7 +165,7 @@ LAPLACE = Family(
     support=line_of,
     profile=lambda params: smooth(*params, EXPONENTIAL, kinks=jnp.ravel(params.loc)),
     tails=_laplace_tails,
-    quantile=_laplace_quantile,
+    quantile=symmetric_quantile(lambda u: jnp.log(2.0 * u)),
     member=lambda params: Member(LAPLACE_GAP, "Laplace", gaps.Located(*params), square=LAPLACE_SQUARE),
     moments=_laplace_moments,
     target=_laplace_target,
@@ -232,12 +232,6 @@ def _gumbel_tails(params: Located, x: Array) -> tuple[Array, Array]:
     return jnp.exp(-rate), -jnp.expm1(-rate)
 
 
-def _gumbel_quantile(params: Located, u: Array, v: Array) -> Array:
-    """−log(−log u), from v where u is near 1."""
-    rate = jnp.where(u < 0.5, -jnp.log(u), -jnp.log1p(-jnp.minimum(v, 0.5)))
-    return params.loc - params.scale * jnp.log(rate)
-
-
 def _gumbel_moments(p: Located) -> Moments:
     exp = lambda t: jnp.exp(t * p.loc + gammaln(1.0 - t * p.scale))  # noqa: E731
     mean, variance = p.loc + _EULER * p.scale, (math.pi * p.scale) ** 2 / 6.0
@@ -258,7 +252,7 @@ GUMBEL = Family(
     support=line_of,
     profile=lambda params: smooth(*params, EXPONENTIAL),
     tails=_gumbel_tails,
-    quantile=_gumbel_quantile,
+    quantile=lambda params, u, v: params.loc - params.scale * jnp.log(-logs(u, v)[0]),
     member=lambda params: Member(GUMBEL_GAP, "Gumbel", gaps.Located(*params), frame=params.scale),
     moments=_gumbel_moments,
     target=_gumbel_target,
@@ -283,11 +277,6 @@ def _cauchy_tails(params: Located, x: Array) -> tuple[Array, Array]:
     return jnp.arctan2(jnp.ones_like(z), -z) / jnp.pi, jnp.arctan2(jnp.ones_like(z), z) / jnp.pi
 
 
-def _cauchy_quantile(params: Located, u: Array, v: Array) -> Array:
-    z = jnp.where(u < v, -1.0 / jnp.tan(jnp.pi * u), 1.0 / jnp.tan(jnp.pi * v))
-    return params.loc + params.scale * z
-
-
 CAUCHY = Family(
     name="Cauchy",
     parameters=Located,
@@ -295,7 +284,7 @@ CAUCHY = Family(
     support=line_of,
     profile=lambda params: smooth(*params, POWER),
     tails=_cauchy_tails,
-    quantile=_cauchy_quantile,
+    quantile=symmetric_quantile(lambda u: -1.0 / jnp.tan(jnp.pi * u)),
     member=lambda params: Member(CAUCHY_GAP, "Cauchy", gaps.Located(*params)),
 )
 
@@ -317,7 +306,7 @@ def _student_t_log_prob(params: StudentTParameters, x: Array) -> Array:
     body = -0.5 * square * log1p_slope(-u) - 0.5 * jnp.log1p(u)
     apart = jnp.where(near, 1.0, jnp.abs(z))  # far off z² may overflow
     tail = -0.5 * (df + 1.0) * (2.0 * jnp.log(apart) - jnp.log(df) + jnp.log1p(df / apart / apart))
-    return jnp.where(near, body, tail) + gamma_half_step(0.5 * df) - _LOG_ROOT_2PI - jnp.log(params.scale)
+    return jnp.where(near, body, tail) + gamma_half_step(0.5 * df) - LOG_ROOT_2PI - jnp.log(params.scale)
 
 
 def _student_t_tails(params: StudentTParameters, x: Array) -> tuple[Array, Array]:

@@ -1,7 +1,6 @@
 """From any library's object to a ``Density``, once, at the door."""
 
 import importlib
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -82,11 +81,3 @@ def _refusal(dist: Any, name: str) -> str:
             "log_prob."
         )
     return f"Expected {name} to be a distribution; got {got}. {remedy}"
-
-
-def known(end: Any) -> float:
-    """The one value of an end of a support as a float; NaN while tracing, and where members of a batch differ."""
-    if isinstance(end, jax.core.Tracer):
-        return math.nan
-    values = np.unique(np.asarray(end))
-    return float(values[0]) if values.size == 1 else math.nan

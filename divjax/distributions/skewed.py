@@ -14,10 +14,8 @@ from divjax.distributions.exponential.family import Member
 from divjax.distributions.family import EXPONENTIAL, GAUSSIAN, LINE, Family, smooth
 from divjax.distributions.half_line import gamma_tails, log_gamma_log_prob
 from divjax.distributions.pushed import pushed
-from divjax.distributions.real_line import Located, line_of, of_smaller, standardised
-from divjax.numerics.special import held_exp, normal_quantile
-
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+from divjax.distributions.real_line import Located, line_of, of_smaller, standardised, symmetric_quantile
+from divjax.numerics.special import LOG_ROOT_2PI, held_exp, normal_quantile
 
 # --- Laplace's kin -----------------------------------------------------------------------------------------
 
@@ -85,12 +83,6 @@ def _soft_laplace_tails(params: Located, x: Array) -> tuple[Array, Array]:
     return 2.0 / jnp.pi * jnp.arctan(held_exp(z)), 2.0 / jnp.pi * jnp.arctan(held_exp(-z))
 
 
-def _soft_laplace_quantile(params: Located, u: Array, v: Array) -> Array:
-    lower = u < v
-    z = jnp.log(jnp.tan(0.5 * jnp.pi * jnp.where(lower, u, v)))
-    return params.loc + params.scale * jnp.where(lower, z, -z)
-
-
 SOFT_LAPLACE = Family(
     name="SoftLaplace",
     parameters=Located,
@@ -98,7 +90,7 @@ SOFT_LAPLACE = Family(
     support=line_of,
     profile=lambda params: smooth(*params, EXPONENTIAL),
     tails=_soft_laplace_tails,
-    quantile=_soft_laplace_quantile,
+    quantile=symmetric_quantile(lambda u: jnp.log(jnp.tan(0.5 * jnp.pi * u))),
 )
 
 
@@ -249,7 +241,7 @@ def _image_of_normal(name: str, parameters: Any, normal: Any, image: Any) -> Fam
 
     def log_prob(params, x):
         z, log_slope = normal(params, x)
-        return -0.5 * jnp.clip(z, -_far(z), _far(z)) ** 2 - _LOG_ROOT_2PI + log_slope
+        return -0.5 * jnp.clip(z, -_far(z), _far(z)) ** 2 - LOG_ROOT_2PI + log_slope
 
     def tails(params, x):
         z, _ = normal(params, x)

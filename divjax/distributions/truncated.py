@@ -15,9 +15,8 @@ from divjax.distributions.density import log_prob, profile, quantile, support, t
 from divjax.distributions.family import GAUSSIAN, LINE, POWER, Density, Family, Profile, floats, is_infinite, smooth
 from divjax.distributions.real_line import NORMAL
 from divjax.numerics import matmul
-from divjax.numerics.special import erfcx, normal_quantile
+from divjax.numerics.special import LOG_ROOT_2PI, erfcx, normal_quantile
 
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_2 = math.sqrt(2.0)
 _X, _W = np.polynomial.legendre.leggauss(24)
 
@@ -85,7 +84,7 @@ def _log_mass_near(width: Array, middle: Array) -> Array:
     """φ(middle) ∫ e^(−middle t − t²/2) dt over |t| < width/2, by Gauss and Legendre."""
     t = 0.5 * width[..., None] * jnp.asarray(_X, width.dtype)
     mean = matmul(jnp.exp(-middle[..., None] * t - 0.5 * t * t), jnp.asarray(0.5 * _W, width.dtype))
-    return jnp.log(width) - 0.5 * middle * middle - _LOG_ROOT_2PI + jnp.log(mean)
+    return jnp.log(width) - 0.5 * middle * middle - LOG_ROOT_2PI + jnp.log(mean)
 
 
 def _log_mass_far(low: Array, high: Array) -> Array:
@@ -110,7 +109,7 @@ def _tail_ratio(low: Array, high: Array) -> Array:
 def _truncated_normal_log_prob(params: Truncated, x: Array) -> Array:
     z = _window(params, x, params.high).low
     log_mass = log_normal_mass(_window(params, params.low, params.high))
-    return _between_ends(params, x, -0.5 * z * z - log_mass - jnp.log(params.scale) - _LOG_ROOT_2PI)
+    return _between_ends(params, x, -0.5 * z * z - log_mass - jnp.log(params.scale) - LOG_ROOT_2PI)
 
 
 def _truncated_normal_tails(params: Truncated, x: Array) -> tuple[Array, Array]:

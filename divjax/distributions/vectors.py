@@ -17,9 +17,7 @@ from divjax.distributions.products import product
 from divjax.distributions.real_line import NORMAL
 from divjax.numerics import gamma_half_step
 from divjax.numerics.factorials import deviance, factorial_excess
-
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
-
+from divjax.numerics.special import LOG_ROOT_2PI
 
 # --- Multivariate normal -----------------------------------------------------------------------------------
 
@@ -53,7 +51,7 @@ def _times(factor: Array, z: Array) -> Array:
 
 def _normal_log_prob(params: MultivariateNormalParameters, x: Array) -> Array:
     z = whitened(params.scale_tril, x - params.loc)
-    return -0.5 * jnp.sum(z * z, axis=-1) - _log_det(params.scale_tril) - x.shape[-1] * _LOG_ROOT_2PI
+    return -0.5 * jnp.sum(z * z, axis=-1) - _log_det(params.scale_tril) - x.shape[-1] * LOG_ROOT_2PI
 
 
 def _normal_source(params: MultivariateNormalParameters) -> Source:
@@ -148,7 +146,7 @@ def _low_rank_log_prob(params: LowRankParameters, x: Array) -> Array:
     rest = y - _times(w, z)
     distance = jnp.sum(rest * rest, axis=-1) + jnp.sum(z * z, axis=-1)
     log_det = _log_det(lower) + jnp.sum(jnp.log(root), axis=-1)
-    return -0.5 * distance - log_det - x.shape[-1] * _LOG_ROOT_2PI
+    return -0.5 * distance - log_det - x.shape[-1] * LOG_ROOT_2PI
 
 
 _solve_transposed = jnp.vectorize(
@@ -199,7 +197,7 @@ def _student_t_log_prob(params: MultivariateStudentTParameters, x: Array) -> Arr
     # log Γ((df + d)/2) − log Γ(df/2) − d/2 log(df/2), which large degrees of freedom would cancel, by steps of ½.
     steps = jnp.arange(dim, dtype=df.dtype)
     log_norm = jnp.sum(gamma_half_step(0.5 * (df[..., None] + steps)) + 0.5 * jnp.log1p(steps / df[..., None]), axis=-1)
-    log_norm = log_norm - dim * _LOG_ROOT_2PI - _log_det(params.scale_tril)
+    log_norm = log_norm - dim * LOG_ROOT_2PI - _log_det(params.scale_tril)
     # ‖z‖ in units of its largest entry where the square of that overflows.
     z = _solve(params.scale_tril, x - params.loc)
     top = jax.lax.stop_gradient(jnp.max(jnp.abs(z), axis=-1))

@@ -21,12 +21,13 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes
+from divjax.numerics import f_terms
 
 Term = Callable[..., Array]
 Scalar = Float[Array, ""]
 
 
-def _with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *, bounded: bool = False) -> Term:
+def with_partials(value: Term, partials: Callable[..., tuple[Array, Array]], *, bounded: bool = False) -> Term:
     """T(log_p, log_q, log_w, *params) with hand-written derivatives in the first two; a weight multiplies T.
 
     bounded: T is finite wherever p and q are, and its partials with it.
@@ -85,21 +86,13 @@ def weighted_logs(log_p, log_q, log_w):
     return *(jnp.where(overflow, 0.0, x) for x in (a, b, d)), overflow & (d != 0.0)
 
 
-def _total(term: Term, nodes: Nodes, *params: ArrayLike) -> Scalar:
+def total(term: Term, nodes: Nodes, *params: ArrayLike) -> Scalar:
     nodes, *params = checks.operands(nodes, *params)
     return jnp.sum(term(nodes.log_p, nodes.log_q, jnp.broadcast_to(nodes.log_w, nodes.log_p.shape), *params))
 
 
 def _kl_value(a, b, d):
-    """p log(p/q) − p + q for p = e^a, q = e^b, d = a − b."""
-    p, q = jnp.exp(a), jnp.exp(b)
-    near = jnp.abs(d) < 0.5
-    far = jnp.where(d == jnp.inf, jnp.where(a > -jnp.inf, jnp.inf, 0.0), p * (nu.finite(d) - 1.0) + q)
-    return jnp.where(near, p * nu.exp_excess(-jnp.where(near, d, 0.0)), far)
-
-
-def _swap(term):
-    return lambda a, b, d, *params: term(b, a, -d, *params)
+    return jnp.where(d == jnp.inf, jnp.where(a > -jnp.inf, jnp.inf, 0.0), f_terms.kl(a, b, d))
 
 
 def _swap_partials(partials):
@@ -111,8 +104,8 @@ def _kl_partials(a, b, d):
     return p * nu.finite(d), jnp.exp(b) - p
 
 
-_kl = _with_partials(_kl_value, _kl_partials)
-_reverse_kl = _with_partials(_swap(_kl_value), _swap_partials(_kl_partials))
+_kl = with_partials(_kl_value, _kl_partials)
+_reverse_kl = with_partials(f_terms.swapped(_kl_value), _swap_partials(_kl_partials))
 
 
 @measured_on(Nodes)
@@ -127,7 +120,7 @@ def kl(nodes: Nodes) -> Scalar:
         >>> round(float(dj.kl(dj.pmf(p, q))), 3)
         0.144
     """
-    return _total(_kl, nodes)
+    return total(_kl, nodes)
 
 
 @measured_on(Nodes)
@@ -141,12 +134,12 @@ def reverse_kl(nodes: Nodes) -> Scalar:
         >>> round(float(dj.reverse_kl(dj.pmf(p, q))), 3)
         0.131
     """
-    return _total(_reverse_kl, nodes)
+    return total(_reverse_kl, nodes)
 
 
 def _jeffreys_value(a, b, d):
     one_sided = jnp.isinf(d) & (jnp.maximum(a, b) > -jnp.inf)
-    return jnp.where(one_sided, jnp.inf, nu.difference(a, b, nu.finite(d)) * nu.finite(d))
+    return jnp.where(one_sided, jnp.inf, f_terms.jeffreys(a, b, d))
 
 
 def _jeffreys_partials(a, b, d):
@@ -154,7 +147,7 @@ def _jeffreys_partials(a, b, d):
     return p * d + p - q, q - p - q * d
 
 
-_jeffreys = _with_partials(_jeffreys_value, _jeffreys_partials)
+_jeffreys = with_partials(_jeffreys_value, _jeffreys_partials)
 
 
 @measured_on(Nodes)
@@ -168,7 +161,7 @@ def jeffreys(nodes: Nodes) -> Scalar:
         >>> round(float(dj.jeffreys(dj.pmf(p, q))), 3)
         0.275
     """
-    return _total(_jeffreys, nodes)
+    return total(_jeffreys, nodes)
 
 
 def _log_ratios_to_mixture(d, weight):
@@ -218,8 +211,8 @@ def _halfway_partials(a, b, d):
     return 0.5 * jnp.exp(a) * nu.finite(u), 0.5 * jnp.exp(b) * nu.finite(v)
 
 
-_skewed = _with_partials(_js_value, _js_partials, bounded=True)
-_halfway = _with_partials(_halfway_value, _halfway_partials, bounded=True)
+_skewed = with_partials(_js_value, _js_partials, bounded=True)
+_halfway = with_partials(_halfway_value, _halfway_partials, bounded=True)
 
 
 @measured_on(Nodes)
@@ -237,21 +230,11 @@ def jensen_shannon(nodes: Nodes, *, weight: ArrayLike = 0.5) -> Scalar:
     """
     weight = checks.parameter(weight, "weight", 0.0, 1.0)
     if isinstance(weight, float) and weight == 0.5:  # in half of the time
-        return _total(_halfway, nodes)
-    return _total(_skewed, nodes, weight)
+        return total(_halfway, nodes)
+    return total(_skewed, nodes, weight)
 
 
-def _hellinger_value(a, b, d):
-    root = nu.difference(0.5 * a, 0.5 * b, 0.5 * d)
-    return 0.5 * root * root
-
-
-def _hellinger_partials(a, b, d):
-    root = nu.difference(0.5 * a, 0.5 * b, 0.5 * d)
-    return 0.5 * jnp.exp(0.5 * a) * root, -0.5 * jnp.exp(0.5 * b) * root
-
-
-_squared_hellinger = _with_partials(_hellinger_value, _hellinger_partials, bounded=True)
+_squared_hellinger = with_partials(f_terms.squared_hellinger, f_terms.squared_hellinger_slopes, bounded=True)
 
 
 @measured_on(Nodes)
@@ -265,15 +248,7 @@ def squared_hellinger(nodes: Nodes) -> Scalar:
         >>> round(float(dj.squared_hellinger(dj.pmf(p, q))), 4)
         0.0341
     """
-    return _total(_squared_hellinger, nodes)
-
-
-def _pearson_value(a, b, d):
-    near = jnp.abs(d) < 0.5
-    root = jnp.expm1(jnp.where(near, d, 0.0))
-    one_sided = (d == jnp.inf) & (a > -jnp.inf)
-    far = jnp.exp(a + nu.finite(d)) - 2.0 * jnp.exp(a) + jnp.exp(b)
-    return jnp.where(near, jnp.exp(b) * root * root, jnp.where(one_sided, jnp.inf, far))
+    return total(_squared_hellinger, nodes)
 
 
 def _pearson_partials(a, b, d):
@@ -281,8 +256,8 @@ def _pearson_partials(a, b, d):
     return 2.0 * (squares - p), jnp.exp(b) - squares
 
 
-_pearson_chi2 = _with_partials(_pearson_value, _pearson_partials)
-_neyman_chi2 = _with_partials(_swap(_pearson_value), _swap_partials(_pearson_partials))
+_pearson_chi2 = with_partials(f_terms.pearson_chi2, _pearson_partials)
+_neyman_chi2 = with_partials(f_terms.swapped(f_terms.pearson_chi2), _swap_partials(_pearson_partials))
 
 
 @measured_on(Nodes)
@@ -297,7 +272,7 @@ def pearson_chi2(nodes: Nodes) -> Scalar:
         >>> round(float(dj.pearson_chi2(dj.pmf(p, q))), 4)
         0.3333
     """
-    return _total(_pearson_chi2, nodes)
+    return total(_pearson_chi2, nodes)
 
 
 @measured_on(Nodes)
@@ -311,19 +286,10 @@ def neyman_chi2(nodes: Nodes) -> Scalar:
         >>> round(float(dj.neyman_chi2(dj.pmf(p, q))), 3)
         0.25
     """
-    return _total(_neyman_chi2, nodes)
+    return total(_neyman_chi2, nodes)
 
 
-def _triangular_value(a, b, d):
-    return nu.difference(a, b, d) * jnp.tanh(0.5 * d)
-
-
-def _triangular_partials(a, b, d):
-    slope = jnp.tanh(0.5 * d)
-    return jnp.exp(a) * slope * (2.0 - slope), -jnp.exp(b) * slope * (2.0 + slope)
-
-
-_triangular = _with_partials(_triangular_value, _triangular_partials, bounded=True)
+_triangular = with_partials(f_terms.triangular, f_terms.triangular_slopes, bounded=True)
 
 
 @measured_on(Nodes)
@@ -337,18 +303,10 @@ def triangular(nodes: Nodes) -> Scalar:
         >>> round(float(dj.triangular(dj.pmf(p, q))), 4)
         0.1333
     """
-    return _total(_triangular, nodes)
+    return total(_triangular, nodes)
 
 
-def _tv_value(a, b, d):
-    return 0.5 * jnp.abs(nu.difference(a, b, d))
-
-
-def _tv_partials(a, b, d):
-    return 0.5 * jnp.sign(d) * jnp.exp(a), -0.5 * jnp.sign(d) * jnp.exp(b)
-
-
-_total_variation = _with_partials(_tv_value, _tv_partials, bounded=True)
+_total_variation = with_partials(f_terms.total_variation, f_terms.total_variation_slopes, bounded=True)
 
 
 @measured_on(Nodes, kinked=True)
@@ -363,4 +321,4 @@ def total_variation(nodes: Nodes) -> Scalar:
         >>> round(float(dj.total_variation(dj.pmf(p, q))), 3)
         0.25
     """
-    return _total(_total_variation, nodes)
+    return total(_total_variation, nodes)

@@ -14,7 +14,7 @@ from jaxtyping import ArrayLike
 
 from divjax import checks
 from divjax import numerics as nu
-from divjax.divergences.f import Scalar, _total, _with_partials, squared_hellinger
+from divjax.divergences.f import Scalar, squared_hellinger, total, with_partials
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes, arrays
 
@@ -59,7 +59,7 @@ def _power_gap(log_q, d, order):
     return jnp.where(small, slope, power)
 
 
-_alpha = _with_partials(_alpha_value, _alpha_partials)
+_alpha = with_partials(_alpha_value, _alpha_partials)
 
 
 @measured_on(Nodes)
@@ -74,7 +74,7 @@ def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
         >>> round(float(dj.alpha_divergence(dj.pmf(p, q), alpha=2.0)), 4)
         0.1667
     """
-    return _total(_alpha, nodes, checks.parameter(alpha, "alpha"))
+    return total(_alpha, nodes, checks.parameter(alpha, "alpha"))
 
 
 @measured_on(Nodes)

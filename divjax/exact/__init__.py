@@ -19,7 +19,7 @@ from divjax.exact.divergences import reverse_kl as reverse_kl
 from divjax.exact.divergences import squared_hellinger as squared_hellinger
 from divjax.exact.divergences import tsallis as tsallis
 from divjax.exact.geometry import fisher as fisher
+from divjax.exact.geometry import mixture_plan as mixture_plan
+from divjax.exact.geometry import mixture_wasserstein2 as mixture_wasserstein2
 from divjax.exact.geometry import mmd2 as mmd2
 from divjax.exact.geometry import wasserstein2 as wasserstein2
-from divjax.exact.plans import mixture_plan as mixture_plan
-from divjax.exact.plans import mixture_wasserstein2 as mixture_wasserstein2

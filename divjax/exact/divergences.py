@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 from divjax import checks
 from divjax import numerics as nu
 from divjax.distributions.exponential.family import Overlap
-from divjax.distributions.family import Density
-from divjax.exact.cross import cross_kl
+from divjax.distributions.family import Density, is_infinite
+from divjax.distributions.moments import Moments, Target
 from divjax.exact.mixtures import mixture_cauchy_schwarz, mixture_l2
 from divjax.exact.pair import Pair, closed_form, comparable, no_closed_form, of_distributions
 from divjax.numerics import segments
@@ -41,7 +41,7 @@ def kl(p: Density, q: Density) -> Scalar:
             return pair.family.kl(pair.theta_p, pair.theta_q)
         if pair.equal_frames:
             return _coefficient(pair.overlap(1.0), jnp.ones(()))
-    value = cross_kl(p, q)
+    value = _cross_kl(p, q)
     if value is None:
         raise no_closed_form("kl", p, q)
     return value
@@ -221,3 +221,26 @@ def _order(alpha: Array | float, low: float = -math.inf) -> Array:
     """A scalar, in its domain where it is not traced."""
     alpha = checks.parameter(alpha, "alpha", low)
     return jnp.asarray(alpha, jnp.result_type(float, alpha))
+
+
+def _cross_kl(p: Density, q: Density) -> Scalar | None:
+    """KL(p‖q) = −H(p) − E_p log q between families: from moments of the one and the log-density of the other.
+
+    +inf where the support of p is not inside that of q; None where something of it is not known.
+    """
+    if p.family.moments is None or q.family.target is None:
+        return None
+    source, goal = p.family.moments(p.params), q.family.target(q.params)
+    if _unbounded_in_bounded(source, goal):
+        return jnp.full_like(source.entropy, jnp.inf)
+    if any(getattr(source, name) is None for name in goal.needs):
+        return None
+    inside = (source.low >= goal.low) & (source.high <= goal.high)
+    value = -source.entropy - goal.expected_log_density(source)
+    # a moment may be infinite, never NaN: E log q is then −inf
+    return jnp.where(inside & (value < jnp.inf), jnp.where(inside, value, 0.0), jnp.inf)
+
+
+def _unbounded_in_bounded(p: Moments, q: Target) -> bool:
+    """Known without looking at values: the whole line in a half-line, or a half-line in an interval."""
+    return any(is_infinite(own) and not is_infinite(other) for own, other in ((p.low, q.low), (p.high, q.high)))

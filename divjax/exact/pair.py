@@ -108,7 +108,7 @@ def no_closed_form(name: str, p: Density, q: Density) -> NotImplementedError:
         )
     return NotImplementedError(
         f"Expected a pair with a closed form of {name}; got {p.name} and {q.name}, which "
-        f"have none here{reason}. Use dj.quadrature (few dimensions), dj.monte_carlo, or dj.exact.bounds "
+        f"have none here{reason}. Use dj.quadrature (few dimensions), dj.monte_carlo, or dj.bounds "
         "(KL of Gaussian mixtures)."
     )
 

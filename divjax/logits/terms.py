@@ -22,6 +22,7 @@ from jaxtyping import Array, Float
 from numpy.polynomial.polynomial import Polynomial, polyval
 
 from divjax import numerics as nu
+from divjax.numerics import f_terms
 
 # Below this |log ratio| the Taylor series take over from differences of exponentials.
 _NEAR = 0.5
@@ -55,12 +56,12 @@ def _times(density: Array, factor: Array) -> Array:
 
 
 # Kullback-Leibler (1951): t = p log(p/q) − p + q.
+# Infinite only where the density whose partner is 0 has not underflowed, as a masked entry of −1e9 has.
 
 
 def _kl(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    near, r = _near(log_ratio)
-    p, q = jnp.exp(log_p), jnp.exp(log_q)
-    return jnp.where(near, p * nu.exp_excess(-r), _times(p, log_ratio) - p + q)
+    infinite = (log_ratio == jnp.inf) & (jnp.exp(log_p) > 0.0)
+    return jnp.where(infinite, jnp.inf, f_terms.kl(log_p, log_q, log_ratio))
 
 
 def _kl_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
@@ -75,9 +76,8 @@ def _kl_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
 
 
 def _jeffreys(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    difference = nu.difference(log_p, log_q, log_ratio)
-    zero = difference == 0
-    return jnp.where(zero, 0.0, difference * jnp.where(zero, 0.0, log_ratio))
+    infinite = jnp.isinf(log_ratio) & (jnp.exp(jnp.maximum(log_p, log_q)) > 0.0)
+    return jnp.where(infinite, jnp.inf, f_terms.jeffreys(log_p, log_q, log_ratio))
 
 
 def _jeffreys_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
@@ -91,6 +91,7 @@ def _jeffreys_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
 # Jensen-Shannon (Lin 1991), skewed: m = w p + (1 − w) q, t = −w p log(m/p) − (1 − w) q log(m/q). As t is m times
 # the Kullback-Leibler divergence of two Bernoullis whose logits differ by r = log p/q, its Taylor series is
 # m Σ_k≥2 κ_k r^k (k − 1)/k!, with the cumulants κ_k of Bernoulli(w).
+# The term of ``divergences.jensen_shannon``, whose logarithms are exact for any w in [0, 1], takes 1.6 times as long.
 
 
 @functools.cache
@@ -171,6 +172,7 @@ def _jensen_shannon_slope_q(log_p: Array, log_q: Array, log_ratio: Array, *weigh
 
 # The alpha family (Amari; Minka 2005): t = (a p + (1 − a) q − p^a q^(1−a)) / (a (1 − a)).
 # Its Taylor series in r = log p/q is q Σ_k≥2 r^k/k! (1 + a + … + a^(k−2)): smooth through a = 0 and a = 1.
+# The sum of both slopes, which a gradient needs anyway; with that of ``divergences`` one takes a fifth longer.
 
 
 def log_blend(log_p: Array, log_q: Array, alpha: Array) -> Array:
@@ -204,42 +206,20 @@ def _alpha_slope_q(log_p: Array, log_q: Array, log_ratio: Array, alpha: Array) -
     return _alpha_slope(log_q, log_blend(log_p, log_q, alpha), log_ratio, alpha)
 
 
-# Squared Hellinger: t = ½ (√p − √q)².
+# Pearson's chi-squared (1900): t = (p − q)² / q, with p²/q as one exponential.
 
 
-def _roots(log_p: Array, log_q: Array, log_ratio: Array) -> tuple[Array, Array, Array]:
-    p, q = 0.5 * log_p, 0.5 * log_q
-    return jnp.exp(p), jnp.exp(q), nu.difference(p, q, 0.5 * log_ratio)
+def _growth(r: Array) -> Array:
+    """p/q − 1 where p ≈ q. By its series: with expm1 value and gradient take 15 % longer (128 rows of 32,000)."""
+    return r * nu.exp_slope(r)
 
 
-def _hellinger(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    _, _, difference = _roots(log_p, log_q, log_ratio)
-    return 0.5 * difference * difference
-
-
-def _hellinger_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    root, _, difference = _roots(log_p, log_q, log_ratio)
-    return 0.5 * root * difference
-
-
-def _hellinger_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    _, root, difference = _roots(log_p, log_q, log_ratio)
-    return -0.5 * root * difference
-
-
-# Pearson's chi-squared (1900): t = (p − q)² / q. p²/q is formed as one exponential: it overflows only if it
-# is large.
+def _pearson(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
+    return f_terms.pearson_chi2(log_p, log_q, log_ratio, excess=_growth)
 
 
 def _square_over(log_p: Array, log_ratio: Array) -> Array:
     return jnp.exp(jnp.where(jnp.isneginf(log_p), -jnp.inf, log_p + jnp.where(jnp.isneginf(log_p), 0.0, log_ratio)))
-
-
-def _pearson(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    near, r = _near(log_ratio)
-    p, q = jnp.exp(log_p), jnp.exp(log_q)
-    growth = r * nu.exp_slope(r)
-    return jnp.where(near, q * growth * growth, _square_over(log_p, log_ratio) - 2.0 * p + q)
 
 
 def _pearson_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
@@ -250,50 +230,17 @@ def _pearson_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
 
 def _pearson_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
     near, r = _near(log_ratio)
-    q = jnp.exp(log_q)
-    growth = r * nu.exp_slope(r)
+    q, growth = jnp.exp(log_q), _growth(r)
     return jnp.where(near, -q * growth * (growth + 2.0), q - _square_over(log_p, log_ratio))
 
 
-# Triangular discrimination (Topsøe 2000): t = (p − q)² / (p + q) = (p − q) tanh(log(p/q) / 2).
-
-
-def _triangular(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return nu.difference(log_p, log_q, log_ratio) * jnp.tanh(0.5 * log_ratio)
-
-
-def _triangular_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    u = jnp.tanh(0.5 * log_ratio)
-    return jnp.exp(log_p) * u * (2.0 - u)
-
-
-def _triangular_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    u = jnp.tanh(0.5 * log_ratio)
-    return -jnp.exp(log_q) * u * (2.0 + u)
-
-
-# Total variation: t = ½ |p − q|; where p = q the slope is 0.
-
-
-def _total_variation(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return 0.5 * jnp.abs(nu.difference(log_p, log_q, log_ratio))
-
-
-def _total_variation_slope_p(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return 0.5 * jnp.sign(log_ratio) * jnp.exp(log_p)
-
-
-def _total_variation_slope_q(log_p: Array, log_q: Array, log_ratio: Array) -> Array:
-    return -0.5 * jnp.sign(log_ratio) * jnp.exp(log_q)
-
-
-def _swapped(function: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda log_p, log_q, log_ratio, *params: function(log_q, log_p, -log_ratio, *params)
+def _apart(slopes: Callable[..., f_terms.Slopes]) -> tuple[Callable[..., Array], Callable[..., Array]]:
+    return lambda *args: slopes(*args)[0], lambda *args: slopes(*args)[1]
 
 
 def swap(term: Term) -> Term:
     """The term with p and q exchanged."""
-    value, slope_p, slope_q = map(_swapped, term[:3])
+    value, slope_p, slope_q = map(f_terms.swapped, term[:3])
     return Term(value, slope_q, slope_p, term.balanced_q, term.balanced_p)
 
 
@@ -303,11 +250,11 @@ JEFFREYS = Term(_jeffreys, _jeffreys_slope_p, _jeffreys_slope_q)
 # With no parameter w = ½, what everybody uses and the cheapest to get right; else w is the parameter.
 JENSEN_SHANNON = Term(_jensen_shannon, _jensen_shannon_slope_p, _jensen_shannon_slope_q)
 ALPHA = Term(_alpha, _alpha_slope_p, _alpha_slope_q)
-SQUARED_HELLINGER = Term(_hellinger, _hellinger_slope_p, _hellinger_slope_q)
+SQUARED_HELLINGER = Term(f_terms.squared_hellinger, *_apart(f_terms.squared_hellinger_slopes))
 PEARSON = Term(_pearson, _pearson_slope_p, _pearson_slope_q)
 NEYMAN = swap(PEARSON)
-TRIANGULAR = Term(_triangular, _triangular_slope_p, _triangular_slope_q)
-TOTAL_VARIATION = Term(_total_variation, _total_variation_slope_p, _total_variation_slope_q)
+TRIANGULAR = Term(f_terms.triangular, *_apart(f_terms.triangular_slopes))
+TOTAL_VARIATION = Term(f_terms.total_variation, *_apart(f_terms.total_variation_slopes))
 
 
 @functools.lru_cache(maxsize=128)

@@ -7,6 +7,12 @@ from divjax.models.autoencoder import elbo as elbo
 from divjax.models.autoencoder import encode as encode
 from divjax.models.autoencoder import init_autoencoder as init_autoencoder
 from divjax.models.autoencoder import latent_prior as latent_prior
+from divjax.models.elliptical import multivariate_normal as multivariate_normal
+from divjax.models.elliptical import normal as normal
+from divjax.models.elliptical import random_multivariate_normal as random_multivariate_normal
+from divjax.models.elliptical import random_normal as random_normal
+from divjax.models.elliptical import random_student_t as random_student_t
+from divjax.models.elliptical import student_t as student_t
 from divjax.models.factorisation import draw_ratings as draw_ratings
 from divjax.models.factorisation import generate_new_users as generate_new_users
 from divjax.models.factorisation import generate_ratings as generate_ratings
@@ -15,14 +21,8 @@ from divjax.models.flows import coupling_flow as coupling_flow
 from divjax.models.flows import init_coupling_flow as init_coupling_flow
 from divjax.models.flows import init_spline_flow as init_spline_flow
 from divjax.models.flows import spline_flow as spline_flow
-from divjax.models.gaussian import normal as normal
-from divjax.models.gaussian import random_normal as random_normal
 from divjax.models.mixtures import init_mixture as init_mixture
 from divjax.models.mixtures import mixture as mixture
-from divjax.models.multivariate import multivariate_normal as multivariate_normal
-from divjax.models.multivariate import random_multivariate_normal as random_multivariate_normal
-from divjax.models.multivariate import random_student_t as random_student_t
-from divjax.models.multivariate import student_t as student_t
 from divjax.models.networks import Layer as Layer
 from divjax.models.networks import from_module as from_module
 from divjax.models.networks import init_mlp as init_mlp

@@ -19,8 +19,7 @@ from divjax.models.parameters import check_names, check_positive
 if TYPE_CHECKING:
     import distrax
 
-    from divjax.models.laws import SplineFlow
-    from divjax.models.splines import MonotoneSpline
+    from divjax.models.laws import MonotoneSpline, SplineFlow
 
 
 def init_spline_flow(*, num_bins: int = 8, loc: ArrayLike = 0.0, scale: ArrayLike = 1.0) -> dict[str, Array]:
@@ -136,7 +135,7 @@ def _conditioned(network: Layers, x: Float[Array, "*batch d"]) -> Float[Array, "
 
 
 def _spline(params: Float[Array, "*batch m"], bound: float) -> "MonotoneSpline":
-    from divjax.models.splines import MonotoneSpline
+    from divjax.models.laws import MonotoneSpline
 
     check_positive(bound, "bound")
     return MonotoneSpline(params, range_min=-bound, range_max=bound)

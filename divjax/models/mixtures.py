@@ -9,7 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from divjax import checks
 from divjax import numerics as nu
-from divjax.models.multivariate import cholesky
+from divjax.models.elliptical import cholesky
 from divjax.models.parameters import check_positive
 
 if TYPE_CHECKING:

@@ -10,9 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from divjax.numerics import expm1_minus, polynomial
-
-# B_2k / (2k (2k − 1)): Stirling's series in 1/x.
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+from divjax.numerics.series import STIRLING
 
 
 def factorial_excess(x: Array) -> Array:
@@ -20,7 +18,7 @@ def factorial_excess(x: Array) -> Array:
     large, zero = x >= 16.0, x == 0.0
     far, near = jnp.where(large, x, 16.0), jnp.where(large | zero, 1.0, x)
     inverse = 1.0 / far
-    series = 0.5 * jnp.log(2.0 * jnp.pi * far) + inverse * polynomial(inverse * inverse, _STIRLING)
+    series = 0.5 * jnp.log(2.0 * jnp.pi * far) + inverse * polynomial(inverse * inverse, STIRLING[:6])
     direct = jax.lax.lgamma(near + 1.0) - near * jnp.log(near) + near
     return jnp.where(large, series, jnp.where(zero, 0.0, direct))
 

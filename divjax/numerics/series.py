@@ -104,6 +104,8 @@ def log_cosh_excess(t: Array) -> tuple[Array, Array]:
     return near, even_tanh_series(jnp.where(near, t, 0.0), 0.5, lambda k: (2 * k + 1) / (2 * k + 2))
 
 
+# B_2k / (2k (2k − 1)): Stirling's series of log Γ in 1/x.
+STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
 # (2^(1−n) − 2) B_n / (n (n − 1)) for n = 2, 4, ..., 14: of the difference of two series of Stirling's.
 _HALF_STEP = (-1 / 8, 1 / 192, -1 / 640, 17 / 14336, -31 / 18432, 691 / 180224, -5461 / 425984)
 

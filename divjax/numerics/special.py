@@ -8,10 +8,9 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array
 
 from divjax import numerics as nu
+from divjax.numerics.series import STIRLING
 
-# B_2k / (2k (2k − 1)): Stirling's series in 1/x.
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156, -3617 / 122400)
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 _ROOT_PI = math.sqrt(math.pi)
 
 
@@ -19,10 +18,10 @@ def stirling_rest(x: Array) -> Array:
     """log Γ(x) − (x − ½) log x + x − ½ log 2π for x > 0, about 1/(12x): what Stirling's formula leaves."""
     large = x >= 8.0
     inverse, small = 1.0 / jnp.where(large, x, 8.0), jnp.where(large, 1.0, x)
-    series = inverse * nu.polynomial(inverse * inverse, _STIRLING)
+    series = inverse * nu.polynomial(inverse * inverse, STIRLING)
     # log Γ(x + 1) is about 0 where x is, so that log x is counted once.
     log_small = jnp.log(small)
-    direct = jax.lax.lgamma(small + 1.0) - (small + 0.5) * log_small + small - _LOG_ROOT_2PI
+    direct = jax.lax.lgamma(small + 1.0) - (small + 0.5) * log_small + small - LOG_ROOT_2PI
     return jnp.where(large, series, direct)
 
 

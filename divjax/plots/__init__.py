@@ -3,5 +3,5 @@
 The figures of a study are in its own room, such as ``divjax.studies.two_modes.plot``.
 """
 
+from divjax.plots.line import sample_fits as sample_fits
 from divjax.plots.look import save as save
-from divjax.plots.samples import sample_fits as sample_fits

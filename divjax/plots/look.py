@@ -64,6 +64,16 @@ def label(ax, *, x="", y=""):
     ax.set_ylabel(y, fontsize=BODY, color=INK, parse_math=False)
 
 
+def title(ax, text, **style):
+    """A heading of one axes, from its left edge."""
+    ax.set_title(text, loc="left", **{"fontsize": BODY, "color": INK, **style})
+
+
+def note(ax, text, at, by, *, xycoords="data", **style):
+    """A small text, so many points away from a place of the axes."""
+    ax.annotate(text, at, by, xycoords, "offset points", **{"fontsize": SMALL, "color": MUTED, **style})
+
+
 def percent_axis(ax):
     ax.set(ylim=(0, 102), yticks=(0, 50, 100))
     ax.set_yticklabels(("0", "50", "100 %"))
@@ -84,8 +94,8 @@ def height(row):
 def row(ax, row, cells):
     """One row of the table above an axes: (place from 0 to 1, text, side, properties of the text)."""
     for at, text, side, style in cells:
-        ax.annotate(text, (at, 1), (0, height(row)), xycoords="axes fraction", textcoords="offset points", ha=side,
-                    va="bottom", parse_math=False, **{"fontsize": SMALL, "color": INK, **style})  # fmt: skip
+        style = {"ha": side, "va": "bottom", "parse_math": False, "color": INK, **style}
+        note(ax, text, (at, 1), (0, height(row)), xycoords="axes fraction", **style)
 
 
 def row_label(ax, name, remark):
@@ -94,8 +104,8 @@ def row_label(ax, name, remark):
         (name, 0, "bottom", {"fontsize": BODY, "color": INK, "weight": "bold"}),
         (remark, -2, "top", {"fontsize": SMALL, "color": MUTED}),
     ):
-        ax.annotate(text, (0, 0.5), (-32, rise), xycoords="axes fraction", textcoords="offset points", ha="right",
-                    va=side, parse_math=False, **style)  # fmt: skip
+        style |= {"ha": "right", "va": side, "parse_math": False}
+        note(ax, text, (0, 0.5), (-32, rise), xycoords="axes fraction", **style)
 
 
 def heading(figure, title, *lines):
@@ -105,16 +115,15 @@ def heading(figure, title, *lines):
     lines = [part for line in lines if line for part in textwrap.wrap(line, int(points / (0.58 * BODY)))]
     left = 6 / (72 * figure.get_figwidth())
     # The layout leaves room for this text; the empty lines are for the smaller ones below the title.
-    figure.suptitle("\n".join(title + [""] * len(lines)), x=left, ha="left", fontsize=TITLE, weight="bold", color=INK,
-                    parse_math=False)  # fmt: skip
-    below = ScaledTranslation(0, -(7 + 1.2 * TITLE * len(title)) / 72, figure.dpi_scale_trans)
+    style = {"x": left, "ha": "left", "parse_math": False}
+    figure.suptitle("\n".join(title + [""] * len(lines)), fontsize=TITLE, weight="bold", color=INK, **style)
+    below = figure.transFigure + ScaledTranslation(0, -(7 + 1.2 * TITLE * len(title)) / 72, figure.dpi_scale_trans)
     if lines:
-        figure.text(left, 1, "\n".join(lines), transform=figure.transFigure + below, ha="left", va="top", fontsize=BODY,
-                    color=MUTED, parse_math=False)  # fmt: skip
+        figure.text(y=1, s="\n".join(lines), transform=below, va="top", fontsize=BODY, color=MUTED, **style)
 
 
 def legend(figure, handles, *, columns):
     """Below everything, so that it covers no data."""
     artists, labels = zip(*handles, strict=True)
-    figure.legend(artists, labels, loc="outside lower center", ncols=columns, fontsize=BODY - 0.5, frameon=False,
-                  labelcolor=INK, handlelength=2.6, columnspacing=1.6)  # fmt: skip
+    style = {"fontsize": BODY - 0.5, "labelcolor": INK, "frameon": False, "handlelength": 2.6, "columnspacing": 1.6}
+    figure.legend(artists, labels, loc="outside lower center", ncols=columns, **style)

@@ -18,14 +18,18 @@ _EXECUTE = 3  # XLA_FFI_ExecutionStage_EXECUTE
 _METADATA = 1  # XLA_FFI_Extension_Metadata
 _DTYPES = {4: np.int32, 5: np.int64, 8: np.uint32, 9: np.uint64, 11: np.float32, 12: np.float64}
 _SIZE, _POINTER = ("struct_size", ctypes.c_size_t), ctypes.c_void_p
+_INT, _INT64, _to = ctypes.c_int, ctypes.c_int64, ctypes.POINTER
 
 
 class _Extension(ctypes.Structure):
-    _fields_ = [_SIZE, ("type", ctypes.c_int), ("next", _POINTER)]
+    _fields_ = [_SIZE, ("type", _INT), ("next", _POINTER)]
+
+
+_HEAD = (_SIZE, ("extension", _POINTER))
 
 
 class _Version(ctypes.Structure):
-    _fields_ = [_SIZE, ("extension", _POINTER), ("major", ctypes.c_int), ("minor", ctypes.c_int)]
+    _fields_ = [*_HEAD, ("major", _INT), ("minor", _INT)]
 
 
 class _Metadata(ctypes.Structure):
@@ -33,34 +37,36 @@ class _Metadata(ctypes.Structure):
 
 
 class _MetadataExtension(ctypes.Structure):
-    _fields_ = [("base", _Extension), ("metadata", ctypes.POINTER(_Metadata))]
+    _fields_ = [("base", _Extension), ("metadata", _to(_Metadata))]
 
 
 class _Buffer(ctypes.Structure):
-    _fields_ = [_SIZE, ("extension", _POINTER), ("dtype", ctypes.c_int), ("data", _POINTER), ("rank", ctypes.c_int64),
-                ("dims", ctypes.POINTER(ctypes.c_int64))]  # fmt: skip
+    _fields_ = [*_HEAD, ("dtype", _INT), ("data", _POINTER), ("rank", _INT64), ("dims", _to(_INT64))]
 
 
 class _Buffers(ctypes.Structure):
-    _fields_ = [_SIZE, ("extension", _POINTER), ("size", ctypes.c_int64), ("types", ctypes.POINTER(ctypes.c_int)),
-                ("buffers", ctypes.POINTER(ctypes.POINTER(_Buffer)))]  # fmt: skip
+    _fields_ = [*_HEAD, ("size", _INT64), ("types", _to(_INT)), ("buffers", _to(_to(_Buffer)))]
 
 
 class _ErrorArguments(ctypes.Structure):
-    _fields_ = [_SIZE, ("extension", _POINTER), ("message", ctypes.c_char_p), ("code", ctypes.c_int)]
+    _fields_ = [*_HEAD, ("message", ctypes.c_char_p), ("code", _INT)]
+
+
+_ERROR = ctypes.CFUNCTYPE(_POINTER, _to(_ErrorArguments))
 
 
 class _Api(ctypes.Structure):
-    _fields_ = [_SIZE, ("extension", _POINTER), ("version", _Version), ("internal", _POINTER),
-                ("error", ctypes.CFUNCTYPE(_POINTER, ctypes.POINTER(_ErrorArguments)))]  # fmt: skip
+    _fields_ = [*_HEAD, ("version", _Version), ("internal", _POINTER), ("error", _ERROR)]
+
+
+_CALL = (_SIZE, ("extension", _to(_Extension)), ("api", _to(_Api)), ("context", _POINTER))
 
 
 class _CallFrame(ctypes.Structure):
-    _fields_ = [_SIZE, ("extension", ctypes.POINTER(_Extension)), ("api", ctypes.POINTER(_Api)), ("context", _POINTER),
-                ("stage", ctypes.c_int), ("arguments", _Buffers), ("results", _Buffers)]  # fmt: skip
+    _fields_ = [*_CALL, ("stage", _INT), ("arguments", _Buffers), ("results", _Buffers)]
 
 
-_HANDLER = ctypes.CFUNCTYPE(_POINTER, ctypes.POINTER(_CallFrame))
+_HANDLER = ctypes.CFUNCTYPE(_POINTER, _to(_CallFrame))
 _kept = []  # handlers that XLA may still call
 
 
@@ -82,7 +88,7 @@ def _view(buffer: _Buffer) -> np.ndarray:
 
 def _handler(function: Callable[..., None], version: tuple[int, int]):
     def describe(frame):
-        extension = ctypes.cast(frame.extension, ctypes.POINTER(_MetadataExtension)).contents
+        extension = ctypes.cast(frame.extension, _to(_MetadataExtension)).contents
         told = extension.metadata.contents.version
         told.major, told.minor = version
         extension.metadata.contents.traits = 0

@@ -12,8 +12,8 @@ from jaxtyping import Array, Float, Int, PyTree
 from divjax import numerics as nu
 from divjax import status
 from divjax.measures import Points
+from divjax.models.elliptical import cholesky, entries
 from divjax.models.mixtures import check_mixture
-from divjax.models.multivariate import cholesky, entries
 from divjax.training.iteration import Iteration, all_finite, frozen, select
 from divjax.training.settling import judged
 

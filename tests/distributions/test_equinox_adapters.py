@@ -58,9 +58,7 @@ FLOWJAX = {} if fd is None else {
         lambda a, s: fd.Transformed(fd.Normal(a, s), fb.Chain([fb.Affine(a, s), fb.Exp()])), POSITIVE
     ),
 }  # fmt: skip
-FLOWS = (
-    "masked_autoregressive_flow", "coupling_flow", "planar_flow", "block_neural_autoregressive_flow"
-)  # fmt: skip
+FLOWS = ("masked_autoregressive_flow", "coupling_flow", "planar_flow", "block_neural_autoregressive_flow")
 
 
 @needs(fd)

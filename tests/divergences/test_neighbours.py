@@ -120,8 +120,9 @@ def test_duplicates_and_errors():
 
     for x, y in ((copies, other), (copies, copies), (other, copies), (0.0 * other, 0.0 * other)):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(both(x, y)))
-    for arguments, error in (((X, Y[:, :2]), ValueError), ((X[:, 0], Y[:, 0]), ValueError), ((X[:4], Y), ValueError),
-                             ((dj.Points(X, np.zeros(150)), Y), TypeError)):  # fmt: skip
+    unfit = ((X, Y[:, :2]), (X[:, 0], Y[:, 0]), (X[:4], Y))
+    weighted = (dj.Points(X, np.zeros(150)), Y)
+    for arguments, error in (*((each, ValueError) for each in unfit), (weighted, TypeError)):
         with pytest.raises(error, match="Expected"):
             dj.samples.neighbour_kl(*arguments)
     with pytest.raises(ValueError, match="Expected 1 ≤ k"):

@@ -125,8 +125,8 @@ def test_stein_gradient_in_the_scale_and_in_float64(x64):
     )(1.0)
 
     def truth(c):
-        return brute(x, s, w, [lambda r: (1 + r / c**2) ** -0.5, lambda r: -0.5 / c**2 * (1 + r / c**2) ** -1.5,
-                               lambda r: 0.75 / c**4 * (1 + r / c**2) ** -2.5])  # fmt: skip
+        powers = ((1.0, -0.5), (-0.5 / c**2, -1.5), (0.75 / c**4, -2.5))
+        return brute(x, s, w, [lambda r, f=factor, a=power: f * (1 + r / c**2) ** a for factor, power in powers])
 
     np.testing.assert_allclose(value, truth(1.0), rtol=1e-12)
     np.testing.assert_allclose(by_scale, (truth(1 + 1e-5) - truth(1 - 1e-5)) / 2e-5, rtol=1e-7)

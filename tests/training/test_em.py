@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture
 
 from divjax import Points, product, status, sweep
 from divjax.models import init_mixture, mixture
-from divjax.models.multivariate import cholesky
+from divjax.models.elliptical import cholesky
 from divjax.training import em, fit, newton
 from divjax.training.iteration import run
 

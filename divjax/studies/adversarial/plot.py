@@ -31,9 +31,8 @@ def found_against_exact(fits: "xarray.Dataset", exact: dict[str, list[list[tuple
     for ax, name in zip(panels, names, strict=True):
         _exact(ax, separations, exact[methods.lookup(name).criterion], width)
         _found(ax, fits.sel(game=name), width)
-        ax.set_title(name, fontsize=look.BODY, color=look.INK, loc="left", weight="bold", pad=12)
-        ax.annotate(f"towards {methods.lookup(name).criterion}", (0, 1), (0, 3), xycoords="axes fraction",
-                    textcoords="offset points", fontsize=look.SMALL, color=look.MUTED)  # fmt: skip
+        look.title(ax, name, weight="bold", pad=12)
+        look.note(ax, f"towards {methods.lookup(name).criterion}", (0, 1), (0, 3), xycoords="axes fraction")
         ax.set_xticks(separations)
         ax.set_xlim(separations.min() - 2.0 * width, separations.max() + 2.0 * width)
     _outer_labels(panels, x="separation of the modes", y="mean ± standard deviation")
@@ -106,10 +105,9 @@ def fates(fits: "xarray.Dataset") -> Figure:
             ax.bar(np.arange(separations.size), share, bottom=bottom, color=color, alpha=0.85, width=0.8, lw=0)
             bottom = bottom + share
         for at, modes in enumerate(_captured(here).mean(axis=1)):
-            ax.annotate(f"{modes:.2g}", (at, 100), (0, 2), textcoords="offset points", ha="center",
-                        fontsize=look.SMALL, color=look.MUTED)  # fmt: skip
+            look.note(ax, f"{modes:.2g}", (at, 100), (0, 2), ha="center")
         ax.set_xticks(np.arange(separations.size), [f"{d:g}" for d in separations])
-        ax.set_title(name, fontsize=look.BODY, color=look.INK, loc="left", weight="bold", pad=14)
+        look.title(ax, name, weight="bold", pad=14)
         look.percent_axis(ax)
     _outer_labels(panels, x="separation of the modes", y="share of the seeds")
     look.heading(

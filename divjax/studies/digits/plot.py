@@ -45,8 +45,8 @@ def generated_digits(table: "xarray.Dataset") -> Figure:
     grid = figure.add_gridspec(len(names), len(ratios), width_ratios=ratios)
     for index, name in enumerate(names):
         ax = figure.add_subplot(grid[index, 0])
-        ax.imshow(_strip(table["images"].sel(model=name).values[0, :SHOWN]), cmap="gray_r", aspect="equal",
-                  vmin=0.0, vmax=16.0, interpolation="nearest")  # fmt: skip
+        strip = _strip(table["images"].sel(model=name).values[0, :SHOWN])
+        ax.imshow(strip, cmap="gray_r", aspect="equal", vmin=0.0, vmax=16.0, interpolation="nearest")
         ax.set_axis_off()
         title, remark = NAMES.get(name, (name, ""))
         look.row_label(ax, title, _likelihood(table.sel(model=name), remark))

@@ -41,7 +41,7 @@ def across_weights(exact: "xarray.Dataset", games: "xarray.Dataset") -> Figure:
     rate.set_xticks(shown, [f"{weight:.2g}" for weight in shown])
     look.label(place, y="mean ± standard deviation")
     look.label(rate, x="weight w of the data in the mixture m: towards KL(p‖q) to the left, KL(q‖p) to the right", y="")
-    rate.set_title("unrealistic rate", fontsize=look.BODY, color=look.INK, loc="left", weight="bold")
+    look.title(rate, "unrealistic rate", weight="bold")
     rate.set_ylim(0, None)
     rate.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     target = f"½ N(0, 1) + ½ N({separation:g}, 1)"
@@ -91,8 +91,8 @@ def _games(place, rate, games):
         here = games.sel(weight=at)
         logit = np.log(float(at) / (1.0 - float(at))) + np.linspace(-0.22, 0.22, here.sizes["seed"] + 2)[1:-1]
         x = 1.0 / (1.0 + np.exp(-logit))
-        place.errorbar(x, here["loc"].values, here["scale"].values, color=look.INK, lw=0, elinewidth=0.6, marker="o",
-                       ms=2.6, alpha=0.85)  # fmt: skip
+        style = {"color": look.INK, "lw": 0, "elinewidth": 0.6, "marker": "o", "ms": 2.6, "alpha": 0.85}
+        place.errorbar(x, here["loc"].values, here["scale"].values, **style)
         rate.plot(x, 100.0 * here["unrealistic_rate"].values, color=look.INK, lw=0, marker="o", ms=2.6, alpha=0.85)
 
 
@@ -114,8 +114,8 @@ def across_rates(fits: "xarray.Dataset", p: np.ndarray) -> Figure:
     for draw, marker, filled in ((scheduled_sampling.HELD, "o", True), (scheduled_sampling.THROUGH, "s", False)):
         here = fits.sel(draw=draw).mean("seed")
         for name, color in (("mutual_information", look.BLUE), ("kl", look.VERMILLION)):
-            ax.plot(rates, here[name].values, color=color, lw=0, marker=marker, ms=4 if filled else 6.5, mew=0.9,
-                    mfc=color if filled else "none")  # fmt: skip
+            style = {"ms": 4, "mfc": color} if filled else {"ms": 6.5, "mfc": "none"}
+            ax.plot(rates, here[name].values, color=color, lw=0, marker=marker, mew=0.9, **style)
     ax.set(xlim=(-0.03, 1.03), ylim=(0, None))
     look.label(ax, x="rate: how often a step is conditioned on the data", y="nats")
     _tables(pictures, p)
@@ -142,8 +142,8 @@ def _tables(pictures, p):
         q = np.asarray(scheduled_sampling.optimum(p, at))
         panel.imshow(q, cmap="Blues", vmin=0.0, vmax=p.max(), aspect="auto")
         for (i, j), value in np.ndenumerate(q):
-            panel.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=look.SMALL,
-                       color="white" if value > 0.6 * p.max() else look.INK)  # fmt: skip
+            color = "white" if value > 0.6 * p.max() else look.INK
+            panel.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=look.SMALL, color=color)
         panel.set(xticks=(), yticks=())
         panel.set_title(
             {1.0: "rate 1: the data", 0.0: "rate 0: independent"}.get(at, f"rate {at:g}"),

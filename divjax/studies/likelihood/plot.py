@@ -37,14 +37,15 @@ def likelihood_on_data(convergence: Convergence, sampling: Sampling) -> Figure:
     else:
         title = "How fast maximum likelihood becomes KL, and how well its estimates are known"
     look.heading(figure, title, under)
-    look.legend(figure, (
+    handles = (
         (Line2D([], [], color=look.VERMILLION, lw=0, marker="o", ms=4.5), "rms error ± standard error"),
         (Line2D([], [], color=look.BLUE, lw=0, marker="s", ms=4.5, mfc="none"), "mean absolute error"),
         (Line2D([], [], color=look.INK, lw=1.2), "predicted: sd(log p/q) / √n, and √(2/π) of it"),
         (Patch(color=look.SKY, alpha=0.6), "estimates"),
         (Line2D([], [], color=look.INK, lw=1.8), "sandwich A⁻¹BA⁻¹/n, 95 %"),
         (Line2D([], [], color=look.VERMILLION, lw=1.8, ls=look.DASHES[1]), "inverse Fisher information A⁻¹/n, 95 %"),
-    ), columns=3)  # fmt: skip
+    )
+    look.legend(figure, handles, columns=3)
     return figure
 
 
@@ -52,11 +53,11 @@ def _errors(figure, found):
     ax, ratio = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
     num = found.num.astype(float)
     ends = np.array([num[0] / 1.7, num[-1] * 1.7])
+    squares = {"color": look.BLUE, "marker": "s", "ms": 4.5, "mfc": "white"}
     for value, stderr, factor, dodge, style in (
         (found.rms, found.rms_stderr, 1.0, 1.09, {"color": look.VERMILLION, "marker": "o", "ms": 4.5}),
-        (found.mean_abs, found.mean_abs_stderr, (2.0 / np.pi) ** 0.5, 1.0 / 1.09,
-         {"color": look.BLUE, "marker": "s", "ms": 4.5, "mfc": "white"}),
-    ):  # fmt: skip
+        (found.mean_abs, found.mean_abs_stderr, (2.0 / np.pi) ** 0.5, 1.0 / 1.09, squares),
+    ):
         ax.plot(ends, factor * found.constant / ends**0.5, color=look.INK, lw=1.2, zorder=1)
         ax.errorbar(num, value, stderr, lw=0, elinewidth=0.9, **style)
         predicted = factor * found.constant / num**0.5
@@ -70,8 +71,8 @@ def _errors(figure, found):
     said = (
         f"measured slope {found.slope:.3f} ± {found.slope_stderr:.3f}\nsd(log p/q) = {words.fixed(found.constant)} nats"
     ).replace("-", "−")
-    ax.text(0.97, 0.95, said, transform=ax.transAxes, ha="right", va="top", fontsize=look.BODY, color=look.INK,
-            linespacing=1.5)  # fmt: skip
+    style = {"fontsize": look.BODY, "color": look.INK, "linespacing": 1.5}
+    ax.text(0.97, 0.95, said, transform=ax.transAxes, ha="right", va="top", **style)
     look.label(ax, y="error of the Monte-Carlo KL, nats")
     look.label(ratio, x="number of draws n", y="over predicted")
 

@@ -14,12 +14,14 @@ def likelihood(convergence: Convergence, sampling: Sampling) -> str:
     ]
     rate = table(("draws", "rms error", "sd(log p/q) / √n"), rows)
     spread = np.cov(sampling.estimates.T)
+    spreads, covered = (
+        (spread, sampling.covariance, sampling.inverse_fisher),
+        (sampling.covered, sampling.covered_fisher),
+    )
     rows = [
-        (name, f"{spread[i, i] ** 0.5:.5f}", f"{sampling.covariance[i, i] ** 0.5:.5f}",
-         f"{sampling.inverse_fisher[i, i] ** 0.5:.5f}", f"{100 * sampling.covered[i]:.1f} %",
-         f"{100 * sampling.covered_fisher[i]:.1f} %")
+        (name, *(f"{each[i, i] ** 0.5:.5f}" for each in spreads), *(f"{100 * each[i]:.1f} %" for each in covered))
         for i, name in enumerate(("μ", "log σ"))
-    ]  # fmt: skip
+    ]
     header = ("", "spread", "sandwich", "Fisher", "held by sandwich", "held by Fisher")
     return (
         f"The mean of log p/q over n draws and KL = {convergence.kl:.5f} nats: slope {convergence.slope:.3f} ± "

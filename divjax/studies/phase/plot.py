@@ -57,8 +57,8 @@ def phase_diagram(fits: "xarray.Dataset", orders: np.ndarray, lines: "Lines", na
         ax.set_yticks((0.01, 0.1, 0.5, 0.9, 0.99), ("0.01", "0.1", "0.5", "0.9", "0.99"))
     look.label(ax, x="separation d of the modes, in their standard deviations", y=AXIS[name])
     for at, text in KNOWN[name]:
-        ax.annotate(text, (1.0, at), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
-                    fontsize=look.SMALL, color=look.MUTED, va="center", annotation_clip=False)  # fmt: skip
+        beside = ("axes fraction", "data")
+        look.note(ax, text, (1.0, at), (4, 0), xycoords=beside, va="center", annotation_clip=False)
     _regions(ax, kinds, d, order, fits, side)
     look.heading(
         figure,
@@ -104,10 +104,10 @@ def _regions(ax, kinds, d, order, fits, side):
     for panel, letter, kind in zip(np.atleast_1d(side.subplots(len(shown), 1)), "abcd", shown, strict=False):
         i, j = _middle(kinds.kind == kind)
         ring = {"boxstyle": "circle,pad=0.25", "fc": "white", "ec": look.INK, "lw": 0.7}
-        ax.annotate(letter, (d[j], order[i]), ha="center", va="center", fontsize=look.TITLE, weight="bold",
-                    color=look.INK, bbox=ring)  # fmt: skip
+        style = {"fontsize": look.TITLE, "weight": "bold", "color": look.INK, "bbox": ring}
+        ax.annotate(letter, (d[j], order[i]), ha="center", va="center", **style)
         _densities(look.axes(panel), fits.isel(order=i, separation=j))
-        panel.set_title(f"{letter}  {names[kind]}", fontsize=look.BODY, color=look.INK, loc="left", weight="bold")
+        look.title(panel, f"{letter}  {names[kind]}", weight="bold")
 
 
 def _middle(mask):
@@ -124,8 +124,8 @@ def _densities(ax, fits):
     ax.fill_between(x, line.mixture(x, modes, (0.5, 0.5)), color=look.DATA, lw=0)
     for rank, (loc, scale, best) in enumerate(_distinct(fits)):
         color = look.BLUE if abs(loc - 0.5 * d) > study.APART * scale else look.VERMILLION
-        ax.plot(x, line.gaussian(x, loc, scale), color=color, lw=1.8 if best else 0.9,
-                ls=look.DASHES[0] if best else look.DASHES[2], zorder=4 - rank * 0.1)  # fmt: skip
+        style = {"lw": 1.8, "ls": look.DASHES[0]} if best else {"lw": 0.9, "ls": look.DASHES[2]}
+        ax.plot(x, line.gaussian(x, loc, scale), color=color, zorder=4 - rank * 0.1, **style)
     ax.set(yticks=(), xlim=(x[0], x[-1]), ylim=(0, None))
     ax.spines["left"].set_visible(False)
     ax.locator_params(axis="x", nbins=4)

@@ -46,8 +46,7 @@ def recovered(table: "xarray.Dataset") -> Figure:
             ax.set_xticks(np.arange(separations.size), [f"{d:g}" for d in separations])
             look.percent_axis(ax)
             if i == 0:
-                ax.set_title(OPTIMIZERS.get(str(optimizer), str(optimizer)), fontsize=look.BODY, color=look.INK,
-                             loc="left", weight="bold")  # fmt: skip
+                look.title(ax, OPTIMIZERS.get(str(optimizer), str(optimizer)), weight="bold")
             if i == len(components) - 1:
                 look.label(ax, x="separation", y=count(int(num), "component") if j == 0 else "")
             elif j == 0:

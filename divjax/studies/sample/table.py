@@ -4,17 +4,18 @@ from divjax.status import OK, STALLED
 from divjax.studies.sample.study import SampleFit
 from divjax.tables import table
 
+NOTES = """\
+kl is maximum likelihood; its value is the mean negative log-likelihood in nats. The others have the units of the data.
+data near μ: share of the rows within σ/4 of μ, where the fitted Gaussian itself has 19.7 %."""
+
 
 def sample(fits: dict[str, SampleFit], name: str, num: int) -> str:
     """The fits of a Gaussian to a sample."""
+    ended = {OK: "ok", STALLED: "stalled"}
+    numbers = {key: [f"{each:.5g}" for each in (found.loc, found.scale, found.value)] for key, found in fits.items()}
     rows = [
-        (key, f"{found.loc:.5g}", f"{found.scale:.5g}", f"{found.value:.5g}", f"{100 * found.near:.1f} %",
-         "ok" if found.status == OK else "stalled" if found.status == STALLED else "not converged")
+        (key, *numbers[key], f"{100 * found.near:.1f} %", ended.get(int(found.status), "not converged"))
         for key, found in fits.items()
-    ]  # fmt: skip
+    ]
     header = ("divergence", "μ", "σ", "value", "data near μ", "status")
-    return "\n".join([
-        f"A Gaussian fitted to {name}, {num} rows", "", table(header, rows), "",
-        "kl is maximum likelihood; its value is the mean negative log-likelihood in nats. The others have the units of "
-        "the data.", "data near μ: share of the rows within σ/4 of μ, where the fitted Gaussian itself has 19.7 %.",
-    ])  # fmt: skip
+    return "\n".join((f"A Gaussian fitted to {name}, {num} rows", "", table(header, rows), "", NOTES))

@@ -37,11 +37,12 @@ def unrealistic(table: "xarray.Dataset") -> Figure:
         f"{count(seeds, 'data set')} (dots, ± standard error), their mean (lines); the likeliest of "
         f"{count(starts, 'start')}",
     )
-    look.legend(figure, (
+    handles = (
         (Line2D([], [], color=look.BLUE, lw=2, marker="o", ms=4), "documents; ratings by the users at hand"),
         (Line2D([], [], color=look.VERMILLION, lw=2, ls=look.DASHES[1], marker="s", ms=4), "new users, Gaussian prior"),
         (Line2D([], [], color=look.MUTED, lw=1, ls=look.DASHES[2]), f"real data: {1.0 - study.MASS:.0%}"),
-    ), columns=3)  # fmt: skip
+    )
+    look.legend(figure, handles, columns=3)
     return figure
 
 
@@ -53,11 +54,11 @@ def _documents(part, fits):
     for ax, size in zip(below.subplots(1, len(sizes), squeeze=False)[0], sizes, strict=True):
         counts = fits["example_documents"].sel(size=size).isel(seed=0).values[:_SHOWN].astype(int)
         _stacked(ax, counts)
-        ax.set_title(f"{size} topic" + "s" * (size > 1), fontsize=look.BODY, color=look.INK, loc="left")
+        look.title(ax, f"{size} topic" + "s" * (size > 1))
     below.supxlabel(" ", fontsize=look.BODY)  # leaves room for the names
     for index, (name, color) in enumerate(zip((*study.SUBJECTS, "in all"), _COLORS, strict=True)):
-        below.text((index + 0.5) / len(_COLORS), 0.05, name, fontsize=look.SMALL, weight="bold", ha="center",
-                   color=look.MUTED if color == look.FAINT else color)  # fmt: skip
+        style = {"color": look.MUTED if color == look.FAINT else color, "fontsize": look.SMALL, "weight": "bold"}
+        below.text((index + 0.5) / len(_COLORS), 0.05, name, ha="center", **style)
 
 
 def _stacked(ax, counts):
@@ -85,7 +86,7 @@ def _ratings(part, fits):
     order = np.argsort(favourite, kind="stable")
     for ax, size, rows in zip(below.subplots(1, len(sizes), squeeze=False)[0], sizes, shown, strict=True):
         ax.imshow(rows[order], cmap="RdBu_r", vmin=0.8, vmax=5.8, aspect="auto", interpolation="nearest")
-        ax.set_title(f"rank {size}", fontsize=look.BODY, color=look.INK, loc="left")
+        look.title(ax, f"rank {size}")
         _bare(ax)
     below.supxlabel("users × items, from dislike (blue) to love (red)", fontsize=look.SMALL, color=look.MUTED)
 
@@ -96,7 +97,7 @@ def _panel(part, fits, x, title):
     ax.set_xticks(fits["size"].values)
     ax.set_ylim(0.0, 1.04)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_title(title, fontsize=look.BODY, color=look.INK, loc="left", weight="bold")
+    look.title(ax, title, weight="bold")
     look.label(ax, x=x, y="unrealistic rate")
     return ax
 
@@ -109,9 +110,9 @@ def _rates(ax, fits, which, color, dashes, marker, shift):
     sizes, num = fits["size"].values, fits.sizes["seed"]
     aside = shift + (np.linspace(-0.1, 0.1, num) if num > 1 else np.zeros(1))
     ax.plot(sizes + shift, rate.mean("seed").values, color=color, lw=1.8, ls=dashes)
+    style = {"color": color, "lw": 0, "elinewidth": 0.9, "marker": marker, "ms": 3, "alpha": 0.8}
     for i in range(num):
-        ax.errorbar(sizes + aside[i], rate.values[:, i], error.values[:, i], color=color, lw=0, elinewidth=0.9,
-                    marker=marker, ms=3, alpha=0.8)  # fmt: skip
+        ax.errorbar(sizes + aside[i], rate.values[:, i], error.values[:, i], **style)
 
 
 def _few(fits):

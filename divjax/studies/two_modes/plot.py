@@ -203,7 +203,7 @@ def against_separation(
         _share_panel(share, d, row)
         look.row_label(sigma, name, titles.onset(d, found_here))
     for ax, title in zip(grid[0], ("σ of the optima", "unrealistic rate", "where the seeds end"), strict=True):
-        ax.set_title(title, fontsize=look.BODY, color=look.INK, loc="left", weight="bold")
+        look.title(ax, title, weight="bold")
     for ax in grid[-1]:
         look.label(ax, x="separation (units of x)")
     pad, top = 0.02 * np.ptp(d) or 1.0, max([*spread, *(o.scale for row in found for here in row for o in here)])
@@ -244,8 +244,8 @@ def _sigma_panel(ax, d, found, spread):
         here = [(at, o) for at, row in zip(d, found, strict=True) for o in row if o.basin == basin]
         color, marker = look.basin_look(basin)
         areas = [7 + 15 * o.share for _, o in here] if len(d) > 1 else [14 + 30 * o.share for _, o in here]
-        ax.scatter([at for at, _ in here], [o.scale for _, o in here], s=areas, marker=marker, color=color, lw=0,
-                   alpha=0.85, zorder=3)  # fmt: skip
+        style = {"marker": marker, "color": color, "lw": 0, "alpha": 0.85, "zorder": 3}
+        ax.scatter([at for at, _ in here], [o.scale for _, o in here], s=areas, **style)
 
 
 def _rate_panel(ax, d, found, fits):

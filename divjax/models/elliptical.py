@@ -1,4 +1,7 @@
-"""Gaussians of any covariance and Student's t, from unconstrained arrays; and the Cholesky factors that they share."""
+"""Elliptical distributions from unconstrained arrays: Gaussians on the line and of any covariance, and Student's t.
+
+The Gaussian on the line is the under-specified model of the blog post.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,37 @@ if TYPE_CHECKING:
     import distrax
 
     from divjax.models.laws import StudentT
+
+
+def normal(params: dict[str, Array]) -> "distrax.Normal":
+    """N(loc, exp(log_scale)²) from ``{"loc": (), "log_scale": ()}``: every real parameter is a Gaussian.
+
+    Examples:
+        >>> float(dj.models.normal({"loc": jnp.asarray(1.0), "log_scale": jnp.asarray(0.0)}).scale)
+        1.0
+    """
+    check_names(params, "loc", "log_scale")
+    import distrax
+
+    return distrax.Normal(params["loc"], jnp.exp(params["log_scale"]))
+
+
+def random_normal(
+    key: PRNGKeyArray, *, low: ArrayLike, high: ArrayLike, narrow: ArrayLike, wide: ArrayLike
+) -> dict[str, Float[Array, ""]]:
+    """A random start: loc uniform on [low, high], log_scale uniform on [log narrow, log wide].
+
+    Which optimum a fit ends in depends on where it starts, so a sweep over seeds must cover locations and scales.
+
+    Examples:
+        >>> start = dj.models.random_normal(jax.random.key(0), low=-1.0, high=1.0, narrow=0.5, wide=2.0)
+        >>> sorted(start)
+        ['loc', 'log_scale']
+    """
+    check_positive(narrow, "narrow")
+    check_positive(wide, "wide")
+    loc, share = jax.random.uniform(key, (2,), jnp.result_type(float))
+    return {"loc": low + (high - low) * loc, "log_scale": _log_uniform(share, narrow, wide)}
 
 
 def cholesky(entries: Float[Array, "*batch d d"]) -> Float[Array, "*batch d d"]:
