@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betainc, gammaln, ndtr, ndtri
+from jax.scipy.special import gammaln, ndtr, ndtri
 from jaxtyping import Array, Float
 
 from divjax.distributions.exponential import families as gaps
@@ -16,6 +16,7 @@ from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, GAUSSIAN, LINE, POWER, Family, Source, Standard, smooth
 from divjax.distributions.moments import Moments, Target
 from divjax.numerics import gamma_half_step, log1p_slope
+from divjax.numerics.incomplete import betainc
 
 _EULER = 0.5772156649015329
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
