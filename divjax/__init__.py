@@ -43,7 +43,6 @@ from divjax.divergences import stein as stein
 from divjax.divergences import stein_unbiased as stein_unbiased
 from divjax.divergences import symmetrize as symmetrize
 from divjax.divergences import witness as witness
-from divjax.door import AccuracyWarning as AccuracyWarning
 from divjax.door import alpha_divergence as alpha_divergence
 from divjax.door import beta_divergence as beta_divergence
 from divjax.door import bhattacharyya as bhattacharyya
@@ -81,6 +80,7 @@ from divjax.measures import Coupling as Coupling
 from divjax.measures import Nodes as Nodes
 from divjax.measures import Points as Points
 from divjax.measures import Rule as Rule
+from divjax.status import AccuracyWarning as AccuracyWarning
 from divjax.status import explain as explain
 from divjax.sweeps import product as product
 from divjax.sweeps import sweep as sweep
