@@ -42,10 +42,9 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
     start = guess - 0.05
     level, _, _ = jax.lax.fori_loop(0, 6, secant, (guess, start, missing(start)))
     level = jax.lax.stop_gradient(level)
-    # It moves with p so that the mass of the region stays what it is.
+    # One step of Newton's: the level moves with p, so that the mass of the region stays what it is.
     _, slope = jax.lax.stop_gradient(jax.jvp(missing, (level,), (jnp.ones_like(level),)))
-    moved = missing(level)
-    return level - (moved - jax.lax.stop_gradient(moved)) / jnp.where(slope == 0.0, jnp.inf, slope)
+    return level - missing(level) / jnp.where(slope == 0.0, jnp.inf, slope)
 
 
 def _most_ends(shape):
@@ -62,11 +61,10 @@ def _mass_outside(grid, placed, gap, values, q, ends):
 
 
 def _moving(gap, x, found):
-    """Ends of the region as they move with the parameters of gap: d x = −d gap / gap'; those at a jump stand still."""
+    """Ends of the region after a step of Newton's, so that they move with the parameters of gap; but not at a jump."""
     value, slope = jax.lax.stop_gradient(jax.jvp(gap, (x,), (jnp.ones_like(x),)))
     moves = found & (jnp.abs(value) < 1e-3) & jnp.isfinite(slope) & (slope != 0.0)
-    shift = gap(jnp.where(moves, x, x[0]))
-    return x - jnp.where(moves, (shift - jax.lax.stop_gradient(shift)) / jnp.where(moves, slope, 1.0), 0.0)
+    return x - jnp.where(moves, gap(jnp.where(moves, x, x[0])) / jnp.where(moves, slope, 1.0), 0.0)
 
 
 def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike | None = None) -> Float[Array, ""]:
