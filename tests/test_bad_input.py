@@ -191,9 +191,10 @@ def test_parameters_that_make_no_distribution_are_known_for_what_they_are(name, 
     assert not is_law(resolve(NO_LAWS[name][i]))
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_parameters_that_make_one_are(name):
-    assert is_law(resolve(GOOD[name]))
+@pytest.mark.parametrize("law", [*GOOD.values(), st.skewnorm(2.0), tfp.distributions.PERT(0.0, 1.0, 3.0)],
+                         ids=[*GOOD, "skewnorm", "PERT"])  # fmt: skip
+def test_parameters_that_make_one_are(law):
+    assert is_law(resolve(law))
 
 
 def test_closed_forms_and_regions_of_what_is_no_distribution_are_nan():

@@ -41,7 +41,8 @@ def is_law(p: Density) -> Array:
     Those that are to be positive are, and finite, as a location is; none is NaN; an upper end is above the lower one.
     """
     found = []
-    for name, value in zip(getattr(p.params, "_fields", ()), p.params, strict=False):
+    for name in getattr(p.params, "_fields", ()):
+        value = getattr(p.params, name)
         inner = [leaf for leaf in jax.tree.leaves(value, is_leaf=_is_density) if _is_density(leaf)]
         found += map(is_law, inner)
         if not inner and isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jnp.floating):
