@@ -171,18 +171,18 @@ def outside(p: Law, q: Law, grid: Nodes, logs, w, mass: float = 0.99) -> float |
 def _held(level: float, grid: Nodes, logs, which: int) -> float:
     """The mass of p, or q, where log p is above the level."""
     rate = np.exp(logs[which]) * grid.slope
-    above = logs[0] > level
+    finite = np.where(np.isfinite(logs[0]), logs[0], -1e9)
+    series = np.where(np.all(np.isfinite(logs[0]), axis=1, keepdims=True), finite @ _TO_SERIES.T, 0.0)
+    series[~np.all(np.isfinite(logs[0]), axis=1), 0] = -1e9
+    edges = legendre.legval(np.array([-1.0, 1.0]), series.T)  # an end may lie beyond the last node of a panel
+    above = np.concatenate([edges[:, :1], finite, edges[:, 1:]], axis=1) > level
     total = grid.half * (rate @ _W) * np.all(above, axis=1)
     for i in np.flatnonzero(np.any(above, axis=1) & ~np.all(above, axis=1)):
         anti = legendre.legint(_TO_SERIES @ rate[i])
-        if np.all(np.isfinite(logs[0][i])):
-            roots = legendre.legroots(_TO_SERIES @ (logs[0][i] - level))
-            roots = np.sort(roots.real[(np.abs(roots.imag) < 1e-9) & (np.abs(roots.real) < 1.0)])
-        else:
-            roots = np.array([])
+        roots = legendre.legroots(legendre.legtrim(series[i] - level * (np.arange(16) == 0)))
+        roots = np.sort(roots.real[(np.abs(roots.imag) < 1e-9) & (np.abs(roots.real) < 1.0)])
         places = np.array([-1.0, *roots, 1.0])
-        middle = 0.5 * (places[1:] + places[:-1])
-        inside = np.interp(middle, _X, np.where(np.isfinite(logs[0][i]), logs[0][i], -1e9)) > level
+        inside = legendre.legval(0.5 * (places[1:] + places[:-1]), series[i]) > level
         total[i] = grid.half[i] * np.sum(np.diff(legendre.legval(places, anti)) * inside)
     return float(np.sum(total))
 

@@ -55,6 +55,19 @@ def test_the_integration_knows_closed_forms():
     assert found["unrealistic_rate"] == pytest.approx(0.01**1.5, rel=1e-9)
 
 
+def test_the_integration_knows_a_region_whose_ends_lie_between_panels():
+    import scipy.stats as st
+
+    laws = st.t(2.5, 0.3, 1.4), st.t(2.37, 0.22, 1.33)
+    p, q = (
+        matrix_truth.Law(law.logpdf, (), False, (-np.inf, np.inf), (), law.mean(), 1.4, None)  # noqa: FBT003
+        for law in laws
+    )
+    end = laws[0].isf(0.005)
+    outside = laws[1].sf(end) + laws[1].cdf(0.6 - end)
+    assert matrix_truth.truth(p, q)["unrealistic_rate"] == pytest.approx(outside, rel=1e-10)
+
+
 def test_the_page_has_a_row_for_every_class():
     text = matrix.page({"numpyro/Gamma": dict.fromkeys(matrix.COLUMNS, matrix.TICK), "scipy/norm": dict.fromkeys(
         matrix.COLUMNS, "– vector")})  # fmt: skip
