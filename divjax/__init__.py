@@ -28,7 +28,6 @@ from divjax.divergences import skew as skew
 from divjax.divergences import sliced_wasserstein as sliced_wasserstein
 from divjax.divergences import stein as stein
 from divjax.divergences import symmetrize as symmetrize
-from divjax.door import AccuracyWarning as AccuracyWarning
 from divjax.door import alpha_divergence as alpha_divergence
 from divjax.door import beta_divergence as beta_divergence
 from divjax.door import bhattacharyya as bhattacharyya
@@ -61,6 +60,7 @@ from divjax.measures import Cdfs as Cdfs
 from divjax.measures import Coupling as Coupling
 from divjax.measures import Nodes as Nodes
 from divjax.measures import Points as Points
+from divjax.status import AccuracyWarning as AccuracyWarning
 from divjax.status import explain as explain
 from divjax.sweeps import sweep as sweep
 from divjax.training import fit as fit

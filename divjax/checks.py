@@ -50,6 +50,21 @@ def same_nodes(named: Mapping[str, ArrayLike], log_w: ArrayLike = 0.0, *params: 
     return floating(*named.values(), log_w, *params)
 
 
+def sample(value: Any, name: str) -> Array:
+    """An array of real numbers, of a list or of another library's array too; TypeError for anything else."""
+    is_array = isinstance(value, list | tuple) or hasattr(value, "__array__") or hasattr(value, "shape")
+    try:
+        x = jnp.asarray(value) if is_array else None
+    except (TypeError, ValueError):  # of strings, of objects, of rows of unequal length
+        x = None
+    if x is None or jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise TypeError(
+            f"Expected {name} to be a distribution, or a sample of real numbers; got {_kind(value)}. Pass an array, "
+            "dj.Points(x, log_w), or an object of distrax, TFP, numpyro, distreqx, flowjax, efax or scipy.stats."
+        )
+    return x
+
+
 def floating(*values: ArrayLike) -> tuple[Array, ...]:
     """As arrays of one floating dtype, at least float32, not broadcast. Lists are arrays here."""
     values = tuple(jnp.asarray(value) if isinstance(value, list | tuple) else value for value in values)
@@ -120,7 +135,10 @@ def _is_real(value: Any) -> bool:
     if isinstance(value, int | float):
         return True
     dtype = getattr(value, "dtype", None)
-    return dtype is not None and (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer))
+    try:
+        return dtype is not None and (jnp.issubdtype(dtype, jnp.floating) or jnp.issubdtype(dtype, jnp.integer))
+    except TypeError:  # a dtype of another library
+        return False
 
 
 def _kind(value: Any) -> str:

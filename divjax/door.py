@@ -34,10 +34,6 @@ Divergence = Callable[..., Scalar]
 _CROSSINGS = 4
 
 
-class AccuracyWarning(UserWarning):
-    """A divergence between two distributions is not known to the accuracy that one expects of it."""
-
-
 class OfOrder(NamedTuple):
     """A closed form for one order alone."""
 
@@ -93,7 +89,7 @@ def _of_samples(leaf, of_samples, p, q, given, params):
             f"{' and '.join(f'a {kind}' for kind in given)}. Log-probabilities are dj.pmf(log_p, log_q); samples have "
             "dj.wasserstein, dj.energy, dj.mmd2, dj.samples.neighbour_kl."
         )
-    p, q = (jnp.asarray(side) if isinstance(side, list) else side for side in (p, q))
+    p, q = (checks.sample(side, name) if isinstance(side, list) else side for side, name in ((p, "p"), (q, "q")))
     dims = [jnp.ndim(side.x if isinstance(side, Points) else side) for side in (p, q) if not is_distribution(side)]
     if of_samples is not None and given == ["sample", "sample"] and max(dims) == 2:
         return of_samples(p, q, **params)
@@ -212,7 +208,7 @@ def _warn(leaf, found: Estimate) -> None:
         warnings.warn(
             f"dj.{leaf.__name__}(p, q) is {float(found.value):.6g}, but: {status.explain(bits)}. "
             f"dj.estimate(dj.{leaf.__name__}, p, q) has its error.",
-            AccuracyWarning,
+            status.AccuracyWarning,
             stacklevel=4,
         )
 

@@ -1,5 +1,10 @@
 """Status is data: an int32 of bits that survives jit, vmap and a store. Zero is good news."""
 
+
+class AccuracyWarning(UserWarning):
+    """A divergence between two distributions is not known to the accuracy that one expects of it."""
+
+
 OK = 0
 NOT_CONVERGED = 1
 NON_FINITE = 2

@@ -122,3 +122,15 @@ def test_batched_models_are_refused():
         diagnostics.unrealistic_rate(p, distrax.Normal(jnp.zeros(3), 1.0))
     with pytest.raises(ValueError, match="basin label"):
         diagnostics.basin_name(-3)
+
+
+@pytest.mark.usefixtures("x64")
+def test_the_level_and_the_rate_move_with_the_data():
+    """The level of a Gaussian goes like 1/σ; the rate of q is 2 Φ(−z σ_p/σ_q) for one centre, z = 2.5758."""
+    slope = jax.grad(lambda scale: diagnostics.region_level(distrax.Normal(0.3, scale)))(1.4)
+    assert float(slope) == pytest.approx(-1.0 / 1.4, rel=2e-6)
+    z = stats.norm.isf(0.005)
+    rate = lambda scale: diagnostics.unrealistic_rate(distrax.Normal(0.3, scale), distrax.Normal(0.3, 2.0))  # noqa: E731
+    value, slope = jax.value_and_grad(rate)(1.4)
+    assert float(value) == pytest.approx(2.0 * stats.norm.sf(0.7 * z), rel=1e-9)
+    assert float(slope) == pytest.approx(-z * stats.norm.pdf(0.7 * z), rel=2e-6)

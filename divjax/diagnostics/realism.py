@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from divjax.discretize import panels
 from divjax.discretize.validity import univariate
-from divjax.distributions.density import log_prob, profile, tails
+from divjax.distributions.density import is_law, log_prob, profile, tails
 
 
 def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
@@ -45,7 +45,10 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
 
     start = guess - 0.05
     level, _, _ = jax.lax.fori_loop(0, 6, secant, (guess, start, missing(start)))
-    return jax.lax.stop_gradient(level)
+    level = jax.lax.stop_gradient(level)
+    # One step of Newton's: the level moves with p, so that the mass of the region stays what it is.
+    _, slope = jax.lax.stop_gradient(jax.jvp(missing, (level,), (jnp.ones_like(level),)))
+    return level - missing(level) / jnp.where(slope == 0.0, jnp.inf, slope)
 
 
 def _most_ends(shape):
@@ -56,9 +59,16 @@ def _most_ends(shape):
 def _mass_outside(grid, placed, gap, values, q, ends):
     """1 − the mass of q where gap > 0, from its distribution function at the ``ends`` of those intervals."""
     x, found, rising = panels.sign_changes(grid, placed, gap, values, ends)
-    below = tails(q, x)[0]
+    below = tails(q, _moving(gap, x, found))[0]
     inside = jnp.sum(jnp.where(found, jnp.where(rising, -below, below), 0.0)) + (values.ravel()[-1] > 0.0)
     return 1.0 - inside
+
+
+def _moving(gap, x, found):
+    """Ends of the region after a step of Newton's, so that they move with the parameters of gap; but not at a jump."""
+    value, slope = jax.lax.stop_gradient(jax.jvp(gap, (x,), (jnp.ones_like(x),)))
+    moves = found & (jnp.abs(value) < 1e-3) & jnp.isfinite(slope) & (slope != 0.0)
+    return x - jnp.where(moves, gap(jnp.where(moves, x, x[0])) / jnp.where(moves, slope, 1.0), 0.0)
 
 
 def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike | None = None) -> Float[Array, ""]:
@@ -80,4 +90,5 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
     def gap(x):
         return jnp.maximum(log_prob(p, x), jnp.finfo(x.dtype).min) - level
 
-    return jnp.clip(_mass_outside(grid, placed, gap, gap(placed.x), q, _most_ends(shape_p)), 0.0, 1.0)
+    rate = jnp.clip(_mass_outside(grid, placed, gap, gap(placed.x), q, _most_ends(shape_p)), 0.0, 1.0)
+    return jnp.where(is_law(p) & is_law(q), rate, jnp.nan)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import panels
 from divjax.discretize.compiled import compiled
@@ -37,7 +38,7 @@ def _side(data: Any, name: str) -> Side:
     if is_distribution(data):
         return univariate(data, name)
     x, log_w = (data.x, data.log_w) if isinstance(data, Points) else (data, None)
-    x = jnp.asarray(x)
+    x = checks.sample(x, name)
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) if jnp.issubdtype(x.dtype, jnp.inexact) else x * 1.0
     if x.ndim == 2 and x.shape[1] == 1:
         x = x[:, 0]

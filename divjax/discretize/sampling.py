@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import designs, validity
+from divjax.discretize.compiled import of_laws, spoken
 from divjax.distributions.density import log_prob_of_draws
 from divjax.distributions.family import Density, Source
 from divjax.distributions.mixtures import log_base
@@ -71,7 +72,8 @@ def monte_carlo(
     weighed = [_weighed(p, q, gradient, x, parts, sources) for x, _, _ in drawn]
     _, units, members = drawn[0][2]
     log_p, log_q, log_w = (jnp.concatenate(logs).reshape(-1, units, members) for logs in zip(*weighed, strict=True))
-    return Nodes(log_p, log_q, log_w - jnp.log(jnp.asarray(num_draws, log_w.dtype)), Rule.DRAWS)
+    nodes = Nodes(log_p, log_q, log_w - jnp.log(jnp.asarray(num_draws, log_w.dtype)), Rule.DRAWS)
+    return spoken(of_laws(nodes, p, q, *parts), p, q, *parts)
 
 
 def _weighed(p, q, gradient, x, parts, sources):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc, gammainc, gammaincc
+from jax.scipy.special import gammainc, gammaincc
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
@@ -17,6 +17,7 @@ from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, repeated
 from divjax.distributions.family import HALF_LINE, Density, Family, floats
 from divjax.numerics.factorials import deviance, factorial_excess
+from divjax.numerics.incomplete import betainc
 
 _LOG_REST = -math.log(1e-13)  # what may be left out of a grid on either side
 LONGEST = 2**20  # of a grid

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from divjax.distributions.family import Density, Profile, is_open
@@ -35,16 +36,31 @@ def log_prob_of_draws(p: Density, x: Array) -> Array:
 
 
 def is_law(p: Density) -> Array:
-    """Whether the parameters make a distribution: those that are to be positive are, and an upper end is above."""
-    parts = () if p.family.parts is None else p.family.parts(p.params)
-    found = [jnp.all(is_law(part)) for part in parts]
-    for name in p.family.positive:
-        if (value := getattr(p.params, name, None)) is not None and not callable(value):
-            found.append(jnp.all(value > 0.0))
+    """Whether the parameters make a distribution, as those of a batch all must.
+
+    Those that are to be positive are, and finite, as a location is; none is NaN; an upper end is above the lower one.
+    """
+    found = []
+    for name in getattr(p.params, "_fields", ()):
+        value = getattr(p.params, name)
+        inner = [leaf for leaf in jax.tree.leaves(value, is_leaf=_is_density) if _is_density(leaf)]
+        found += map(is_law, inner)
+        if not inner and isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jnp.floating):
+            found.append(jnp.all(_is_right(name, value, p.family.positive)))
     low, high = support(p)
     if not (isinstance(low, float) or isinstance(high, float)):
         found.append(jnp.all(low < high))
     return jnp.all(jnp.stack(found)) if found else jnp.ones((), bool)
+
+
+def _is_density(value: Any) -> bool:
+    return isinstance(value, Density)
+
+
+def _is_right(name: str, value: Array, positive: tuple[str, ...]) -> Array:
+    if name in positive:
+        return (value > 0.0) & ((value < jnp.inf) | (name == "df"))  # with df = ∞ Student's t is normal
+    return jnp.isfinite(value) if name == "loc" else ~jnp.isnan(value)
 
 
 def _step(end, sign, dtype):

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
@@ -23,6 +22,7 @@ from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, Square, repeated
 from divjax.distributions.family import UNIT, Family
 from divjax.numerics.factorials import deviance, factorial_excess
+from divjax.numerics.incomplete import betainc
 
 
 def up_to(count: Array) -> np.ndarray | None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betainc, ndtri
+from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
@@ -18,6 +18,7 @@ from divjax.distributions.lifetimes import Shaped
 from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import by_quantile, steep
 from divjax.distributions.real_line import CAUCHY, LOGISTIC, STUDENT_T, Located, StudentTParameters, of_smaller
+from divjax.numerics.incomplete import betainc
 from divjax.numerics.special import held_exp, log1m_exp, logs
 
 _ROOT_2 = math.sqrt(2.0)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betainc, digamma, gammaln
+from jax.scipy.special import digamma, gammaln
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
@@ -17,6 +17,7 @@ from divjax.distributions.half_line import doubled, trigamma
 from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import by_quantile, pushed, steep
 from divjax.distributions.real_line import LOGISTIC, NORMAL, Located, tempered
+from divjax.numerics.incomplete import betainc
 from divjax.numerics.special import exp_excess, log1m_exp, logs, stirling_rest
 
 

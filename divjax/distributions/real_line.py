@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betainc, gammaln, ndtr, ndtri
+from jax.scipy.special import gammaln, ndtr, ndtri
 from jaxtyping import Array, Float
 
 from divjax.distributions.exponential import families as gaps
@@ -17,6 +17,7 @@ from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, GAUSSIAN, LINE, POWER, Family, Source, Standard, smooth
 from divjax.distributions.moments import Moments, Target
 from divjax.numerics import gamma_half_step, log1p_slope
+from divjax.numerics.incomplete import betainc
 from divjax.numerics.special import LOG_ROOT_2PI, logs
 
 _EULER = 0.5772156649015329

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax.distributions.density import is_law
 from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian
 from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
 from divjax.exact.mixtures import log_overlap
@@ -43,7 +44,12 @@ def kl(p: Any, q: Any) -> Bounds:
 
     Two Gaussians: all three are the exact value. Raises ``NotImplementedError`` for anything else than these.
     """
-    p, q = _mixtures(p, q)
+    p, q = both(p, q)
+    bounds, laws = _bounds(*_mixtures(p, q)), is_law(p) & is_law(q)
+    return Bounds(*(jnp.where(laws, bound, jnp.nan) for bound in bounds))
+
+
+def _bounds(p, q):
     inner, across = _pairs(p, p, jnp.ones(())), _pairs(p, q, jnp.ones(()))
     if p.log_w.shape == q.log_w.shape == (1,):
         return Bounds(*[across[0, 0]] * 3)

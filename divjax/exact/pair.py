@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from divjax.distributions.density import is_law
 from divjax.distributions.exponential.family import Family, Member, Overlap, Square
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import resolve
@@ -74,17 +75,13 @@ def comparable(p: Density, q: Density, *, equal_frames: bool = True) -> Pair | N
 def of_distributions(closed: Callable[..., Array]) -> Callable[..., Array]:
     """``closed`` of two densities, for whatever ``resolve`` takes.
 
-    NaN where a parameter of p or q is: comparisons with it would choose +inf, which means something else.
+    NaN where the parameters of p or q make no distribution, whatever the formula, and its +inf, make of them.
     """
 
     @functools.wraps(closed)
     def checked(p: Any, q: Any, **params: Any) -> Array:
         p, q = both(p, q)
-        value = closed(p, q, **params)
-        arrays = [leaf for leaf in jax.tree.leaves((p, q)) if isinstance(leaf, jax.Array | np.ndarray | float)]
-        real = [leaf for leaf in map(jnp.asarray, arrays) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-        broken = [jnp.any(jnp.isnan(leaf)) for leaf in real]
-        return jnp.where(jnp.any(jnp.stack(broken)), jnp.nan, value) if broken else value
+        return jnp.where(is_law(p) & is_law(q), closed(p, q, **params), jnp.nan)
 
     return checked
 

@@ -156,6 +156,20 @@ def _negative_binomial_of_mean(dist):
     return counts.NEGATIVE_BINOMIAL(dist.concentration, logit=logit)
 
 
+def _hurdle(dist):
+    """0 with some probability, else what is not 0; the latter may be a density."""
+    if not getattr(dist.support, "is_discrete", False):
+        return _with_atoms(dist)
+    return served(dist)
+
+
+def _with_atoms(dist):
+    raise TypeError(
+        f"Expected a distribution with a density, or of integers; got {type(dist).__name__}, which has points of "
+        "positive probability in a continuum. Compare its parts apart: those points by dj.pmf, the rest by its density."
+    )
+
+
 # --- The table ---------------------------------------------------------------------------------------------
 
 _ON_LINE = {
@@ -224,6 +238,7 @@ _VECTORS = {
     "LowRankMultivariateNormal": lambda d: vectors.LOW_RANK_NORMAL(d.loc, d.cov_factor, d.cov_diag),
     "MultivariateStudentT": lambda d: vectors.MULTIVARIATE_STUDENT_T(d.df, d.loc, d.scale_tril),
 }
+ATOMS = ("Delta", "LeftCensoredDistribution", "RightCensoredDistribution", "IntervalCensoredDistribution")
 _COMPOSED = {
     "MixtureSameFamily": lambda d: same_family(d, d._component_distribution, _weights(d._mixing_distribution), served),
     "MixtureGeneral": lambda d: different_families(d._component_distributions, _weights(d._mixing_distribution)),
@@ -231,6 +246,8 @@ _COMPOSED = {
     "ExpandedDistribution": _expanded,
     "MaskedDistribution": _masked,
     "TransformedDistribution": _transformed,
+    **dict.fromkeys(("HurdleProbs", "HurdleLogits"), _hurdle),
+    **dict.fromkeys(ATOMS, _with_atoms),
     # Images on a plane of lower dimension, or of matrices, which numpyro's transforms have no density of.
     **dict.fromkeys(("ZeroSumNormal", "CirculantNormal", "LKJ", "Wishart", "InverseWishart"), served),
 }

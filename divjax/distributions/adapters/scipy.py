@@ -29,7 +29,10 @@ from divjax.distributions.transformed import Bijection
 def to_density(dist: Any, kind: type) -> Density | None:
     """``dist`` as a record with parameters; None for what is not frozen, or has no record and no axis either."""
     make = TABLE.get(kind.__name__)
-    return None if make is None else make(dist)
+    if make is None:
+        return None
+    with np.errstate(all="ignore"):  # a scale of 0 makes no law, which is said later on
+        return make(dist)
 
 
 def _continuous(dist):
@@ -69,6 +72,7 @@ def _moved(base, loc, scale):
     """The density of loc + scale · x."""
     if _is(loc, 0.0) and _is(scale, 1.0):
         return base
+    base = jax.tree.map(lambda leaf: jnp.where(jnp.all(jnp.asarray(scale > 0.0)), leaf, jnp.nan), base)
     return image(base, base, floats((loc, scale)), AFFINE, 0, lambda base: base)
 
 
