@@ -59,8 +59,9 @@ class Entry(NamedTuple):
 
     @property
     def kinked(self) -> bool:
-        """Whether its integrand has kinks where both sides are equal: nodes should know. Of convex orders only 1."""
-        return is_kinked(self.function) and self.default in (None, 1.0)
+        """Whether its integrand has kinks where both sides are equal: nodes should know."""
+        given = {self.parameter: self.default} if self.default is not None else {}
+        return is_kinked(self.function, **given) is not False
 
     def bases(self) -> tuple[str, ...]:
         """The bases of ``monte_carlo`` that are valid for it, the one first whose weights are always bounded."""

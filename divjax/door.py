@@ -26,7 +26,6 @@ from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked
 from divjax.estimate import Estimate
 from divjax.estimate import estimate as estimate_on
-from divjax.exact.pair import member
 from divjax.measures import Cdfs, Coupling, Nodes, Points
 
 Scalar = Float[Array, ""]
@@ -98,7 +97,7 @@ def _of_samples(leaf, of_samples, p, q, given, params):
             f"Expected samples [n] on the line for {leaf.__name__}; got samples of points [n, d]. In d dimensions use "
             "dj.sliced_wasserstein, dj.sinkhorn_divergence or dj.energy of two samples."
         )
-    return leaf(_discretizer(leaf)(p, q), **params)
+    return leaf(_discretizer(leaf)(p, q, crossings=_crossings(leaf, params)), **params)
 
 
 def _is_column(side):
@@ -119,9 +118,10 @@ def _between(leaf, closed, p, q, params):
         return _spoken(leaf, value)
     traced = not all(map(checks.is_known, jax.tree.leaves((p, q, params))))
     dynamic, static = _separated(params)
+    how = {"leaf": leaf, "static": static, "crossings": _crossings(leaf, params)}
     if traced or declared(leaf) is not Nodes:
-        return _spoken(leaf, _value(_sides(p, q, leaf), dynamic, leaf=leaf, static=static))
-    found = _estimated(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
+        return _spoken(leaf, _value(_sides(p, q, leaf), dynamic, **how))
+    found = _estimated(_sides(p, q, leaf), dynamic, **how)
     _warn(leaf, found)
     return found.value
 
@@ -140,17 +140,10 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
         closed, params = (closed.closed, {}) if checks.is_known(order) and order == closed.order else (None, params)
     if closed is None:
         return None
-    # Two laws have a fixed parameter in common where it is one array: a program would be given two.
-    framed = any(jax.tree.leaves(found.frame) for found in map(member, (p, q)) if found is not None)
     try:
-        return _of_laws(closed(p, q, **params), p, q) if framed else _closed(p, q, params, closed=closed)
+        return closed(p, q, **params)
     except (NotImplementedError, ValueError):
         return None
-
-
-@functools.partial(jax.jit, static_argnames="closed")
-def _closed(p, q, params, *, closed):
-    return _of_laws(closed(p, q, **params), p, q)
 
 
 def _of_laws(value: Array, *sides: Any) -> Array:
@@ -165,14 +158,15 @@ def _separated(params):
     return {name: value for name, value in params.items() if not callable(value)}, static
 
 
-@functools.partial(jax.jit, static_argnames=("leaf", "static"))
-def _value(sides, params, *, leaf, static):
-    return _of_laws(leaf(_measure(*sides, leaf=leaf), **params, **dict(static)), *sides)
+@functools.partial(jax.jit, static_argnames=("leaf", "static", "crossings"))
+def _value(sides, params, *, leaf, static, crossings):
+    return _of_laws(leaf(_measure(*sides, leaf=leaf, crossings=crossings), **params, **dict(static)), *sides)
 
 
-@functools.partial(jax.jit, static_argnames=("leaf", "static"))
-def _estimated(sides, params, *, leaf, static):
-    found = estimate_on(functools.partial(leaf, **params, **dict(static)), _measure(*sides, leaf=leaf))
+@functools.partial(jax.jit, static_argnames=("leaf", "static", "crossings"))
+def _estimated(sides, params, *, leaf, static, crossings):
+    measure = _measure(*sides, leaf=leaf, crossings=crossings)
+    found = estimate_on(functools.partial(leaf, **params, **dict(static)), measure)
     value = _of_laws(found.value, *sides)
     broken = jnp.isnan(value)
     bits = jnp.where(broken, found.status | status.NON_FINITE, found.status)
@@ -186,9 +180,14 @@ def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
     return p, q
 
 
-def _measure(p: Any, q: Density | None = None, *, leaf: Divergence) -> Nodes | Coupling | Cdfs:
-    """What ``leaf`` is measured on between two distributions, with nodes at its kinks if it has some."""
-    return p if q is None else _discretizer(leaf)(p, q, crossings=_CROSSINGS if is_kinked(leaf) else 0)
+def _measure(p: Any, q: Density | None = None, *, leaf: Divergence, crossings: int) -> Nodes | Coupling | Cdfs:
+    """What ``leaf`` is measured on between two distributions."""
+    return p if q is None else _discretizer(leaf)(p, q, crossings=crossings)
+
+
+def _crossings(leaf, params=None):
+    """How many places with kinks of ``leaf`` its panels are to end at."""
+    return 0 if is_kinked(leaf, **(params or {})) is False else _CROSSINGS
 
 
 def _spoken(leaf, value):
@@ -225,7 +224,8 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
         bits = jnp.where(jnp.isnan(value), status.NON_FINITE, status.OK).astype(jnp.int32)
         return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), bits)
     dynamic, static = _separated(params)
-    return _estimated(_sides(p, q, leaf), dynamic, leaf=leaf, static=static)
+    crossings = _crossings(leaf, params)
+    return _estimated(_sides(p, q, leaf), dynamic, leaf=leaf, static=static, crossings=crossings)
 
 
 class Row(NamedTuple):
@@ -298,7 +298,7 @@ def _measured_rows(group, p, q):
 
 @functools.partial(jax.jit, static_argnames="leaves")
 def _all_estimated(sides, *, leaves):
-    nodes = _measure(*sides, leaf=leaves[0])
+    nodes = _measure(*sides, leaf=leaves[0], crossings=_crossings(leaves[0]))
     if declared(leaves[0]) is Nodes:
         return [estimate_on(leaf, nodes) for leaf in leaves]
     values = [leaf(nodes) for leaf in leaves]

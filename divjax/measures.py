@@ -49,6 +49,7 @@ class Coupling:
     """The monotone coupling in one dimension: both quantile functions at the same levels.
 
     ``x_i = P⁻¹(u_i)`` and ``y_i = Q⁻¹(u_i)``; Σ exp(log_w) h(x_i, y_i) ≈ ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du.
+    crossings: for how many points with x = y nodes were laid; None: for all of them.
     """
 
     made_by: ClassVar[str] = "dj.coupling(p, q)"
@@ -56,6 +57,7 @@ class Coupling:
     x: Float[Array, " n"]
     y: Float[Array, " n"]
     log_w: Float[Array, " n"]
+    crossings: int | None = dataclasses.field(default=None, metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass

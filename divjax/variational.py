@@ -18,8 +18,9 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import designs, sampling, validity
 from divjax.distributions.density import log_prob_of_draws
-from divjax.distributions.family import Density, Source
-from divjax.distributions.source import source
+from divjax.distributions.family import Density
+from divjax.distributions.source import outline, source
+from divjax.numerics.programs import kept
 
 Scalar = Float[Array, ""]
 
@@ -41,9 +42,14 @@ def reverse_kl_stl(
         >>> round(float(jax.grad(loss)(0.0)), 3)
         0.0
     """
-    p, q, origin = _checked(p, q, num_draws=num_draws)
-    sampling.check_design(q, origin, design)
-    x, log_share, _ = sampling.draw(key, q, origin, num_draws, design)
+    p, q = _checked(p, q, num_draws=num_draws)
+    sampling.check_design(q, outline(q), design)
+    return _stl(key, p, q, num_draws, design)
+
+
+@kept
+def _stl(key, p, q, num_draws, design):
+    x, log_share, _ = sampling.draw(key, q, source(q), num_draws, design)
     return jnp.mean(_shared(jnp.exp(log_share), _along_path(q, x) - log_prob_of_draws(p, x)))
 
 
@@ -59,8 +65,12 @@ def iwae(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
         >>> float(dj.variational.iwae(jax.random.key(0), p, q, num_groups=8, num_particles=4))
         -0.0
     """
-    p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
-    x, share = _groups(key, q, origin, num_groups, num_particles)
+    return _iwae(key, *_checked(p, q, num_groups=num_groups, num_particles=num_particles), num_groups, num_particles)
+
+
+@kept
+def _iwae(key, p, q, num_groups, num_particles):
+    x, share = _groups(key, q, source(q), num_groups, num_particles)
     return -jnp.mean(_shared(share, _log_mean(log_prob_of_draws(p, x) - log_prob_of_draws(q, x))))
 
 
@@ -76,10 +86,15 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
         >>> float(dj.variational.dreg(jax.random.key(0), p, q, num_groups=8, num_particles=4))
         -0.0
     """
-    p, q, origin = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
-    if origin.log_w.size > 1:
+    p, q = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
+    if jax.eval_shape(lambda q: source(q).log_w, q).size > 1:
         raise ValueError(f"Expected q without components for dreg; got {q.name}. Use dj.variational.iwae.")
-    x, _ = _groups(key, q, origin, num_groups, num_particles)
+    return _dreg(key, p, q, num_groups, num_particles)
+
+
+@kept
+def _dreg(key, p, q, num_groups, num_particles):
+    x, _ = _groups(key, q, source(q), num_groups, num_particles)
     fixed = jax.lax.stop_gradient(x)
     log_ratio = jax.lax.stop_gradient(log_prob_of_draws(p, fixed) - log_prob_of_draws(q, fixed))
     weights = jnp.exp(log_ratio - nu.finite(jax.vmap(nu.logsumexp)(log_ratio))[:, None])
@@ -88,13 +103,12 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
     return -jnp.mean(_log_mean(log_prob_of_draws(p, x) - _along_path(q, x)))
 
 
-def _checked(p, q, **counts) -> tuple[Density, Density, Source]:
+def _checked(p, q, **counts) -> tuple[Density, Density]:
     p, q = validity.pair(p, q)
     for name, count in counts.items():
         checks.check_count(count, name)
-    origin = source(q)
-    validity.check_pathwise(q, origin, (p,), "dj.monte_carlo with gradient='score'")
-    return p, q, origin
+    validity.check_pathwise(q, outline(q), (p,), "dj.monte_carlo with gradient='score'")
+    return p, q
 
 
 def _along_path(dist, x):

@@ -69,9 +69,8 @@ def parameters(spec: list) -> list[np.ndarray]:
 @functools.cache
 def _discretiser(kind: str, family_p: str, family_q: str, *, x64: bool, tfp_only: bool):
     def discretise(params_p, params_q):
-        return getattr(dj, kind)(
-            build([family_p], params_p, tfp_only=tfp_only), build([family_q], params_q, tfp_only=tfp_only)
-        )
+        p, q = build([family_p], params_p, tfp_only=tfp_only), build([family_q], params_q, tfp_only=tfp_only)
+        return getattr(dj, kind)(p, q, crossings=0 if kind == "cdfs" else 4)
 
     return jax.jit(discretise)
 

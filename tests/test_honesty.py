@@ -40,7 +40,7 @@ def values(entries, nodes):
 
 @functools.cache
 def _truth(many):
-    exact = lambda theta: values(ENTRIES if many else FEW, dj.quadrature(P, model(theta)))  # noqa: E731
+    exact = lambda theta: values(ENTRIES if many else FEW, dj.quadrature(P, model(theta), crossings=4))  # noqa: E731
     return jax.jit(lambda theta: (exact(theta), jax.jacrev(exact)(theta)))
 
 

@@ -33,7 +33,7 @@ MAY = {
     "models": ARRAYS | {"estimate"},
     "targets": MODELS,
     "training": MODELS,
-    "training.iteration": set(),
+    "training.iteration": {"numerics"},
     "sweeps": {"training.iteration"},
     "diagnostics": TRAINING,
     "twosample": LEAVES,

@@ -78,7 +78,7 @@ def _sinkhorn(key, kernel, x, y):
 
 
 LINE = {
-    "energy": Measure(_energy, MANY, "unbiased; 0 where the distributions are equal"),
+    "energy_distance": Measure(_energy, MANY, "unbiased; 0 where the distributions are equal"),
     "mmd2": Measure(_mmd2, MANY, "unbiased; Gaussian kernel, median distance"),
     "neighbour_kl": Measure(_neighbour_kl, SOME, "KL(real‖generated) in nats, 5 nearest neighbours"),
     "neighbour_kl_reverse": Measure(_neighbour_kl_reverse, SOME, "KL(generated‖real) in nats, 5 nearest neighbours"),

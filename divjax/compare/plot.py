@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from divjax.compare.judge import Comparison, Evidence
-from divjax.divergences import kernels
+from divjax.divergences import kernels, samples
 from divjax.plots import look
 
 REAL, GENERATED = look.BLUE, look.VERMILLION

@@ -1,14 +1,20 @@
 """Is what a model generates realistic? Regions of the data distribution and the mass a model puts outside."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Bool, Float
 
 from divjax.discretize import panels
 from divjax.discretize.validity import univariate
 from divjax.distributions.density import is_law, log_prob, profile, tails
+from divjax.distributions.family import Density
+from divjax.numerics.implicit import implicit_roots
+from divjax.numerics.programs import kept
+
+_STEPS = 8  # of the secant method
 
 
 def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
@@ -21,54 +27,7 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
         >>> round(float(dj.diagnostics.region_level(distrax.Normal(0.0, 1.0))), 2)
         -4.24
     """
-    p = univariate(p, "p")
-    shape = profile(p)
-    grid, ends = panels.lay(shape), _most_ends(shape)
-    placed = panels.nodes(grid)
-    log_p = log_prob(p, placed.x)
-
-    def missing(level):
-        return _mass_outside(grid, placed, lambda x: log_prob(p, x) - level, log_p - level, p, ends) - (1.0 - mass)
-
-    # The first guess: the level at which nodes, from the least dense on, have gathered 1 − mass.
-    order = jnp.argsort(log_p.ravel())
-    gathered = jnp.cumsum(jnp.exp(log_p + placed.log_w).ravel()[order])
-    guess = log_p.ravel()[order][jnp.argmax(gathered >= (1.0 - mass))]
-
-    def secant(_, state):
-        level, previous, at_previous = state
-        at_level = missing(level)
-        rise, run = at_level - at_previous, level - previous
-        flat = jnp.abs(rise) <= jnp.finfo(level.dtype).eps
-        step = jnp.where(flat, 0.0, -at_level * run / jnp.where(flat, 1.0, rise))
-        return level + jnp.clip(step, -0.5, 0.5), level, at_level
-
-    start = guess - 0.05
-    level, _, _ = jax.lax.fori_loop(0, 6, secant, (guess, start, missing(start)))
-    level = jax.lax.stop_gradient(level)
-    # One step of Newton's: the level moves with p, so that the mass of the region stays what it is.
-    _, slope = jax.lax.stop_gradient(jax.jvp(missing, (level,), (jnp.ones_like(level),)))
-    return level - missing(level) / jnp.where(slope == 0.0, jnp.inf, slope)
-
-
-def _most_ends(shape):
-    """How many ends a region may have: two for every component, and some to spare."""
-    return 4 + 2 * shape.center.size
-
-
-def _mass_outside(grid, placed, gap, values, q, ends):
-    """1 − the mass of q where gap > 0, from its distribution function at the ``ends`` of those intervals."""
-    x, found, rising = panels.sign_changes(grid, placed, gap, values, ends)
-    below = tails(q, _moving(gap, x, found))[0]
-    inside = jnp.sum(jnp.where(found, jnp.where(rising, -below, below), 0.0)) + (values.ravel()[-1] > 0.0)
-    return 1.0 - inside
-
-
-def _moving(gap, x, found):
-    """Ends of the region after a step of Newton's, so that they move with the parameters of gap; but not at a jump."""
-    value, slope = jax.lax.stop_gradient(jax.jvp(gap, (x,), (jnp.ones_like(x),)))
-    moves = found & (jnp.abs(value) < 1e-3) & jnp.isfinite(slope) & (slope != 0.0)
-    return x - jnp.where(moves, gap(jnp.where(moves, x, x[0])) / jnp.where(moves, slope, 1.0), 0.0)
+    return _level(univariate(p, "p"), mass)
 
 
 def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike | None = None) -> Float[Array, ""]:
@@ -81,14 +40,98 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
         >>> round(float(dj.diagnostics.unrealistic_rate(distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0))), 3)
         0.01
     """
-    p, q = univariate(p, "p"), univariate(q, "q")
-    shape_p, shape_q = profile(p), profile(q)
-    level = region_level(p, mass=mass) if level is None else level
-    grid = panels.lay(shape_p, shape_q)
+    return _rate(univariate(p, "p"), univariate(q, "q"), mass, level)
+
+
+@kept
+def _level(p: Density, mass: ArrayLike) -> Float[Array, ""]:
+    grid = panels.lay(profile(p))
+    return jnp.where(is_law(p), _smallest(p, grid, panels.nodes(grid), mass)[0], jnp.nan)
+
+
+@kept
+def _rate(p: Density, q: Density, mass: ArrayLike, level: ArrayLike | None) -> Float[Array, ""]:
+    grid = panels.lay(profile(p), profile(q))
     placed = panels.nodes(grid)
-
-    def gap(x):
-        return jnp.maximum(log_prob(p, x), jnp.finfo(x.dtype).min) - level
-
-    rate = jnp.clip(_mass_outside(grid, placed, gap, gap(placed.x), q, _most_ends(shape_p)), 0.0, 1.0)
+    if level is None:
+        level, region = _smallest(p, grid, placed, mass)
+    else:
+        region = _regions(p, grid, placed)[1](jax.lax.stop_gradient(level))
+    rate = jnp.clip(1.0 - _mass(q, _moving(p, level, region)), 0.0, 1.0)
     return jnp.where(is_law(p) & is_law(q), rate, jnp.nan)
+
+
+class _Region(NamedTuple):
+    """Ends of the intervals on which log p is above a level."""
+
+    x: Float[Array, " ends"]
+    found: Bool[Array, " ends"]  # whether it is one
+    rising: Bool[Array, " ends"]
+    last: Bool[Array, ""]  # whether the outermost node on the right is inside
+
+
+def _mass(q: Density, region: _Region) -> Float[Array, ""]:
+    """The mass of q in a region, from its distribution function at the ends."""
+    below = tails(q, region.x)[0]
+    return jnp.sum(jnp.where(region.found, jnp.where(region.rising, -below, below), 0.0)) + region.last
+
+
+def _log_prob(p: Density, x: Array) -> Array:
+    """log p, finite where p is 0: a sign is looked for between its values."""
+    return jnp.maximum(log_prob(p, x), jnp.finfo(x.dtype).min)
+
+
+def _regions(p: Density, grid: panels.Grid, placed: panels.Placed) -> tuple[Array, Callable[[Array], _Region]]:
+    """log p at the nodes, and the region above a level as a function of it."""
+    ends = 4 + 2 * profile(p).center.size  # two for every component, and some to spare
+    values = _log_prob(p, placed.x)
+
+    def region(level):
+        changes = panels.sign_changes(grid, placed, lambda x: _log_prob(p, x) - level, values - level, ends)
+        return _Region(*changes, values.ravel()[-1] > level)
+
+    return values, region
+
+
+def _moving(p: Density, level: Array, region: _Region) -> _Region:
+    """The region, its ends moving with the level and the parameters of p; but not those at a jump."""
+    found = region.found
+    # What is no end stands where another does, and any place has a derivative there.
+    anywhere = jnp.where(found, region.x, region.x[jnp.argmax(found)])
+    x = implicit_roots(lambda x: _log_prob(p, x) - level, region.x, found, anywhere, _is_zero)
+    return region._replace(x=x)
+
+
+def _is_zero(value, slope):
+    return jnp.abs(value) < 1e-3
+
+
+def _smallest(p: Density, grid: panels.Grid, placed: panels.Placed, mass: ArrayLike) -> tuple[Array, _Region]:
+    """The level of the smallest region that holds ``mass`` of p, moving with p, and the region, by secant steps."""
+    still = jax.tree.map(jax.lax.stop_gradient, p)
+    log_p, region = _regions(still, grid, placed)
+    # The first guess: the level at which nodes, from the least dense on, have gathered 1 − mass.
+    order = jnp.argsort(log_p.ravel())
+    gathered = jnp.cumsum(jnp.exp(log_p + placed.log_w).ravel()[order])
+    guess = log_p.ravel()[order][jnp.argmax(gathered >= (1.0 - mass))]
+
+    def secant(step, state):
+        level, previous, at_previous, _ = state
+        found = region(level)
+        at_level = mass - _mass(still, found)
+        rise, run = at_level - at_previous, level - previous
+        flat = jnp.abs(rise) <= jnp.finfo(level.dtype).eps
+        change = jnp.clip(jnp.where(flat, 0.0, -at_level * run / jnp.where(flat, 1.0, rise)), -0.5, 0.5)
+        # The first step only measures, and so does the last: what it measures with is in the program but once.
+        following = jnp.where(step == 0, guess, level + jnp.where(step == _STEPS, 0.0, change))
+        return following, level, at_level, found
+
+    start = guess - 0.05
+    blank = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), jax.eval_shape(region, start))
+    state = jax.lax.stop_gradient((start, start, jnp.zeros_like(start), blank))
+    level, _, _, found = jax.lax.stop_gradient(jax.lax.fori_loop(0, _STEPS + 1, secant, state))
+
+    def missing(level):
+        return mass - _mass(p, _moving(p, level, found))
+
+    return implicit_roots(missing, level, jnp.ones((), bool), level, _is_zero), found

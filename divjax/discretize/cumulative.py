@@ -77,7 +77,7 @@ def _steps(points: Points, x: Array) -> tuple[Array, Array]:
     return below[index], above[index]
 
 
-def cdfs(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Cdfs:
+def cdfs(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None) -> Cdfs:
     """Nodes for every ∫ h(P(x) − Q(x)) dx: what ``energy`` and ``cramer`` are measured on.
 
     Panels follow the mass of both; the points of a sample are knots, so that its steps are exact. Returns
@@ -107,18 +107,19 @@ def _cdfs(p: Side, q: Side, *, crossings: int, refine: int | None) -> Cdfs:
         cdf_p, cdf_q = both(x)
         return cdf_p - cdf_q
 
-    if not points:
+    if crossings and not points:
         placed = panels.split(grid, placed, gap, gap(jax.lax.stop_gradient(placed.x)), crossings)
     cdf_p, cdf_q = both(placed.x)
     return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel() + _broken(p, q))
 
 
-def coupling(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Coupling:
+def coupling(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None) -> Coupling:
     """Nodes for every ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du: what ``wasserstein`` is measured on.
 
     Between distributions the nodes are laid on the one without a closed-form quantile and carried to the other by
     Q⁻¹(P(x)). Between a distribution and a sample they are levels u, the sample's steps exact. Returns
-    ``Coupling(x, y, log_w)`` [n]. crossings: how many sign changes of x − y become knots (for order 1).
+    ``Coupling(x, y, log_w)`` [n]. crossings: how many sign changes of x − y become knots, for ``wasserstein`` of order
+    1, which warns of a coupling of two distributions that was laid without; 4, say.
     """
     return _coupling(_side(p, "p"), _side(q, "q"), crossings=crossings, refine=refine)
 
@@ -129,15 +130,15 @@ def _coupling(p: Side, q: Side, *, crossings: int, refine: int | None) -> Coupli
         weighted = isinstance(p, Points) or isinstance(q, Points)
         return coupling_of_samples(_points(p), _points(q)) if weighted else coupling_of_counts(p, q)
     if _is_sample(p):
-        x, y, log_w = _against_sample(q, _points(p), crossings)
+        x, y, log_w = _against_sample(q, _points(p))
         return Coupling(y, x, log_w)
     if _is_sample(q):
-        return Coupling(*_against_sample(p, _points(q), crossings))
+        return Coupling(*_against_sample(p, _points(q)))
     if p.family.quantile is not None and q.family.quantile is None:
         y, x, log_w = _carried(q, p, crossings, refine)
     else:
         x, y, log_w = _carried(p, q, crossings, refine)
-    return Coupling(x, y, log_w)
+    return Coupling(x, y, log_w, crossings)
 
 
 def _carried(base: Density, other: Density, crossings: int, refine: int | None):
@@ -160,7 +161,7 @@ def _carried(base: Density, other: Density, crossings: int, refine: int | None):
     return placed.x.ravel(), image(placed.x).ravel(), log_w.ravel()
 
 
-def _against_sample(dist, sample, crossings):
+def _against_sample(dist, sample):
     """Between a sample's steps u runs over an interval, on which the quantile of dist is smooth."""
     y, order = ranked(sample.x)
     weights = take(jnp.exp(sample.log_w), order)
@@ -171,7 +172,7 @@ def _against_sample(dist, sample, crossings):
     start, end = jnp.where(lower, below[:-1], above[1:]), jnp.where(lower, below[1:], above[:-1])
     # At a level P(y), x = y: the kink of |x − y| becomes the end of a piece, and moves with the parameters of dist.
     cdf, survival = tails(dist, y)
-    kink = jnp.clip(jnp.where(lower, cdf, survival), start, end) if crossings else end
+    kink = jnp.clip(jnp.where(lower, cdf, survival), start, end)
     level, log_w = (jnp.stack(part) for part in zip(_levels(start, kink), _levels(kink, end), strict=True))
     u, v = jnp.where(lower[:, None], level, 1.0 - level), jnp.where(lower[:, None], 1.0 - level, level)
     x = quantile(dist, u, v)

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from divjax import numerics as nu
 from divjax.distributions.density import knots
 from divjax.distributions.family import Profile
+from divjax.numerics.implicit import implicit_roots
 
 ORDER = 15  # nodes of a panel
 TAIL = 4  # x grows like t^-TAIL on a tail panel
@@ -181,28 +182,44 @@ def sign_changes(
 
     ``values`` = gap(placed.x). What happens between two neighbouring nodes twice is not seen.
     """
-    roots, found, rising = _changes(grid, placed, gap, values, num)
+    roots, found, rising = _changes(grid, placed, gap, values, num, moving=False)
     per_panel = placed.x.shape[0] // grid.left.shape[0]
     x = _at(grid, jnp.where(found, roots, 0.5) / per_panel)[0]
     return jax.lax.stop_gradient(x), found, rising
 
 
-def _changes(grid, placed, gap, values, num):
+def _changes(grid, placed, gap, values, num, *, moving):
     """Sign changes as positions = number of the stretch + t on it; the number of stretches where there is none."""
     stretches = placed.x.shape[0]
     per_panel = stretches // grid.left.shape[0]
     values = jax.lax.stop_gradient(values).ravel()
     changes = (values[1:] > 0.0) != (values[:-1] > 0.0)
-    index = jnp.nonzero(changes, size=num, fill_value=values.size)[0]
-    found = index < values.size
+    index = _first_true(changes, num)
+    found = index < changes.size
     index = jnp.where(found, index, values.size // 2)  # anywhere but in a tail, where gap may not be differentiable
     # Neighbouring nodes may lie on two stretches.
     position = jnp.asarray(np.arange(stretches)[:, None] + T, placed.x.dtype).ravel()
     fixed = jax.tree.map(jax.lax.stop_gradient, grid)
-    gap_at = lambda s: gap(_at(fixed, s / per_panel)[0])  # noqa: E731
+
+    def gap_at(position):
+        return gap(_at(fixed, position / per_panel)[0])
+
     roots = _roots(gap_at, position[index], position[index + 1], values[index], values[index + 1])
-    roots = _moving(gap_at, roots, position[position.size // 2])
+    if moving:
+        roots = _moving(gap_at, roots, position[position.size // 2])
     return jnp.where(found, roots, stretches), found, values[index + 1] > 0.0
+
+
+def _first_true(flags, num):
+    """Where the first ``num`` are true, the size where there are fewer; ``jnp.nonzero`` takes longer to compile."""
+
+    places = jnp.arange(flags.size)
+
+    def following(last, _):
+        place = jnp.min(jnp.where(flags & (places > last), places, flags.size))
+        return place, place
+
+    return jax.lax.scan(following, jnp.full((), -1, places.dtype), length=num)[1]
 
 
 def split(grid: Grid, placed: Placed, gap: Callable[[Array], Array], values: Array, num: int) -> Placed:
@@ -213,7 +230,7 @@ def split(grid: Grid, placed: Placed, gap: Callable[[Array], Array], values: Arr
     """
     dtype, stretches = placed.x.dtype, placed.x.shape[0]
     per_panel = stretches // grid.left.shape[0]
-    roots, found, _ = _changes(grid, placed, gap, values, num)
+    roots, found, _ = _changes(grid, placed, gap, values, num, moving=True)
     cut = jnp.minimum(jnp.floor(roots), stretches - 1)
     before = jnp.maximum(cut, jnp.append(jnp.zeros(1, dtype), roots[:-1]))  # the last end before the root
     is_last = found & (jnp.append(cut[1:], stretches) != cut) | (found & ~jnp.append(found[1:], False))
@@ -232,7 +249,10 @@ def split(grid: Grid, placed: Placed, gap: Callable[[Array], Array], values: Arr
 def _at(grid, position):
     """x and log dx/dt at position = panel + t."""
     panel = jnp.clip(jnp.floor(position), 0, grid.left.shape[0] - 1)
-    rows = Grid(*(jnp.asarray(field)[panel.astype(int)] for field in grid))
+    # What is known to be false everywhere stays known: no grading then.
+    none = [isinstance(field, np.ndarray) and not field.any() for field in grid]
+    index = panel.astype(int)
+    rows = Grid(*(_SMOOTH if each else jnp.asarray(field)[index] for each, field in zip(none, grid, strict=True)))
     tiny = jnp.finfo(position.dtype).eps
     t = jnp.clip(position - panel, tiny, 1.0 - tiny)
     return place(rows, t, 1.0 - t)
@@ -266,13 +286,13 @@ def _moving(gap, roots, anywhere):
     root well inside its stretch moves: next to an end, or to another root, a piece of length 0 has no derivative to
     give, and the other piece would keep its own.
     """
-    value, slope = jax.lax.stop_gradient(jax.jvp(gap, (roots,), (jnp.ones_like(roots),)))
     share = roots - jnp.floor(roots)
     room = jnp.minimum(share, 1.0 - share)
     apart = jnp.abs(jnp.diff(roots))
     room = jnp.minimum(room, jnp.minimum(jnp.append(apart, 1.0), jnp.append(1.0, apart)))
-    is_zero = jnp.abs(value) < 1e-3 * jnp.abs(slope)  # and not a jump, at the end of a support
-    moves = (room > 1e-3) & jnp.isfinite(slope) & is_zero
-    value = gap(jnp.where(moves, roots, anywhere))  # in a tail its derivative may not be finite
-    shift = (value - jax.lax.stop_gradient(value)) / jnp.where(moves, slope, 1.0)
-    return roots - jnp.where(moves, shift, 0.0)
+
+    def is_root(value, slope):
+        return jnp.abs(value) < 1e-3 * jnp.abs(slope)  # and no jump, as at the end of a support
+
+    # In a tail a derivative of gap may not be finite.
+    return implicit_roots(gap, roots, room > 1e-3, anywhere, is_root)

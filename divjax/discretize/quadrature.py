@@ -30,7 +30,7 @@ from divjax.measures import Nodes, Points, Rule
 _NODES = {2: 64, 3: 32}  # intervals of an axis; a multiple of 2, so that every second node is a rule too
 
 
-def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None) -> Nodes:
+def quadrature(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None) -> Nodes:
     """Nodes for every ∫ h(p(x), q(x)) dx, from the distributions alone: no grid to choose.
 
     p, q: unbatched distributions of any known library in one, two or three dimensions, mixtures too; build them from
@@ -38,10 +38,10 @@ def quadrature(p: Any, q: Any, *, crossings: int = 4, refine: int | None = None)
     the components' centres and scales, the kinks and the ends of the supports of both, as they move with the
     parameters. In two and three dimensions see ``cubature`` below.
 
-    crossings: how many points with p = q become ends of panels (for total_variation, whose integrand has its kinks
-    there); 0 saves 15 to 30 % where no integrand has kinks. refine: every panel is cut into so many; by default 1 in
-    float32 and 3 in float64, for errors at the level of rounding and near 1e-11. In more dimensions: so many times
-    the intervals of an axis.
+    crossings: how many points with p = q become ends of panels, for integrands with kinks there: 4, say, for
+    ``total_variation``, which warns of nodes that were laid without. Smooth integrands need none. refine: every panel
+    is cut into so many; by default 1 in float32 and 3 in float64, for errors at the level of rounding and near 1e-11.
+    In more dimensions: so many times the intervals of an axis.
 
     Returns ``Nodes`` of the rule PANELS, [n], or CUBATURE: give them to any divergence on nodes, ``kl(nodes)``.
     Raises ValueError for batched distributions and for more than three dimensions, TypeError for one whose mass it

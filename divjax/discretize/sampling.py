@@ -16,8 +16,9 @@ from divjax.distributions.density import log_prob_of_draws
 from divjax.distributions.family import Density, Source
 from divjax.distributions.mixtures import log_base
 from divjax.distributions.resolve import is_distribution
-from divjax.distributions.source import source
+from divjax.distributions.source import outline, source
 from divjax.measures import Nodes, Rule
+from divjax.numerics.programs import kept
 
 
 def monte_carlo(
@@ -60,20 +61,27 @@ def monte_carlo(
             "Sticking the landing is right for the reverse KL alone: dj.variational.reverse_kl_stl; doubly "
             "reparameterised gradients for the importance-weighted bound: dj.variational.dreg."
         )
-    sources = [source(part) for part in parts]
     each = designs.whole(num_draws, len(parts), f"a base of {len(parts)} distributions")
-    keys = jax.random.split(key, len(parts))
-    for part, origin in zip(parts, sources, strict=True):
+    for part in parts:
+        origin = outline(part)
         check_design(part, origin, design)
         if gradient == "pathwise":
             validity.check_pathwise(part, origin, (p, q), "gradient='score'")
+    nodes = _drawn(key, p, q, tuple(parts), num_draws, each, gradient, design)
+    return spoken(nodes, p, q, *parts)
+
+
+@kept
+def _drawn(key, p, q, parts, num_draws, each, gradient, design):
+    sources = [source(part) for part in parts]
+    keys = jax.random.split(key, len(parts))
     drawn = [draw(*row, each, design) for row in zip(keys, parts, sources, strict=True)]
     # Weighed one by one and then joined: draws that are concatenated first would all be stored.
     weighed = [_weighed(p, q, gradient, x, parts, sources) for x, _, _ in drawn]
     _, units, members = drawn[0][2]
     log_p, log_q, log_w = (jnp.concatenate(logs).reshape(-1, units, members) for logs in zip(*weighed, strict=True))
     nodes = Nodes(log_p, log_q, log_w - jnp.log(jnp.asarray(num_draws, log_w.dtype)), Rule.DRAWS)
-    return spoken(of_laws(nodes, p, q, *parts), p, q, *parts)
+    return of_laws(nodes, p, q, *parts)
 
 
 def _weighed(p, q, gradient, x, parts, sources):

@@ -218,5 +218,7 @@ def array(value: Any, dtype: Any) -> Array:
     """As an array of this dtype; the same object where it is one already."""
     if isinstance(value, jax.core.Tracer):
         return jnp.asarray(value, dtype)
+    if isinstance(value, jax.Array) and value.dtype == dtype and not value.weak_type:
+        return value
     with jax.ensure_compile_time_eval():
         return jnp.asarray(value, dtype)

@@ -1,5 +1,6 @@
 """How to draw from a density: as a mixture of images of standard normal variables where that can be."""
 
+import functools
 from typing import Any
 
 import jax
@@ -34,6 +35,20 @@ def source(p: Density) -> Source:
         f"Expected a distribution that can be drawn from; got {p.name}, which has no sampler. Draw from the other one "
         "(base='p' or 'q'), or give its record ``draw`` or ``quantile``."
     )
+
+
+def outline(p: Density) -> Source:
+    """``source`` without what would have to be computed: its dimension and its flags."""
+    leaves, structure = jax.tree.flatten(p)
+    return _outline(structure, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves))
+
+
+@functools.lru_cache(maxsize=1024)
+def _outline(structure, arrays):
+    found = []
+    shapes = [jax.ShapeDtypeStruct(*each) for each in arrays]
+    jax.eval_shape(lambda leaves: found.append(source(structure.unflatten(leaves))), shapes)
+    return Source(None, None, found[0].dim, found[0].mapped, found[0].pathwise)
 
 
 def at_normal(p: Density, z: Array) -> Array:

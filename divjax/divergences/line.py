@@ -12,7 +12,12 @@ from divjax.divergences.measured import measured_on
 from divjax.measures import Cdfs, Coupling
 
 
-@measured_on(Coupling, kinked=True)
+def _has_kink(*, order: ArrayLike = 1.0) -> bool | None:
+    """Of |x − y|^k, k ≥ 1: at k = 1 alone."""
+    return float(order) == 1.0 if checks.is_known(order) else None
+
+
+@measured_on(Coupling, kinked=_has_kink)
 def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, ""]:
     """How far the mass of p has to be moved to become q: (∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^k du)^(1/k), in the units of x (Villani
     2003).
@@ -28,7 +33,7 @@ def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, "
     return nu.safe_root(transport_cost(coupling, order=order), order)
 
 
-@measured_on(Coupling, kinked=True)
+@measured_on(Coupling, kinked=_has_kink)
 def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, ""]:
     """The k-th power of ``wasserstein``: ∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^k du, k ≥ 1, smoother to minimise.
 

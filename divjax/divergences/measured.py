@@ -1,21 +1,28 @@
 """What a divergence is measured on: declared where it is defined, read from there by everyone else."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Array
 
-from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
+from divjax import status
+from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points, Rule
+from divjax.numerics.programs import kept
 
 Divergence = Callable[..., Array]
 
 
-def measured_on(measure: type[Measure], *, kinked: bool = False) -> Callable[[Divergence], Divergence]:
+def measured_on(
+    measure: type[Measure], *, kinked: bool | Callable[..., bool | None] = False
+) -> Callable[[Divergence], Divergence]:
     """Declares that ``divergence(measure, **params)`` is a function of that measure: ``Nodes``, ``Coupling``, ``Cdfs``.
 
-    kinked: its integrand has kinks where both sides are equal, and asks for nodes there (``crossings``). Anything but
-    the measure is a TypeError that says how to make one; also while tracing, so that a program does not pay for it.
+    kinked: its integrand has kinks where both sides are equal, and asks for nodes there (``crossings``); or a function
+    of the parameters that says so, None where that is not known. What was laid without them is an ``AccuracyWarning``;
+    anything but the measure is a TypeError that says how to make one. Both while tracing too, so that a program does
+    not pay for it. What is declared is a kept program.
 
     Examples:
         >>> @dj.divergences.measured_on(dj.Nodes)
@@ -27,6 +34,8 @@ def measured_on(measure: type[Measure], *, kinked: bool = False) -> Callable[[Di
     """
 
     def declare(divergence):
+        program = kept(divergence)
+
         @functools.wraps(divergence)
         def checked(*given, **params):
             if len(given) != 1 or not isinstance(given[0], measure):
@@ -34,7 +43,9 @@ def measured_on(measure: type[Measure], *, kinked: bool = False) -> Callable[[Di
                 raise TypeError(
                     f"Expected {measure.__name__} for {divergence.__name__}; got {kinds}. Use {measure.made_by}."
                 )
-            return divergence(*given, **params)
+            if kinked and is_blind(given[0]) and is_kinked(checked, **params):
+                _warn_of_kinks(divergence.__name__, given[0])
+            return program(*given, **params)
 
         checked.measured_on, checked.kinked = measure, kinked
         return checked
@@ -42,14 +53,32 @@ def measured_on(measure: type[Measure], *, kinked: bool = False) -> Callable[[Di
     return declare
 
 
+def is_blind(measure: Measure) -> bool:
+    """Whether it is a rule of panels that has no ends of panels where both sides are equal."""
+    return getattr(measure, "crossings", None) == 0 and getattr(measure, "rule", Rule.PANELS) is Rule.PANELS
+
+
+def _warn_of_kinks(name, measure):
+    made_by = "coupling" if isinstance(measure, Coupling) else "quadrature"
+    warnings.warn(
+        f"Expected panels that end where both sides are equal, where {name} has kinks; got a measure laid without. Use "
+        f"dj.{made_by}(p, q, crossings=4).",
+        status.AccuracyWarning,
+        stacklevel=3,
+    )
+
+
 def declared(divergence: Divergence) -> type[Measure] | None:
     """What it is measured on; None for a function that does not say."""
     return getattr(_inner(divergence), "measured_on", None)
 
 
-def is_kinked(divergence: Divergence) -> bool:
-    """Whether it asks for nodes where both sides are equal; False for a function that does not say."""
-    return getattr(_inner(divergence), "kinked", False)
+def is_kinked(divergence: Divergence, **params: Any) -> bool | None:
+    """Whether it asks for nodes where both sides are equal; False for a function that does not say, None if unknown."""
+    kinked = getattr(_inner(divergence), "kinked", False)
+    while isinstance(divergence, functools.partial):
+        params, divergence = divergence.keywords | params, divergence.func
+    return kinked(**params) if callable(kinked) else kinked
 
 
 def declared_as(divergence: Divergence, name: str) -> Callable[[Divergence], Divergence]:
@@ -58,7 +87,7 @@ def declared_as(divergence: Divergence, name: str) -> Callable[[Divergence], Div
     def declare(made):
         made.__name__ = f"{name}({getattr(_inner(divergence), '__name__', 'divergence')})"
         measure = declared(divergence)
-        return made if measure is None else measured_on(measure, kinked=is_kinked(divergence))(made)
+        return made if measure is None else measured_on(measure, kinked=is_kinked(divergence) is not False)(made)
 
     return declare
 

@@ -14,6 +14,7 @@ from divjax import numerics as nu
 from divjax.divergences.kernel.pairwise import squared_differences
 from divjax.divergences.reading import broken
 from divjax.measures import Points
+from divjax.numerics.programs import kept
 
 _BLOCK = 1 << 22  # distances held at a time, and at least those of one point
 _GROUP = 32
@@ -21,6 +22,7 @@ _DIRECT = 4  # up to so many coordinates differences are as fast as the matrix p
 _SPARE = 8  # candidates beyond k, among which the fast distances may err
 
 
+@kept
 def neighbour_kl(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int = 5) -> Float[Array, ""]:
     """KL(p‖q) in nats from samples x of p and y of q, by the distances to nearest neighbours (Wang, Kulkarni, Verdú
     2009).
@@ -40,6 +42,7 @@ def neighbour_kl(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int = 5) 
     return dim * jnp.mean(jnp.log(other) - jnp.log(own)) + jnp.log(y.shape[0] / (x.shape[0] - 1.0))
 
 
+@kept
 def neighbour_renyi(
     x: Float[Array, "n d"], y: Float[Array, "m d"], *, alpha: ArrayLike, k: int = 5
 ) -> Float[Array, ""]:

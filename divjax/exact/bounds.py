@@ -10,10 +10,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.distributions.density import is_law
+from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian
+from divjax.distributions.family import Density
 from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
 from divjax.exact.mixtures import log_overlap
 from divjax.exact.pair import both
+from divjax.numerics.programs import kept
 
 _ORDERS = (0.25, 0.5, 0.75, 0.95)  # of the Rényi lower bound; each is one, the largest is taken
 _SWEEPS = 30  # of the matching of components; every one of them gives an upper bound
@@ -44,21 +47,26 @@ def kl(p: Any, q: Any) -> Bounds:
 
     Two Gaussians: all three are the exact value. Raises ``NotImplementedError`` for anything else than these.
     """
-    p, q = both(p, q)
+    return _kl(*both(p, q))
+
+
+@kept
+def _kl(p: Density, q: Density) -> Bounds:
     bounds, laws = _bounds(*_mixtures(p, q)), is_law(p) & is_law(q)
     return Bounds(*(jnp.where(laws, bound, jnp.nan) for bound in bounds))
 
 
 def _bounds(p, q):
-    inner, across = _pairs(p, p, jnp.ones(())), _pairs(p, q, jnp.ones(()))
+    # All orders of one pair of mixtures in one piece of program.
+    (inner, half), (across, *renyi) = _pairs(p, p, (1.0, 0.5)), _pairs(p, q, (1.0, *_ORDERS))
     if p.log_w.shape == q.log_w.shape == (1,):
         return Bounds(*[across[0, 0]] * 3)
     to_p = _log_mean(p.log_w, -inner)
     to_q = _log_mean(q.log_w, -across)
     variational = _expect(p, to_p - to_q)
     return Bounds(
-        lower=_lower(p, q, to_p),
-        upper=_upper(p, q, to_q, across),
+        lower=_lower(p, q, to_p, jnp.stack(renyi)),
+        upper=_upper(p, q, to_q, across, 0.25 * half),
         variational=variational,
     )
 
@@ -70,6 +78,11 @@ def unscented_kl(p: Any, q: Any) -> Float[Array, ""]:
     Exact where log p − log q is quadratic on each component's reach, as for two Gaussians; no bound, may be
     negative. p is a mixture of Gaussians, q one too. Raises as ``kl`` does.
     """
+    return _unscented(*both(p, q))
+
+
+@kept
+def _unscented(p: Density, q: Density) -> Float[Array, ""]:
     p, q = _mixtures(p, q)
     dim = p.loc.shape[-1]
     steps = math.sqrt(dim) * jnp.swapaxes(p.scale_tril, -1, -2)  # rows are scaled columns of L
@@ -78,8 +91,7 @@ def unscented_kl(p: Any, q: Any) -> Float[Array, ""]:
     return _expect(p, jnp.mean(difference, axis=1))
 
 
-def _mixtures(p: Any, q: Any) -> tuple[GaussianMixture, GaussianMixture]:
-    p, q = both(p, q)
+def _mixtures(p: Density, q: Density) -> tuple[GaussianMixture, GaussianMixture]:
     one, two = gaussian_mixture(p), gaussian_mixture(q)
     if one is None or two is None:
         raise NotImplementedError(
@@ -100,17 +112,20 @@ def _log_prob(mixture: GaussianMixture, x: Float[Array, " d"]) -> Float[Array, "
     return jax.scipy.special.logsumexp(mixture.log_w + parts)
 
 
-def _pairs(p: GaussianMixture, q: GaussianMixture, alpha: Array) -> Float[Array, "k l"]:
-    """K(a) of every pair of components: KL at 1, 4 times Bhattacharyya's distance at ½."""
-    alpha = alpha.astype(p.loc.dtype)
+def _pairs(p: GaussianMixture, q: GaussianMixture, orders: tuple[float, ...]) -> Float[Array, "m k l"]:
+    """K(a) of every pair of components, for every order a: KL at 1, 4 times Bhattacharyya's distance at ½."""
 
-    def one(loc_p, factor_p, loc_q, factor_q):
+    def one(alpha, loc_p, factor_p, loc_q, factor_q):
+        sides = ((loc_p, factor_p), (loc_q, factor_q))
         one = jnp.ones_like(alpha)
+        if loc_p.size == 1:  # without the linear algebra, which takes long to compile
+            return gaps.NORMAL.overlap(alpha, *(gaps.Tempered(loc[0], factor[0, 0], one) for loc, factor in sides)).gap
         p, q = Gaussian(loc_p, factor_p, one), Gaussian(loc_q, factor_q, one)
         return GAUSSIAN.overlap(alpha, p, q).gap
 
-    rows = jax.vmap(one, in_axes=(None, None, 0, 0))
-    return jax.vmap(rows, in_axes=(0, 0, None, None))(p.loc, p.scale_tril, q.loc, q.scale_tril)
+    rows = jax.vmap(jax.vmap(one, in_axes=(None, None, None, 0, 0)), in_axes=(None, 0, 0, None, None))
+    orders = jnp.asarray(orders, p.loc.dtype)
+    return jax.vmap(rows, in_axes=(0, *[None] * 4))(orders, p.loc, p.scale_tril, q.loc, q.scale_tril)
 
 
 def _log_mean(log_w: Float[Array, " l"], values: Float[Array, "k l"]) -> Float[Array, " k"]:
@@ -128,20 +143,19 @@ def _entropies(p: GaussianMixture) -> Float[Array, " k"]:
     return 0.5 * dim * (1.0 + math.log(2.0 * math.pi)) + log_det
 
 
-def _lower(p: GaussianMixture, q: GaussianMixture, to_p: Array) -> Float[Array, ""]:
+def _lower(p: GaussianMixture, q: GaussianMixture, to_p: Array, gaps: Float[Array, "m k l"]) -> Float[Array, ""]:
     durrieu = _expect(p, to_p - _entropies(p) - _log_mean(q.log_w, log_overlap(p, q)))
 
-    def renyi(order):
-        exponent = -order * (1.0 - order) * _pairs(p, q, order)
+    def renyi(order, gap):
+        exponent = -order * (1.0 - order) * gap
         weights = order * p.log_w[:, None] + (1.0 - order) * q.log_w[None, :]
         return jax.scipy.special.logsumexp(weights + exponent) / (order - 1.0)
 
-    orders = jax.vmap(renyi)(jnp.asarray(_ORDERS, p.loc.dtype))
+    orders = jax.vmap(renyi)(jnp.asarray(_ORDERS, p.loc.dtype), gaps)
     return jnp.maximum(jnp.maximum(durrieu, jnp.max(orders)), 0.0)
 
 
-def _upper(p: GaussianMixture, q: GaussianMixture, to_q: Array, across: Array) -> Float[Array, ""]:
-    distance = 0.25 * _pairs(p, p, jnp.full((), 0.5))
+def _upper(p: GaussianMixture, q: GaussianMixture, to_q: Array, across: Array, distance: Array) -> Float[Array, ""]:
     kolchinsky = _expect(p, _log_mean(p.log_w, -distance) - to_q)
     durrieu = _expect(p, _log_mean(p.log_w, log_overlap(p, p)) + _entropies(p) - to_q)
     return jnp.minimum(jnp.minimum(kolchinsky, durrieu), _matching(p, q, across))

@@ -14,6 +14,7 @@ from divjax.distributions.exponential.family import Family, Member, Overlap, Squ
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import resolve
 from divjax.distributions.vectors import dense
+from divjax.numerics.programs import kept
 
 
 class Pair(NamedTuple):
@@ -78,12 +79,51 @@ def of_distributions(closed: Callable[..., Array]) -> Callable[..., Array]:
     NaN where the parameters of p or q make no distribution, whatever the formula, and its +inf, make of them.
     """
 
+    @kept
+    def program(p: Density, q: Density, **params: Any) -> Array:
+        return jnp.where(is_law(p) & is_law(q), closed(p, q, **params), jnp.nan)
+
     @functools.wraps(closed)
     def checked(p: Any, q: Any, **params: Any) -> Array:
         p, q = both(p, q)
-        return jnp.where(is_law(p) & is_law(q), closed(p, q, **params), jnp.nan)
+        q = _in_one_frame(p, q)
+        return (program if _is_plain(p, q) else program.__wrapped__)(p, q, **params)
 
     return checked
+
+
+def _in_one_frame(p: Density, q: Density) -> Density:
+    """q with the frame of p, where both are known to be equal: a program knows equal parameters by their being one."""
+    if not (_has_frame(p) and _has_frame(q)):
+        return q
+    one, two = member(p), member(q)
+    if one.tag != two.tag or not same(one.frame, two.frame):
+        return q
+    frames = {id(b): a for a, b in zip(jax.tree.leaves(one.frame), jax.tree.leaves(two.frame), strict=True)}
+    return jax.tree.map(lambda leaf: frames.get(id(leaf), leaf), q)
+
+
+def _is_plain(p: Density, q: Density) -> bool:
+    """Whether a program of p and q finds the frames equal that are: those of both have to be parameters as they are."""
+    if not (_has_frame(p) and _has_frame(q)):
+        return True
+    one, two = member(p), member(q)
+    own = {id(leaf) for leaf in jax.tree.leaves((p, q))}
+    return not same(one.frame, two.frame) or all(id(leaf) in own for leaf in jax.tree.leaves((one.frame, two.frame)))
+
+
+def _has_frame(p: Density) -> bool:
+    leaves, structure = jax.tree.flatten(p)
+    return _structure_has_frame(structure, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves))
+
+
+@functools.lru_cache(maxsize=1024)
+def _structure_has_frame(structure: Any, arrays: tuple) -> bool:
+    def frame(leaves):
+        found = member(structure.unflatten(leaves))
+        return () if found is None else found.frame
+
+    return bool(jax.tree.leaves(jax.eval_shape(frame, [jax.ShapeDtypeStruct(*each) for each in arrays])))
 
 
 def closed_form(name: str, p: Density, q: Density) -> Pair:

@@ -36,12 +36,25 @@ def softmax(x: Float[Array, " n"]) -> Float[Array, " n"]:
 
 
 def sort_few(x: Array) -> Array:
-    """``jnp.sort`` of a few dozen finite numbers [n] in n² elementwise steps, which a CPU vectorises, and vmap with it.
+    """``jnp.sort`` of a few dozen finite numbers [n], under vmap in n² elementwise steps, which a CPU vectorises.
 
-    XLA's own sort takes 40 ns an entry there. What is not finite is not put in order.
+    XLA's own sort takes 40 ns an entry there; the steps take half a second to compile. What is not finite may not be
+    put in order. Not differentiable.
     """
-    if x.size > 64:
-        return jnp.sort(x)
+    return _sort_few(jax.lax.stop_gradient(x)) if x.size <= 64 else jnp.sort(x)
+
+
+@jax.custom_batching.custom_vmap
+def _sort_few(x):
+    return jnp.sort(x)
+
+
+@_sort_few.def_vmap
+def _sort_few_vmap(size, batched, x):
+    return jax.vmap(_by_rank)(x), batched[0]
+
+
+def _by_rank(x):
     place = np.arange(x.size)
     before = (x < x[:, None]) | ((x == x[:, None]) & (place < place[:, None]))
     rank = jnp.sum(before, axis=1, dtype=jnp.int32)

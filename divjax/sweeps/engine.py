@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import chain, count, pairwise, takewhile
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,7 +100,7 @@ def sweep(
     chunk = chunk_shape(cases.shape, default_chunk() if chunk_size is None else chunk_size)
     if found is not None and len(found.chunk) == len(chunk):
         chunk = found.chunk
-    further = None if derive is None else jax.jit(jax.vmap(derive))
+    further = None if derive is None else _mapped(derive)
     programs = [program(each, cases, math.prod(chunk), further, tile=tile) for each in iterations.values()]
     results = dict(zip(iterations, (each.result for each in programs), strict=True))
     table = describe(cases, chunk, results, dim, dims or {})
@@ -111,6 +112,11 @@ def sweep(
         with interruptible(store) as stopped:
             fill(table, cases, programs, sink, report, stopped)
         return sink.finish()
+
+
+@lru_cache(maxsize=32)
+def _mapped(derive: Callable) -> Callable:
+    return jax.jit(jax.vmap(derive))
 
 
 def default_chunk() -> int:

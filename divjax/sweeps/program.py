@@ -1,7 +1,7 @@
 """One iteration as a program over chunks of cases: its shapes, its text, its compilation."""
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -51,9 +51,25 @@ def program(
     *,
     tile: int | None = None,
 ) -> Program:
-    """``num`` cases at a time, traced here, compiled when asked; then ``derive``, jitted by its owner."""
-    iteration = Iteration(*(part and once(part) for part in iteration))
-    case = jax.tree.map(lambda leaf: Like(leaf.shape[1:], leaf.dtype), take(cases, NONE))
+    """``num`` cases at a time, traced here, compiled when asked; then ``derive``, jitted by its owner.
+
+    Kept in the process for the next sweep of the same iteration, the same functions, over cases of the same shapes.
+    """
+    leaves, structure = jax.tree.flatten(take(cases, NONE))
+    shapes = tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves)
+    where = (jax.default_backend(), jax.config.jax_enable_x64, jax.config.jax_default_device)
+    arguments = (iteration, structure, shapes, num, derive, tile, where)
+    try:
+        hash(arguments)
+    except TypeError:
+        return _program.__wrapped__(*arguments)
+    return _program(*arguments)
+
+
+@lru_cache(maxsize=32)
+def _program(iteration, structure, shapes, num, derive, tile, where):
+    iteration = Iteration(*(part and once(part) for part in iteration._replace(check=None)))
+    case = structure.unflatten([Like(*each) for each in shapes])
     state = jax.eval_shape(iteration.init, case)
     check_step(iteration, state, case)
     width = min(default_tile(iteration, state, case) if tile is None else tile, num)
@@ -83,6 +99,7 @@ def program(
 
     begin = jax.tree.map(blank, jax.eval_shape(lanes.pack, batched(like, width)))
 
+    @cache
     def compile_all():
         rows = share_rows(num, count, width)
         keep = width - 1 if rows >= CARRY * width else 0

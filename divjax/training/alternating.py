@@ -89,12 +89,14 @@ def alternating(
     for name, value in (("ridge", ridge), ("max_steps", max_steps), ("tol", tol)):
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
+    def check(case: PyTree) -> None:
+        check_ratings(data(case))
+        check_names(init(case) if callable(init) else init, "users", "items")
+
     def begin(case: PyTree) -> AlternatingState:
-        table = data(case)
-        check_ratings(table)
+        check(case)
         start = init(case) if callable(init) else init
-        check_names(start, "users", "items")
-        ratings, users, items = checks.floating(table, start["users"], start["items"])
+        ratings, users, items = checks.floating(data(case), start["users"], start["items"])
         _check_shapes(ratings.shape, users.shape, items.shape)
         rated = ~jnp.isnan(ratings)
         offset = nu.safe_ratio(jnp.sum(jnp.where(rated, ratings, 0.0)), jnp.sum(rated).astype(ratings.dtype))
@@ -112,7 +114,7 @@ def alternating(
     def result(state: AlternatingState, case: PyTree) -> AlternatingResult:
         return _result(state)
 
-    return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself: NON_FINITE
+    return Iteration(begin, frozen(step, done), done, result, healthy=None, check=check)  # it judges itself
 
 
 def _check_shapes(ratings, users, items):

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
+from divjax.numerics.programs import kept
+
 
 def no_nan(state: PyTree) -> Bool[Array, ""]:
     """No NaN in any floating-point leaf. Infinities pass: a lowest value so far may well start as one."""
@@ -55,16 +57,27 @@ class Iteration(NamedTuple):
     # state -> may it go on? A sweep keeps the state before the step that says no, and flags the case. None: the
     # iteration sees to that itself, as ``fit`` does.
     healthy: Callable[[PyTree], Bool[Array, ""]] | None = no_nan
+    # case -> raises where its values make no sense. ``run`` shows it the case outside of the program, which sees none.
+    check: Callable[[PyTree], None] | None = None
 
 
 def run(iteration: Iteration, case: PyTree = None) -> Any:
     """One case to its end: ``init``, then ``step`` until ``done``, then ``result``. Pure: jit and vmap as usual.
+
+    Compiled once for an iteration: keep the ``Iteration`` rather than make it anew.
 
     Examples:
         >>> fit = dj.fit(lambda params, case: (params - case) ** 2, jnp.zeros(()), dj.training.newton())
         >>> int(dj.run(fit, 3.0).status)
         0
     """
+    if iteration.check is not None:
+        iteration.check(case)
+    return _run(iteration._replace(check=None), case)
+
+
+@kept
+def _run(iteration: Iteration, case: PyTree) -> Any:
     state = jax.lax.while_loop(
         lambda state: ~iteration.done(state), lambda state: iteration.step(state, case), iteration.init(case)
     )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from divjax import checks, status
@@ -91,14 +92,19 @@ def topic_em(
     for name, value in (("smoothing", smoothing), ("max_steps", max_steps), ("tol", tol)):
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
-    def begin(case: PyTree) -> TopicState:
-        counts = data(case)
+    def given(case: PyTree) -> tuple[Any, Any, Any]:
+        return data(case), *(each(case) if callable(each) else each for each in (init, proportions))
+
+    def check(case: PyTree) -> None:
+        counts, topics, nodes = given(case)
         check_corpus(counts)
-        topics, nodes = (each(case) if callable(each) else each for each in (init, proportions))
-        counts, topics, nodes = checks.floating(counts, topics, nodes)
-        _check_shapes(counts.shape, topics.shape, nodes.shape)
+        _check_shapes(*map(np.shape, (counts, topics, nodes)))
         check_distributions(topics, "topics")
         check_distributions(nodes, "proportions")
+
+    def begin(case: PyTree) -> TopicState:
+        check(case)
+        counts, topics, nodes = checks.floating(*given(case))
         value, proposal = _evaluate(topics, counts, nodes, smoothing)
         first = jnp.where(jnp.isfinite(value), status.NOT_CONVERGED, status.NON_FINITE).astype(jnp.int32)
         return TopicState(topics, value, proposal, counts, nodes, jnp.zeros((), jnp.int32), first)
@@ -112,7 +118,7 @@ def topic_em(
     def result(state: TopicState, case: PyTree) -> TopicResult:
         return TopicResult(state.topics, state.value, state.steps, state.status)
 
-    return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself: NON_FINITE
+    return Iteration(begin, frozen(step, done), done, result, healthy=None, check=check)  # it judges itself
 
 
 def _check_shapes(counts, topics, nodes):

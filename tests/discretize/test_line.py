@@ -85,7 +85,9 @@ def between_normals(loc, scale, order):
     """The distance from N(0, 1) and its gradient in (loc, scale)."""
 
     def distance(loc, scale):
-        return dj.wasserstein(dj.coupling(distrax.Normal(0.0, 1.0), distrax.Normal(loc, scale)), order=order)
+        return dj.wasserstein(
+            dj.coupling(distrax.Normal(0.0, 1.0), distrax.Normal(loc, scale), crossings=4), order=order
+        )
 
     return jax.value_and_grad(distance, (0, 1))(loc, scale)
 
@@ -132,7 +134,7 @@ def measured(name, x64):
     def function(theta):
         theta_fixed = [*jnp.asarray(line.params[:fixed], theta.dtype), *theta[fixed:]] if fixed else theta
         p, q = base.build(jnp.asarray(base.params, theta.dtype)), line.build(theta_fixed)
-        coupled = dj.coupling(p, q)
+        coupled = dj.coupling(p, q, crossings=4)
         powers = jax.vmap(lambda order: dj.divergences.transport_cost(coupled, order=order))(ORDERS.astype(theta.dtype))
         return jnp.append(powers, dj.energy(dj.cdfs(p, q)))
 

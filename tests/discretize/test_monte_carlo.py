@@ -33,7 +33,7 @@ def z_scores(samples, truth):
 @pytest.fixture(scope="module")
 def exact():
     def values(theta):
-        nodes = dj.quadrature(P, mixture(theta))
+        nodes = dj.quadrature(P, mixture(theta), crossings=4)
         return jnp.stack([divergence(nodes) for divergence in TEN])
 
     return jax.jit(lambda theta: (values(theta), jax.jacrev(values)(theta)))(THETA)

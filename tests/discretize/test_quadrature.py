@@ -32,7 +32,7 @@ def against_modes(separation, loc, scale):
     """JS and total variation from the two modes to a Normal, their gradient, and the masses found."""
 
     def value(loc, scale):
-        nodes = dj.quadrature(two_modes(separation), distrax.Normal(loc, scale))
+        nodes = dj.quadrature(two_modes(separation), distrax.Normal(loc, scale), crossings=4)
         masses = [jnp.sum(jnp.exp(log + nodes.log_w)) for log in (nodes.log_p, nodes.log_q)]
         return dj.jensen_shannon(nodes), (dj.total_variation(nodes), *masses)
 
@@ -91,7 +91,8 @@ def test_equal_distributions_with_gradients():
     """p = q: the gap has no sign anywhere, and gradients are 0."""
 
     def distance(theta):
-        return dj.total_variation(dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(theta[0], theta[1])))
+        q = distrax.Normal(theta[0], theta[1])
+        return dj.total_variation(dj.quadrature(distrax.Normal(0.0, 1.0), q, crossings=4))
 
     value, grad = jax.jit(jax.value_and_grad(distance))(jnp.array([0.0, 1.0]))
     assert value == 0.0

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from toy_iterations import Traces, descent, newton
 
-from divjax import Iteration, run
+from divjax import run
 from divjax.sweeps import product, sweep, zipped
+from divjax.training.iteration import Iteration
 
 CASES = product(a=[1.0, 4.0, 9.0, 100.0, 2.0], seed=range(3))
 DIMS = {"params.powers": ("power",)}

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from toy_iterations import newton
 
-from divjax import Iteration, run
+from divjax import run
 from divjax.studies.two_modes import study as two_modes
 from divjax.sweeps import product, sweep, zipped
+from divjax.training.iteration import Iteration
 
 COUNTS = np.random.default_rng(0).geometric(0.1, 3000).astype(np.int32)
 COUNTS[::700] = 1000

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from divjax import Iteration
 from divjax.sweeps import product, sweep
 from divjax.sweeps.table import Tally, tally, total
+from divjax.training.iteration import Iteration
 
 CASES = product(x=np.arange(12))
 

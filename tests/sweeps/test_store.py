@@ -9,8 +9,8 @@ import xarray
 import zarr
 from toy_iterations import Traces, descent, newton
 
-from divjax import Iteration
 from divjax.sweeps import marks, product, sweep
+from divjax.training.iteration import Iteration
 
 CASES = product(a=[1.0, 4.0, 9.0, 100.0, 2.0], seed=range(3))
 BOTH = {"newton": newton(), "descent": descent()}

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from divjax import Iteration
 from divjax.sweeps import product, summary, sweep
+from divjax.training.iteration import Iteration
 
 
 def counted(**options):

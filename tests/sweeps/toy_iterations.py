@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from divjax import Iteration
+from divjax.training.iteration import Iteration
 
 
 class Root(NamedTuple):

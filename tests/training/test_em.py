@@ -7,9 +7,10 @@ import optax
 import pytest
 from sklearn.mixture import GaussianMixture
 
-from divjax import Points, product, status, sweep
+from divjax import Points, status, sweep
 from divjax.models import init_mixture, mixture
 from divjax.models.elliptical import cholesky
+from divjax.sweeps import product
 from divjax.training import em, fit, newton
 from divjax.training.iteration import run
 

@@ -14,11 +14,13 @@ from jaxtyping import Array, Float
 from divjax import numerics as nu
 from divjax.divergences.kernel import mmd
 from divjax.divergences.reading import Sample, two_weighted
+from divjax.numerics.programs import kept
 from divjax.sorting import ranked
 
 Scalar = Float[Array, ""]
 
 
+@kept
 def energy_of_samples(x: Sample, y: Sample) -> Scalar:
     """The energy distance between two samples, 2E‖X−Y‖ − E‖X−X'‖ − E‖Y−Y'‖ ≥ 0: what ``dj.energy(x, y)`` is of points
     [n, d].
@@ -33,6 +35,7 @@ def energy_of_samples(x: Sample, y: Sample) -> Scalar:
     return _biased(x, y)
 
 
+@kept
 def energy_unbiased(x: Sample, y: Sample) -> Scalar:
     """``dj.energy`` of two samples without its bias: the pairs i = j left out, the U-statistic. n, m ≥ 2.
 

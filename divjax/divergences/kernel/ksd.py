@@ -26,10 +26,12 @@ from divjax.divergences.kernel.pairwise import (
     squared_distances,
 )
 from divjax.divergences.reading import Sample, weighted
+from divjax.numerics.programs import kept
 
 Scalar = Float[Array, ""]
 
 
+@kept
 def stein(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
     """How far a sample x is from a distribution q of which only the score ∇log q is known: squared kernel Stein
     discrepancy.
@@ -48,6 +50,7 @@ def stein(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
     return _biased(as_kernel(kernel), x, score_q)
 
 
+@kept
 def stein_unbiased(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
     """``stein`` without its bias: the pairs i = j left out, the U-statistic. n ≥ 2.
 

@@ -24,10 +24,12 @@ from divjax import numerics as nu
 from divjax.divergences.kernel.kernels import Draw, Kernel, as_kernel
 from divjax.divergences.kernel.pairwise import radial_sums, squared_distances
 from divjax.divergences.reading import Sample, two_weighted, weighted
+from divjax.numerics.programs import kept
 
 Scalar = Float[Array, ""]
 
 
+@kept
 def mmd2(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     """How far apart two samples are as a kernel sees them: E k(X,X') + E k(Y,Y') − 2 E k(X,Y) ≥ 0 (Gretton et al.
     2012).
@@ -44,6 +46,7 @@ def mmd2(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     return biased(as_kernel(kernel), x, y)
 
 
+@kept
 def mmd2_unbiased(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     """``mmd2`` without its bias: the pairs i = j left out and the rest weighted to one, the U-statistic. n, m ≥ 2.
 
@@ -93,6 +96,7 @@ def pairs_weight(w: Array) -> Float[Array, ""]:
     return jnp.sum(w * jnp.where(heaviest, rest, jnp.sum(w) - w))
 
 
+@kept
 def mmd2_linear(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
     """``mmd2`` in time n + m: unbiased, with more variance, from consecutive pairs (x_1, x_2), (x_3, x_4), …
 
@@ -130,6 +134,7 @@ def _linear(kernel, x, y):
     return within(x, w) + within(y, v) - across
 
 
+@kept
 def mmd2_block(x: Sample, y: Sample, *, kernel: Kernel, num_blocks: int) -> Scalar:
     """The mean of ``mmd2_unbiased`` over ``num_blocks`` blocks of consecutive points (Zaremba, Gretton, Blaschko 2013).
 
@@ -162,6 +167,7 @@ def _block_mean(kernel, x, y, num_blocks):
     return jnp.mean(jax.lax.map(value, tuple(map(cut, (x, w, y, v)))))
 
 
+@kept
 def witness(x: Sample, y: Sample, at: Float[Array, "m d"], *, kernel: Kernel) -> Float[Array, " m"]:
     """Where two samples differ, at points t: Σ w_i k(x_i, t) − Σ v_j k(y_j, t), [m].
 
@@ -198,6 +204,7 @@ def _witness(kernel, x, y, at):
     return jax.lax.map(block, at.reshape(count, rows, -1)).ravel()[:m]
 
 
+@kept
 def mmd2_features(key: Array, x: Sample, y: Sample, *, frequencies: Draw, num_features: int) -> Scalar:
     """``mmd2`` in time (n + m) num_features, by random Fourier features, ≥ 0 (Rahimi, Recht 2007).
 

@@ -12,6 +12,7 @@ from divjax import status
 from divjax.divergences.kernel.pairwise import squared_differences
 from divjax.divergences.transport.sliced import centred_samples, paired_samples
 from divjax.measures import Points
+from divjax.numerics.programs import kept
 
 
 class Sinkhorn(NamedTuple):
@@ -23,6 +24,7 @@ class Sinkhorn(NamedTuple):
     status: Int[Array, ""]  # bits of divjax.status: OK, NOT_CONVERGED where a part is not, NON_FINITE
 
 
+@kept
 def sinkhorn_divergence(
     x: Float[Array, "n d"] | Points,
     y: Float[Array, "m d"] | Points,
@@ -45,6 +47,7 @@ def sinkhorn_divergence(
     return sinkhorn(x, y, epsilon=epsilon, cost=cost, tol=tol, max_steps=max_steps).value
 
 
+@kept
 def sinkhorn(
     x: Float[Array, "n d"] | Points,
     y: Float[Array, "m d"] | Points,

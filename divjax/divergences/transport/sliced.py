@@ -17,6 +17,7 @@ from divjax.divergences.line import transport_cost
 from divjax.divergences.reading import onto_heaviest
 from divjax.divergences.transport.monotone import coupling_of_counts, coupling_of_samples
 from divjax.measures import Points
+from divjax.numerics.programs import kept
 
 _BLOCK = 1 << 20  # numbers projected at a time, and at least one direction
 
@@ -28,6 +29,7 @@ class MaxSliced(NamedTuple):
     direction: Float[Array, " d"]
 
 
+@kept
 def sliced_wasserstein(
     key: Array,
     x: Float[Array, "n d"] | Points,
@@ -51,6 +53,7 @@ def sliced_wasserstein(
     return nu.safe_root(sliced_cost(key, x, y, order=order, num_directions=num_directions), order)
 
 
+@kept
 def sliced_cost(
     key: Array,
     x: Float[Array, "n d"] | Points,
@@ -155,6 +158,7 @@ _mean_cost.defvjp(_mean_cost_forward, _mean_cost_backward)
 # --- The worst direction ------------------------------------------------------------------------------------
 
 
+@kept
 def max_sliced_wasserstein(
     key: Array,
     x: Float[Array, "n d"] | Points,
@@ -177,6 +181,7 @@ def max_sliced_wasserstein(
     return max_sliced(key, x, y, order=order, num_starts=num_starts, num_steps=num_steps).value
 
 
+@kept
 def max_sliced(
     key: Array,
     x: Float[Array, "n d"] | Points,

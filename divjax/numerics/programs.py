@@ -1,0 +1,114 @@
+"""A public function as one compiled program, kept for the next call.
+
+Op by op, a first call would compile hundreds of small programs, and every later one would start them one after another.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+_DTYPES = "biufc"  # kinds of numpy dtypes that JAX has too
+_Shape = jax.ShapeDtypeStruct
+
+
+class _Form(NamedTuple):
+    """What a program is made of: how its arguments are nested, and those that are no arrays, with their types."""
+
+    structure: Any
+    leaves: tuple[tuple[type, Any] | int, ...]  # the number of an array; anything else with its type
+    is_checked: bool  # JAX's own debug switch, which functions look at too
+
+
+def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` compiled once for each structure of its arguments, also under an eager ``jax.grad`` or ``jax.vmap``.
+
+    Arrays and floats are what the program takes: other values are the same program. An array that is given twice is one
+    there too. Whole numbers, strings and functions are what it is made of, a function as ``jax.jit`` has it: what it
+    closes over must not change. Within ``jax.jit`` nothing is left of the program, it is inlined. A number that is
+    given by name is shown to ``function`` once as it is, to be refused: a program does not see values. What raised
+    NotImplementedError is not tried again. Arguments that hold anything else, such as a list, are passed to
+    ``function`` as they are.
+    """
+
+    def filled(form, arrays):
+        leaves = [arrays[each] if isinstance(each, int) else each[1] for each in form.leaves]
+        args, kwargs = form.structure.unflatten(leaves)
+        return function(*args, **kwargs)
+
+    refusals: dict[Any, str] = {}
+    program = jax.jit(filled, static_argnums=0, inline=True)
+
+    @functools.lru_cache(maxsize=4096)
+    def look(form, values):
+        def shown(hidden):
+            hidden = iter(hidden)
+            return filled(form, [next(hidden) if isinstance(each, _Shape) else each for each in values])
+
+        jax.eval_shape(shown, [each for each in values if isinstance(each, _Shape)])
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        form, arrays = _parted((args, kwargs))
+        if form is None:
+            return function(*args, **kwargs)
+        numbers = [leaf for leaf in jax.tree.leaves(_opened(kwargs)) if _is_known_number(leaf)]
+        if numbers:
+            look(form, tuple(float(x) if any(x is each for each in numbers) else _shape(x) for x in arrays))
+        shapes = tuple(map(_shape, arrays)) if refusals else None
+        if (form, shapes) in refusals:
+            raise NotImplementedError(refusals[form, shapes])
+        try:
+            return program(form, arrays)
+        except NotImplementedError as error:  # it was traced for nothing, and is not again
+            refusals[form, tuple(map(_shape, arrays))] = str(error)
+            raise
+
+    return call
+
+
+def _parted(given):
+    """The form of arguments and the arrays in them; no form where what is no array cannot be compared."""
+    leaves, structure = jax.tree.flatten(_opened(given), is_leaf=lambda node: isinstance(node, list))
+    # An array is known again by itself; a number is another one wherever it stands.
+    keys = [id(leaf) if isinstance(leaf, jax.Array | np.ndarray) else place for place, leaf in enumerate(leaves)]
+    arrays = {key: leaf for key, leaf in zip(keys, leaves, strict=True) if _is_array(leaf)}
+    order = {key: number for number, key in enumerate(arrays)}
+    described = [order.get(key, (type(leaf), leaf)) for key, leaf in zip(keys, leaves, strict=True)]
+    form = _Form(structure, tuple(described), jax.config.jax_enable_checks)
+    try:
+        hash(form)
+    except TypeError:
+        return None, []
+    return form, list(arrays.values())
+
+
+def _opened(given):
+    """Partial functions as what they are made of: two of one function and other numbers are one program."""
+
+    def opened(leaf):
+        if not isinstance(leaf, functools.partial) or isinstance(leaf, jax.tree_util.Partial):
+            return leaf
+        return jax.tree_util.Partial(leaf.func, *leaf.args, **leaf.keywords)
+
+    return jax.tree.map(opened, given, is_leaf=lambda node: isinstance(node, list))
+
+
+def _is_array(leaf):
+    if isinstance(leaf, np.ndarray | np.generic):
+        return leaf.dtype.kind in _DTYPES
+    return isinstance(leaf, jax.Array | float)
+
+
+def _is_known_number(leaf):
+    return _is_array(leaf) and not isinstance(leaf, jax.core.Tracer) and np.ndim(leaf) == 0 and _is_real(leaf)
+
+
+def _is_real(leaf):
+    return isinstance(leaf, float) or leaf.dtype.kind in "biuf"
+
+
+def _shape(array):
+    return _Shape(np.shape(array), jax.dtypes.result_type(array))
