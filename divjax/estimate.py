@@ -14,8 +14,9 @@ from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 from divjax import numerics as nu
 from divjax import status
 from divjax.discretize.panels import LOG_GAUSS_WEIGHTS, LOG_WEIGHTS
-from divjax.divergences.measured import declared, is_kinked
+from divjax.divergences.measured import declared, is_blind, is_kinked
 from divjax.measures import Nodes, Rule
+from divjax.numerics.programs import kept
 
 _MIN_ESS = 10.0
 _HEAVY = 0.7  # Vehtari et al. 2024
@@ -32,6 +33,7 @@ class Estimate(NamedTuple):
     status: Int[Array, ""]  # bits of divjax.status
 
 
+@kept
 def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike) -> Estimate:
     """``divergence(nodes, **params)`` with its error, from the nodes alone: no code per divergence.
 
@@ -55,7 +57,7 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
         (0.5, 0.0)
     """
     _check_measure(divergence, nodes)
-    nodes = _broadcast(nodes)
+    blind, nodes = _kinks_missed(divergence, _broadcast(nodes), params)
 
     def value_at(shift):
         return divergence(replace(nodes, log_w=nodes.log_w + shift), **params)
@@ -65,17 +67,18 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
     if nodes.rule in _NESTED:
         nested = _nested_error(value_at, nodes, value)
         stderr = nested + _rounding(divergence, nodes, params)
-        bits = _quadrature_status(divergence, nodes)
+        bits = _quadrature_status(nodes)
         bits = bits | jnp.where(nested > 0.1 * jnp.abs(value), status.UNRESOLVED, status.OK)
     elif nodes.rule is Rule.VALUES:
-        stderr, bits = _rounding(divergence, nodes, params), _quadrature_status(divergence, nodes)
+        stderr, bits = _rounding(divergence, nodes, params), _quadrature_status(nodes)
     else:
         influence, curvature = jax.linearize(jax.grad(value_at), none)
         stderr = nu.safe_root(_variance(nodes, influence) + _second_order(nodes, influence, curvature))
         bits = _draws_status(nodes, influence)
-    return _finished(value, stderr, nodes, bits)
+    return _finished(value, stderr, nodes, bits | blind)
 
 
+@kept
 def estimate_gradient(
     divergence: Callable[..., Array],
     discretize: Callable[[PyTree], Nodes],
@@ -96,30 +99,33 @@ def estimate_gradient(
         [-0.25, 0.25]
     """
     flat, unravel = ravel_pytree(theta)
-    nodes = discretize(theta)
-    _check_measure(divergence, nodes)
-    nodes = _broadcast(nodes)
+    like = jax.eval_shape(discretize, theta)
+    _check_measure(divergence, like)
 
     def gradient_at(shift):
         def value(flat):
-            made = discretize(unravel(flat))
-            return divergence(replace(made, log_w=made.log_w + shift), **params)
+            made = _broadcast(discretize(unravel(flat)))
+            laid = _kinks_missed(divergence, made, params)[1]
+            return divergence(replace(laid, log_w=made.log_w + shift), **params), made
 
-        return jax.grad(value)(flat)
+        return jax.grad(value, has_aux=True)(flat)
 
-    none = jnp.zeros_like(nodes.log_w)
-    gradient, influence = gradient_at(none), jax.jacrev(gradient_at)(none)
+    none = jnp.zeros(jnp.broadcast_shapes(like.log_p.shape, like.log_w.shape), like.log_w.dtype)
+    # Nodes, gradient and influence from one pass, so that nothing is in the program twice.
+    gradient, pulled, nodes = jax.vjp(gradient_at, none, has_aux=True)
+    (influence,) = jax.vmap(pulled)(jnp.eye(flat.size, dtype=flat.dtype))
+    blind, nodes = _kinks_missed(divergence, nodes, params)
     if nodes.rule in _NESTED:
         units = 1.0 + jnp.abs(nu.finite(nodes.log_p)) + jnp.abs(nu.finite(nodes.log_q))
         # A score is a few operations on log-densities, each of which rounds.
         rounding = 4.0 * jnp.finfo(flat.dtype).eps * jax.vmap(lambda row: jnp.sum(jnp.abs(row) * units))(influence)
-        stderr = _nested_error(gradient_at, nodes, gradient) + rounding
-        bits = _quadrature_status(divergence, nodes)
+        stderr = _nested_error(lambda shift: gradient_at(shift)[0], nodes, gradient) + rounding
+        bits = _quadrature_status(nodes)
     else:
         stderr = nu.safe_root(jax.vmap(lambda row: _variance(nodes, row))(influence))
         bits = jax.vmap(lambda row: _draws_status(nodes, row))(influence)
         bits = jax.lax.reduce(bits, jnp.zeros((), bits.dtype), jax.lax.bitwise_or, (0,))
-    found = _finished(gradient, stderr, nodes, bits)
+    found = _finished(gradient, stderr, nodes, bits | blind)
     return found._replace(value=unravel(found.value), stderr=unravel(found.stderr))
 
 
@@ -161,10 +167,15 @@ def _mass(nodes):
     return [jnp.exp(log_density + nodes.log_w) for log_density in (nodes.log_p, nodes.log_q)]
 
 
-def _quadrature_status(divergence, nodes):
+def _quadrature_status(nodes):
     missed = [jnp.abs(jnp.sum(mass) - 1.0) > 1e-3 for mass in _mass(nodes)]
-    blind = is_kinked(divergence) and nodes.rule is Rule.PANELS and not nodes.crossings
-    return jnp.where(missed[0] | missed[1], status.MASS_MISSED, status.OK) | (status.UNRESOLVED if blind else status.OK)
+    return jnp.where(missed[0] | missed[1], status.MASS_MISSED, status.OK)
+
+
+def _kinks_missed(divergence, nodes, params):
+    """UNRESOLVED for kinks that are not nodes, and nodes that are not warned of once more."""
+    missed = is_blind(nodes) and is_kinked(divergence, **params)
+    return (status.UNRESOLVED if missed else status.OK), replace(nodes, crossings=nodes.crossings or 1)
 
 
 def _coarser(nodes: Nodes) -> Array:
@@ -237,7 +248,7 @@ def _draws_status(nodes, influence):
         missed = jnp.abs(jnp.sum(mass) - 1.0) > 1e-3 + 5.0 * nu.safe_root(_variance(nodes, mass))
         bits = bits | jnp.where(missed, status.MASS_MISSED, status.OK)
     logs = [nodes.log_p + nodes.log_w, nodes.log_q + nodes.log_w, jnp.log(jnp.abs(nu.finite(influence)))]
-    shapes = jnp.stack([pareto_k(log) for log in logs])
+    shapes = jax.vmap(pareto_k)(jnp.stack([jnp.ravel(log) for log in logs]))
     return bits | jnp.where(jnp.max(shapes) > _HEAVY, status.HEAVY_TAIL, status.OK)
 
 

@@ -115,7 +115,13 @@ def _normal_gap(alpha: Array, p: Tempered, q: Tempered) -> Array:
     return jnp.where(ok, location, jnp.inf) + spread
 
 
-NORMAL = same_support(_normal_gap)
+def _normal_kl(p: Tempered, q: Tempered) -> Array:
+    # The gap at a = 1 in a fifth of the operations.
+    shift = (p.loc - q.loc) / q.scale
+    return 0.5 * (p.power * shift * shift + nu.expm1_minus(2.0 * nu.log_quotient(p.scale, q.scale)))
+
+
+NORMAL = same_support(_normal_gap, _normal_kl)
 
 
 def _inverse_gaussian_gap(alpha: Array, p: Located, q: Located) -> Array:
