@@ -28,11 +28,15 @@ class Case(NamedTuple):
 
 
 _PAIR = "p = targets.two_modes(6.0); q = distrax.Normal(3.0, 3.0)"
-_DRAWS = f"{_PAIR}; nodes = dj.monte_carlo(jax.random.key(0), p, q, 4096)"
+_DRAWS = f"{_PAIR}; nodes = dj.monte_carlo(jax.random.key(0), p, q, num_draws=4096)"
 _FIT = (
-    f"{_PAIR}; from divjax import models, training; "
-    "loss = lambda params, key=None: dj.divergences.kl(dj.quadrature(p, models.normal(params), crossings=0)); "
-    "start = models.normal_params(1.0, 2.0)"
+    "from divjax import models, training; case = jnp.asarray(6.0); "
+    "loss = lambda params, case: dj.kl(dj.quadrature(targets.two_modes(case), models.normal(params))); "
+    "start = {'loc': jnp.asarray(1.0), 'log_scale': jnp.asarray(0.0)}; "
+)
+_SWEEP = (
+    f"{_FIT}fit = dj.fit(lambda params, case: loss(params, case['separation']), start, training.newton()); "
+    "cases = dj.sweeps.product(separation=jnp.linspace(0.0, 16.0, 33), seed=jnp.arange(64))"
 )
 
 CASES = {
@@ -41,10 +45,11 @@ CASES = {
     "chernoff": Case(f"{_PAIR}; nodes = dj.quadrature(p, q)", "dj.chernoff(nodes)", 1.5, 3.0),
     "coupling": Case(_PAIR, "dj.coupling(p, q)", 0.8, 1.0),
     "cdfs": Case(_PAIR, "dj.cdfs(p, q)", 0.8, 1.0),
-    "monte_carlo": Case(_PAIR, "dj.monte_carlo(jax.random.key(0), p, q, 4096)", 1.2, 3.0),
+    "monte_carlo": Case(_PAIR, "dj.monte_carlo(jax.random.key(0), p, q, num_draws=4096)", 1.2, 3.0),
     "estimate": Case(_DRAWS, "dj.estimate(dj.kl, nodes)", 1.2, 3.0),
     "estimate_gradient": Case(
-        f"{_PAIR}; key = jax.random.key(0); draws = lambda t: dj.monte_carlo(key, p, distrax.Normal(t[0], t[1]), 4096)",
+        f"{_PAIR}; key = jax.random.key(0); normal = lambda t: distrax.Normal(t[0], t[1]); "
+        "draws = lambda t: dj.monte_carlo(key, p, normal(t), num_draws=4096)",
         "dj.estimate_gradient(dj.jensen_shannon, draws, jnp.array([3.0, 3.0]))",
         2.5,
         15.0,
@@ -58,6 +63,11 @@ CASES = {
         0.8,
         10.0,
     ),
+    "run, Newton": Case(f"{_FIT}fit = dj.fit(loss, start, training.newton())", "dj.run(fit, case)", 2.0, 10.0),
+    "run, Adam": Case(
+        f"{_FIT}fit = dj.fit(loss, start, optax.adam(0.1), max_steps=100)", "dj.run(fit, case)", 2.0, 30.0
+    ),
+    "sweep of 2,112 fits": Case(_SWEEP, "dj.sweep({'kl': fit}, cases)", 3.0, 300.0),
 }
 
 _SCRIPT = """
@@ -70,7 +80,7 @@ jax.block_until_ready(jax.tree.leaves({warm}))
 seconds = []
 for _ in range({calls}):
     start = time.perf_counter()
-    jax.block_until_ready(jax.tree.leaves({call}))
+    jax.block_until_ready(jax.tree.leaves({call}))  # a table of a sweep has no leaves, and is complete
     seconds.append(time.perf_counter() - start)
 print(json.dumps([seconds[0], min(seconds[1:])]))
 """
