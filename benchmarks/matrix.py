@@ -169,7 +169,7 @@ def by_draws(entry: Entry, wanted: float) -> str:
 
     def estimated(theta):
         p, q = entry.build(*theta[:number]), entry.build(*theta[number:])
-        return dj.estimate(dj.kl, dj.monte_carlo(jax.random.key(0), p, q, 4096, gradient="score"))
+        return dj.estimate(dj.kl, dj.monte_carlo(jax.random.key(0), p, q, num_draws=4096, gradient="score"))
 
     found = (jax.jit(estimated) if entry.differentiable else estimated)(parameters(entry, jnp.float64))
     off = abs(float(found.value) - wanted)

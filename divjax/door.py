@@ -52,6 +52,7 @@ def door(
     @functools.wraps(leaf)
     def divergence(*sides: Any, **params: Any) -> Scalar:
         if len(sides) != 2:
+            _check_sides(leaf, sides, params)
             return leaf(*sides, **params)  # which says what it is measured on
         p, q = sides
         given = [_kind(side, leaf) for side in sides]
@@ -61,6 +62,16 @@ def door(
 
     divergence.leaf, divergence.closed = leaf, closed
     return divergence
+
+
+def _check_sides(leaf, sides, params):
+    """TypeError for distributions that are not two, or not given by their place, or parameters that are."""
+    if {"p", "q"} & set(params) or any(map(is_distribution, sides)):
+        given = [*(type(side).__name__ for side in sides), *(f"{name}=" for name in params)]
+        raise TypeError(
+            f"Expected two distributions for {leaf.__name__}, by their place, and its parameters by name; got "
+            f"{', '.join(given)}. Write dj.{leaf.__name__}(p, q)."
+        )
 
 
 def _kind(side: Any, leaf: Divergence) -> str:
@@ -203,7 +214,14 @@ def _warn(leaf, found: Estimate) -> None:
     bits = int(found.status)
     if found.value == jnp.inf:  # what the supports make it is no fault of the nodes
         bits &= ~status.NON_FINITE
-    if bits:
+    if jnp.isnan(found.value):
+        warnings.warn(
+            f"dj.{leaf.__name__}(p, q) is nan: look for a scale that is not above 0, or a NaN, among the parameters of "
+            "p and q, or for numbers that are too large or too small for their dtype.",
+            status.AccuracyWarning,
+            stacklevel=4,
+        )
+    elif bits:
         warnings.warn(
             f"dj.{leaf.__name__}(p, q) is {float(found.value):.6g}, but: {status.explain(bits)}. "
             f"dj.estimate(dj.{leaf.__name__}, p, q) has its error.",
@@ -214,6 +232,9 @@ def _warn(leaf, found: Estimate) -> None:
 
 @functools.wraps(estimate_on)
 def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) -> Estimate:
+    if not callable(divergence) or is_distribution(divergence):
+        got = type(divergence).__name__
+        raise TypeError(f"Expected a divergence such as dj.kl first; got {got}. Write dj.estimate(dj.kl, p, q).")
     if q is None:
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)

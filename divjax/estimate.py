@@ -98,6 +98,9 @@ def estimate_gradient(
         >>> [round(float(each), 3) for each in dj.estimate_gradient(dj.kl, build, at).value]
         [-0.25, 0.25]
     """
+    for leaf in jax.tree.leaves(theta):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
+            raise TypeError(f"Expected floating-point parameters; got {jnp.result_type(leaf)}. Write 1.0 for 1.")
     flat, unravel = ravel_pytree(theta)
     like = jax.eval_shape(discretize, theta)
     _check_measure(divergence, like)

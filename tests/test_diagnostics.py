@@ -1,11 +1,14 @@
 """Regions, realism and modes against scipy: bracketed roots of the density and differences of its cdf."""
 
+import functools
+
 import distrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import optimize, stats
+from tensorflow_probability.substrates.jax.distributions import TruncatedNormal
 
 from divjax import diagnostics, targets
 from tests.marks import cases
@@ -134,3 +137,27 @@ def test_the_level_and_the_rate_move_with_the_data():
     value, slope = jax.value_and_grad(rate)(1.4)
     assert float(value) == pytest.approx(2.0 * stats.norm.sf(0.7 * z), rel=1e-9)
     assert float(slope) == pytest.approx(-z * stats.norm.pdf(0.7 * z), rel=2e-6)
+
+
+@pytest.mark.parametrize("mass", [-1.0, 0.0, 1.0, 1.5, np.nan])
+def test_a_region_holds_a_share_of_the_mass(mass):
+    p = distrax.Normal(0.0, 1.0)
+    for call in (diagnostics.region_level, functools.partial(diagnostics.unrealistic_rate, p)):
+        with pytest.raises(ValueError, match="Expected mass in"):
+            call(p, mass=mass)
+
+
+def test_a_region_that_ends_where_the_support_does_moves_with_it(x64):
+    """p truncated to [a, ∞): the derivative of Φ's mass outside, by differences of scipy's."""
+
+    def rate(a):
+        p = TruncatedNormal(jnp.zeros(()), jnp.ones(()), a, jnp.inf)
+        return diagnostics.unrealistic_rate(p, distrax.Normal(jnp.ones(()), 1.0), mass=0.9)
+
+    def exact(a):
+        high = stats.norm.isf(0.1 * stats.norm.sf(a))
+        return stats.norm.sf(high, 1.0) + stats.norm.cdf(a, 1.0)
+
+    value, slope = jax.jit(jax.value_and_grad(rate))(0.3)
+    assert float(value) == pytest.approx(exact(0.3), rel=1e-10)
+    assert float(slope) == pytest.approx((exact(0.3 + 1e-5) - exact(0.3 - 1e-5)) / 2e-5, rel=1e-6)

@@ -97,14 +97,14 @@ def test_an_eager_answer_that_is_not_fine_enough_warns():
 
 @pytest.mark.parametrize("divergence", [dj.kl, dj.jensen_shannon, dj.wasserstein, dj.energy])
 def test_parameters_that_make_no_distribution_do_not_pass_in_silence(divergence):
-    with pytest.warns(dj.AccuracyWarning, match="is nan, but: non-finite"):
+    with pytest.warns(dj.AccuracyWarning, match="is nan: look for a scale"):
         assert np.isnan(divergence(distrax.Normal(0.0, -1.0), Q))
 
 
 REFUSED = {
     "a measure and a distribution": (lambda: dj.kl(dj.pmf(jnp.zeros(1), jnp.zeros(1)), Q), TypeError, "holds both"),
     "the wrong measure": (lambda: dj.kl(dj.coupling(X[:, 0], Y[:, 0])), TypeError, r"Use dj\.quadrature"),
-    "one distribution": (lambda: dj.kl(P), TypeError, "the distribution Logistic"),
+    "one distribution": (lambda: dj.kl(P), TypeError, "Expected two distributions for kl"),
     "samples for densities": (lambda: dj.kl(X, Y), TypeError, r"dj\.pmf\(log_p, log_q\)"),
     "a sample and a distribution": (lambda: dj.renyi(P, X), TypeError, "a distribution and a sample"),
     "points for transport on the line": (lambda: dj.wasserstein(X, Y), ValueError, "sliced_wasserstein"),
@@ -150,3 +150,19 @@ def test_what_a_user_sees_is_what_a_user_may_call():
     assert len(names) <= 67
     assert not {"door", "measures", "checks", "numerics", "divergences", "importlib", "jax"} & set(names)
     assert all(hasattr(dj, name) for name in names)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: dj.kl(P), "got Logistic. Write dj.kl"),
+        (lambda: dj.renyi(P, P, 0.5), "its parameters by name; got Logistic, Logistic, float"),
+        (lambda: dj.kl(p=P, q=P), "by their place.*got p=, q="),
+        (lambda: dj.estimate("kl", P, P), "Expected a divergence such as dj.kl first; got str"),
+        (lambda: dj.estimate(P, P, dj.kl), "Expected a divergence such as dj.kl first; got Logistic"),
+        (lambda: dj.kl(scipy.stats.norm, P), "got norm_gen. Freeze it"),
+    ],
+)
+def test_a_call_that_is_put_wrongly_has_one_line(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()

@@ -102,3 +102,11 @@ def test_what_has_no_error_is_refused():
         dj.estimate(dj.kl, cdfs)
     with pytest.raises(TypeError, match=r"dj\.kl first"):
         dj.estimate(cdfs, dj.kl)
+
+
+def test_parameters_that_are_whole_numbers_have_no_gradient():
+    def build(theta):
+        return dj.quadrature(distrax.Normal(0.0, 1.0), distrax.Normal(theta["loc"], theta["scale"]))
+
+    with pytest.raises(TypeError, match="floating-point parameters; got int32"):
+        dj.estimate_gradient(dj.kl, build, {"loc": 1.0, "scale": 1})

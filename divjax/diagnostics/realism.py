@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float
 
+from divjax import checks
 from divjax.discretize import panels
 from divjax.discretize.validity import univariate
 from divjax.distributions.density import is_law, log_prob, profile, tails
@@ -27,7 +28,7 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
         >>> round(float(dj.diagnostics.region_level(distrax.Normal(0.0, 1.0))), 2)
         -4.24
     """
-    return _level(univariate(p, "p"), mass)
+    return _level(univariate(p, "p"), _checked(mass))
 
 
 def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike | None = None) -> Float[Array, ""]:
@@ -40,7 +41,14 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
         >>> round(float(dj.diagnostics.unrealistic_rate(distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0))), 3)
         0.01
     """
-    return _rate(univariate(p, "p"), univariate(q, "q"), mass, level)
+    return _rate(univariate(p, "p"), univariate(q, "q"), _checked(mass), level)
+
+
+def _checked(mass: ArrayLike) -> ArrayLike:
+    mass = checks.parameter(mass, "mass", 0.0, 1.0, above=True)
+    if checks.is_known(mass) and not mass < 1.0:
+        raise ValueError(f"Expected mass in (0, 1); got {mass}. A region that holds everything has no end.")
+    return mass
 
 
 @kept
@@ -94,11 +102,15 @@ def _regions(p: Density, grid: panels.Grid, placed: panels.Placed) -> tuple[Arra
 
 
 def _moving(p: Density, level: Array, region: _Region) -> _Region:
-    """The region, its ends moving with the level and the parameters of p; but not those at a jump."""
+    """The region, its ends moving with the level and the parameters of p; or with an end of the support."""
     found = region.found
     # What is no end stands where another does, and any place has a derivative there.
     anywhere = jnp.where(found, region.x, region.x[jnp.argmax(found)])
     x = implicit_roots(lambda x: _log_prob(p, x) - level, region.x, found, anywhere, _is_zero)
+    if (edges := profile(p).edges).size:  # where p jumps from 0 to above the level a region ends with the support
+        jumps = found & (jnp.abs(_log_prob(p, region.x) - level) >= 1e-3)
+        nearest = edges[jnp.argmin(jnp.abs(region.x[:, None] - jax.lax.stop_gradient(edges)), axis=1)]
+        x = jnp.where(jax.lax.stop_gradient(jumps), nearest, x)
     return region._replace(x=x)
 
 

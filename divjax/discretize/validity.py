@@ -45,7 +45,7 @@ def check_pair(p: Density, q: Density) -> None:
     if is_discrete(p) != is_discrete(q):
         raise ValueError(
             f"Expected p and q both discrete or both continuous; got {p.name} and {q.name}. "
-            "Between the two every divergence is at its upper end."
+            "A density of the one is none of the other."
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from divjax.distributions.family import EXPONENTIAL, Density, Family, Profile, bounded, smooth
+from divjax.numerics.programs import contents
 
 _DRAWS = 1023  # for the quartiles of an unknown law
 _MISSING = (AttributeError, NotImplementedError)
@@ -31,6 +32,7 @@ class Rest(NamedTuple):
 
     structure: Any
     others: tuple[Any, ...]
+    contents: tuple[Any, ...]  # of the others: an object that was changed is another law
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["arrays"], meta_fields=["rest"])
@@ -54,7 +56,7 @@ def wrap(value: Any) -> Wrapped:
     kinds = jax.Array | np.ndarray | np.generic
     arrays = tuple(jnp.asarray(leaf) if isinstance(leaf, kinds) else None for leaf in leaves)
     others = tuple(_hashable(leaf) if array is None else None for leaf, array in zip(leaves, arrays, strict=True))
-    return Wrapped(arrays, Rest(structure, others))
+    return Wrapped(arrays, Rest(structure, others, tuple(map(contents, others))))
 
 
 def _hashable(leaf):

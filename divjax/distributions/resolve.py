@@ -75,6 +75,8 @@ def _refusal(dist: Any, name: str) -> str:
             "Samples are compared by dj.wasserstein, dj.energy, dj.mmd2 and the like; log-probabilities are "
             "dj.pmf(log_p, log_q)."
         )
+    elif type(dist).__module__.startswith("scipy.stats"):
+        remedy = "Freeze it: scipy.stats.norm(0, 1) is a distribution, scipy.stats.norm a family."
     else:
         remedy = (
             "Build a distribution of distrax, TFP, numpyro, distreqx, flowjax, efax or scipy.stats, or give it a "

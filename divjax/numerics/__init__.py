@@ -25,6 +25,7 @@ from divjax.numerics.pairs import log_mixture as log_mixture
 from divjax.numerics.pairs import log_quotient as log_quotient
 from divjax.numerics.pairs import log_ratio as log_ratio
 from divjax.numerics.pairs import logs_over_mean as logs_over_mean
+from divjax.numerics.pairs import quotient as quotient
 from divjax.numerics.series import exp_excess as exp_excess
 from divjax.numerics.series import exp_slope as exp_slope
 from divjax.numerics.series import expm1_minus as expm1_minus

@@ -30,6 +30,19 @@ def _log_quotient_jvp(primals, tangents):
     return log_quotient(u, v), du / u - dv / v
 
 
+@jax.custom_jvp
+def quotient(a: Array, b: Array) -> Array:
+    """a / b; its derivative does not square b, which may underflow."""
+    return a / b
+
+
+@quotient.defjvp
+def _quotient_jvp(primals, tangents):
+    (a, b), (da, db) = primals, tangents
+    ratio = quotient(a, b)
+    return ratio, da / b - ratio * (db / b)
+
+
 def difference(log_p: Array, log_q: Array, d: Array) -> Array:
     """p − q from the logarithms and d = log p − log q, to full relative precision where p ≈ q."""
     near = jnp.abs(d) < 0.5

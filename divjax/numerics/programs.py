@@ -4,10 +4,12 @@ Op by op, a first call would compile hundreds of small programs, and every later
 """
 
 import functools
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 _DTYPES = "biufc"  # kinds of numpy dtypes that JAX has too
@@ -18,7 +20,7 @@ class _Form(NamedTuple):
     """What a program is made of: how its arguments are nested, and those that are no arrays, with their types."""
 
     structure: Any
-    leaves: tuple[tuple[type, Any] | int, ...]  # the number of an array; anything else with its type
+    leaves: tuple[tuple[type, Any, Any] | int, ...]  # the number of an array; anything else with its type and contents
     is_checked: bool  # JAX's own debug switch, which functions look at too
 
 
@@ -27,10 +29,10 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Arrays and floats are what the program takes: other values are the same program. An array that is given twice is one
     there too. Whole numbers, strings and functions are what it is made of, a function as ``jax.jit`` has it: what it
-    closes over must not change. Within ``jax.jit`` nothing is left of the program, it is inlined. A number that is
-    given by name is shown to ``function`` once as it is, to be refused: a program does not see values. What raised
-    NotImplementedError is not tried again. Arguments that hold anything else, such as a list, are passed to
-    ``function`` as they are.
+    closes over must not change; an object of one's own is another one where what it holds was changed. Within
+    ``jax.jit`` nothing is left of the program, it is inlined. A number that is given by name is shown to ``function``
+    once as it is, to be refused: a program does not see values. What raised NotImplementedError is not tried again.
+    Arguments that hold anything else, such as a list, are passed to ``function`` as they are.
     """
 
     def filled(form, arrays):
@@ -54,7 +56,8 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
         form, arrays = _parted((args, kwargs))
         if form is None:
             return function(*args, **kwargs)
-        numbers = [leaf for leaf in jax.tree.leaves(_opened(kwargs)) if _is_known_number(leaf)]
+        named = (kwargs, [each.keywords for each in args if isinstance(each, functools.partial)])
+        numbers = [leaf for leaf in jax.tree.leaves(named) if _is_known_number(leaf)]
         if numbers:
             look(form, tuple(float(x) if any(x is each for each in numbers) else _shape(x) for x in arrays))
         shapes = tuple(map(_shape, arrays)) if refusals else None
@@ -76,13 +79,35 @@ def _parted(given):
     keys = [id(leaf) if isinstance(leaf, jax.Array | np.ndarray) else place for place, leaf in enumerate(leaves)]
     arrays = {key: leaf for key, leaf in zip(keys, leaves, strict=True) if _is_array(leaf)}
     order = {key: number for number, key in enumerate(arrays)}
-    described = [order.get(key, (type(leaf), leaf)) for key, leaf in zip(keys, leaves, strict=True)]
+    described = [
+        order[key] if key in order else (type(leaf), leaf, contents(leaf))
+        for key, leaf in zip(keys, leaves, strict=True)
+    ]
     form = _Form(structure, tuple(described), jax.config.jax_enable_checks)
     try:
         hash(form)
     except TypeError:
         return None, []
     return form, list(arrays.values())
+
+
+def contents(value: Any, depth: int = 4) -> Any:
+    """What an object of one's own holds, to be compared: an object is one and the same also after it was changed."""
+    if isinstance(value, jax.core.Tracer) or depth == 0:
+        return id(value)
+    if isinstance(value, jax.Array | np.ndarray):
+        if jnp.issubdtype(value.dtype, jax.dtypes.extended):
+            return id(value)
+        value = np.asarray(value)
+        return value.shape, value.dtype.str, value.tobytes()
+    if isinstance(value, type | types.FunctionType | types.MethodType | types.BuiltinFunctionType | types.ModuleType):
+        return None  # known by itself
+    if isinstance(value, dict | list | tuple):
+        items = sorted(value.items(), key=repr) if isinstance(value, dict) else value
+        return tuple(contents(each, depth - 1) for each in items)
+    if hasattr(value, "__dict__"):
+        return contents(vars(value), depth - 1)
+    return value if isinstance(value, float | int | str | bytes | complex | None) else id(value)
 
 
 def _opened(given):

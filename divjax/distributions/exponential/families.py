@@ -117,7 +117,7 @@ def _normal_gap(alpha: Array, p: Tempered, q: Tempered) -> Array:
 
 def _normal_kl(p: Tempered, q: Tempered) -> Array:
     # The gap at a = 1 in a fifth of the operations.
-    shift = (p.loc - q.loc) / q.scale
+    shift = nu.quotient(p.loc - q.loc, q.scale)
     return 0.5 * (p.power * shift * shift + nu.expm1_minus(2.0 * nu.log_quotient(p.scale, q.scale)))
 
 

@@ -1,10 +1,13 @@
 """The command line: every subject's command, and what is wrong with what was asked in one line."""
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from divjax.cli.cache import default_folder, keep_programs
 from divjax.compare.command import compare
 from divjax.studies.adversarial.command import adversarial
 from divjax.studies.digits.command import digits
@@ -49,8 +52,18 @@ def _root(
     context: typer.Context,
     *,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    cache: Annotated[
+        str,
+        typer.Option(
+            envvar="DIVJAX_CACHE",
+            metavar="<path>|off",
+            help="Folder for compiled programs, which the next run need not compile; by default in your cache folder.",
+        ),
+    ] = "",
 ) -> None:
     """Differentiable divergences: sweeps of fits, and fits to your own sample."""
+    if cache != "off" and (cache or "JAX_COMPILATION_CACHE_DIR" not in os.environ):  # JAX's own setting stands
+        keep_programs(Path(cache).expanduser() if cache else default_folder())
     if version:
         from importlib.metadata import version as installed
 
