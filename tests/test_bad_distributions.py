@@ -14,9 +14,11 @@ import scipy.stats as st
 from tensorflow_probability.substrates import jax as tfp
 
 import divjax as dj
+from divjax.catalog import CATALOG, ENTRIES
 from divjax.discretize import validity
 from divjax.distributions.density import is_law
 from divjax.distributions.resolve import resolve
+from divjax.divergences.measured import declared
 
 KEY = jax.random.key(0)
 
@@ -213,3 +215,14 @@ def test_a_law_with_atoms_in_a_continuum_is_refused():
             dj.kl(law, normal)
         assert judged(raised.value) is None
     assert validity.is_discrete(resolve(nd.HurdlePoisson(0.3, 2.0)))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in ENTRIES])
+def test_no_divergence_makes_a_number_of_nan(name):
+    """Of weights, and of either side: what is no distribution is NaN on every measure, and nothing turns it back."""
+    function = CATALOG[name].function
+    values = jnp.array([-2.0, -1.0, -0.5])
+    for place in range(3):
+        arrays = [values, values - 0.3, jnp.zeros(3)]
+        arrays[place] = arrays[place].at[1].set(jnp.nan)
+        assert np.isnan(function(declared(function)(*arrays))), place

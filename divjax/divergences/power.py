@@ -91,11 +91,11 @@ def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     alpha = checks.parameter(alpha, "alpha", 0.0)
     nodes, alpha = checks.operands(nodes, alpha)
     divergence = alpha_divergence(nodes, alpha=alpha)
-    is_finite = jnp.isfinite(divergence)
+    is_infinite = jnp.isinf(divergence)  # and no NaN, which stays one
     # At α = 0 what is left of an infinite α-divergence is the mass of q where p = 0.
     outside = jnp.sum(nu.bounded_exp(jnp.where(nodes.log_p == -jnp.inf, nodes.log_q + nodes.log_w, -jnp.inf)))
     infinite = jnp.where(alpha == 0.0, outside, jnp.inf)
-    return jnp.where(is_finite, alpha * jnp.where(is_finite, divergence, 0.0), infinite)
+    return jnp.where(is_infinite, infinite, alpha * jnp.where(is_infinite, 0.0, divergence))
 
 
 @measured_on(Nodes)
