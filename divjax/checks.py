@@ -81,11 +81,12 @@ def parameter(
     high: float = math.inf,
     *,
     above: bool = False,
+    below: bool = False,
     infinite: bool = False,
     whole: bool = False,
 ) -> ArrayLike:
-    """The value, a real scalar in [low, high] (``above``: not low itself), finite unless ``infinite``; an integer if
-    ``whole``.
+    """The value, a real scalar in [low, high] (``above``: not low itself, ``below``: not high), finite unless
+    ``infinite``; an integer if ``whole``.
 
     Raises TypeError or ValueError for anything else, with the domain. A traced value is not looked at.
     """
@@ -97,7 +98,7 @@ def parameter(
         raise ValueError(f"Expected a scalar {name}; got shape {jnp.shape(value)}. Use jax.vmap over {name}.")
     if is_known(value):
         number, open_low = float(value), above or (math.isinf(low) and not infinite)
-        open_high = math.isinf(high) and not infinite
+        open_high = below or (math.isinf(high) and not infinite)
         if not (low < number if open_low else low <= number) or not (number < high if open_high else number <= high):
             domain = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
             raise ValueError(f"Expected {name} in {domain}; got {number:g}. Choose a value inside.")

@@ -20,13 +20,14 @@ from divjax import checks, discretize, exact, status, tables
 from divjax import divergences as dv
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
-from divjax.distributions.density import is_law, log_prob
+from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked
 from divjax.estimate import Estimate
 from divjax.estimate import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Nodes, Points
+from divjax.numerics.programs import kept
 
 Scalar = Float[Array, ""]
 Divergence = Callable[..., Scalar]
@@ -128,11 +129,10 @@ def _between(leaf, closed, p, q, params):
     if value is not None:
         return _spoken(leaf, value)
     traced = not all(map(checks.is_known, jax.tree.leaves((p, q, params))))
-    dynamic, static = _separated(params)
-    how = {"leaf": leaf, "static": static, "crossings": _crossings(leaf, params)}
+    asked = (_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
     if traced or declared(leaf) is not Nodes:
-        return _spoken(leaf, _value(_sides(p, q, leaf), dynamic, **how))
-    found = _estimated(_sides(p, q, leaf), dynamic, **how)
+        return _spoken(leaf, _value(*asked))
+    found = _estimated(*asked)
     _warn(leaf, found)
     return found.value
 
@@ -157,31 +157,14 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
         return None
 
 
-def _of_laws(value: Array, *sides: Any) -> Array:
-    """NaN where the parameters of a side make no distribution, whatever the formula makes of them."""
-    laws = [is_law(side) for side in sides if isinstance(side, Density)]
-    return jnp.where(jnp.all(jnp.stack(laws)), value, jnp.nan) if laws else value
+@kept
+def _value(sides, params, leaf, crossings):
+    return leaf(_measure(*sides, leaf=leaf, crossings=crossings), **params)
 
 
-def _separated(params):
-    """Numbers, which programs take, and functions, which they are made of."""
-    static = tuple((name, value) for name, value in sorted(params.items()) if callable(value))
-    return {name: value for name, value in params.items() if not callable(value)}, static
-
-
-@functools.partial(jax.jit, static_argnames=("leaf", "static", "crossings"))
-def _value(sides, params, *, leaf, static, crossings):
-    return _of_laws(leaf(_measure(*sides, leaf=leaf, crossings=crossings), **params, **dict(static)), *sides)
-
-
-@functools.partial(jax.jit, static_argnames=("leaf", "static", "crossings"))
-def _estimated(sides, params, *, leaf, static, crossings):
-    measure = _measure(*sides, leaf=leaf, crossings=crossings)
-    found = estimate_on(functools.partial(leaf, **params, **dict(static)), measure)
-    value = _of_laws(found.value, *sides)
-    broken = jnp.isnan(value)
-    bits = jnp.where(broken, found.status | status.NON_FINITE, found.status)
-    return found._replace(value=value, stderr=jnp.where(broken, jnp.inf, found.stderr), status=bits)
+@kept
+def _estimated(sides, params, leaf, crossings):
+    return estimate_on(functools.partial(leaf, **params), _measure(*sides, leaf=leaf, crossings=crossings))
 
 
 def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
@@ -244,9 +227,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     if value is not None:
         bits = jnp.where(jnp.isnan(value), status.NON_FINITE, status.OK).astype(jnp.int32)
         return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), bits)
-    dynamic, static = _separated(params)
-    crossings = _crossings(leaf, params)
-    return _estimated(_sides(p, q, leaf), dynamic, leaf=leaf, static=static, crossings=crossings)
+    return _estimated(_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
 
 
 class Row(NamedTuple):
@@ -308,7 +289,7 @@ def _measured_rows(group, p, q):
     discrete = validity.is_discrete(p) and declared(leaves[0]) is Nodes
     route = "pmf" if discrete else _discretizer(leaves[0]).__name__
     try:
-        estimates = _all_estimated(_sides(p, q, leaves[0]), leaves=leaves)
+        estimates = _all_estimated(_sides(p, q, leaves[0]), leaves)
     except (TypeError, ValueError):
         return [Row(name, math.nan, math.nan, "none", status.OK) for name in names]
     return [
@@ -317,8 +298,8 @@ def _measured_rows(group, p, q):
     ]
 
 
-@functools.partial(jax.jit, static_argnames="leaves")
-def _all_estimated(sides, *, leaves):
+@kept
+def _all_estimated(sides, leaves):
     nodes = _measure(*sides, leaf=leaves[0], crossings=_crossings(leaves[0]))
     if declared(leaves[0]) is Nodes:
         return [estimate_on(leaf, nodes) for leaf in leaves]
@@ -369,7 +350,7 @@ def fisher(p: Any, q: Any, score_q: Any = None, /) -> Scalar:
     return _fisher(p, q) if value is None else value
 
 
-@jax.jit
+@kept
 def _fisher(p: Density, q: Density) -> Scalar:
     x = discretize.points(p, q)
     return dv.fisher(x, *(jax.vmap(jax.grad(functools.partial(log_prob, side)))(x.x) for side in (p, q)))

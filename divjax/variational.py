@@ -87,7 +87,7 @@ def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: i
         -0.0
     """
     p, q = _checked(p, q, num_groups=num_groups, num_particles=num_particles)
-    if jax.eval_shape(lambda q: source(q).log_w, q).size > 1:
+    if outline(q).log_w.size > 1:
         raise ValueError(f"Expected q without components for dreg; got {q.name}. Use dj.variational.iwae.")
     return _dreg(key, p, q, num_groups, num_particles)
 

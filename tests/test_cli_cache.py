@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import jax
+
 from divjax.cli import cache
 
 PROGRAM = """
@@ -51,4 +53,6 @@ def test_the_oldest_go_where_there_are_too_many(tmp_path, monkeypatch):
 
 def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
     (tmp_path / "file").write_text("")
+    before = jax.config.jax_compilation_cache_dir
     cache.keep_programs(tmp_path / "file" / "below")
+    assert jax.config.jax_compilation_cache_dir == before

@@ -45,10 +45,7 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
 
 
 def _checked(mass: ArrayLike) -> ArrayLike:
-    mass = checks.parameter(mass, "mass", 0.0, 1.0, above=True)
-    if checks.is_known(mass) and not mass < 1.0:
-        raise ValueError(f"Expected mass in (0, 1); got {mass}. A region that holds everything has no end.")
-    return mass
+    return checks.parameter(mass, "mass", 0.0, 1.0, above=True, below=True)
 
 
 @kept

@@ -1,6 +1,5 @@
 """How to draw from a density: as a mixture of images of standard normal variables where that can be."""
 
-import functools
 from typing import Any
 
 import jax
@@ -10,6 +9,7 @@ from jaxtyping import Array
 
 from divjax.distributions.density import quantile
 from divjax.distributions.family import Density, Source
+from divjax.numerics.programs import of_structure
 
 
 def source(p: Density) -> Source:
@@ -37,18 +37,11 @@ def source(p: Density) -> Source:
     )
 
 
+@of_structure
 def outline(p: Density) -> Source:
-    """``source`` without what would have to be computed: its dimension and its flags."""
-    leaves, structure = jax.tree.flatten(p)
-    return _outline(structure, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves))
-
-
-@functools.lru_cache(maxsize=1024)
-def _outline(structure, arrays):
-    found = []
-    shapes = [jax.ShapeDtypeStruct(*each) for each in arrays]
-    jax.eval_shape(lambda leaves: found.append(source(structure.unflatten(leaves))), shapes)
-    return Source(None, None, found[0].dim, found[0].mapped, found[0].pathwise)
+    """``source`` without what would have to be computed: how many components there are, the dimension and the flags."""
+    found = source(p)
+    return found._replace(log_w=jax.ShapeDtypeStruct(found.log_w.shape, found.log_w.dtype), image=None)
 
 
 def at_normal(p: Density, z: Array) -> Array:

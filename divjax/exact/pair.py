@@ -14,7 +14,7 @@ from divjax.distributions.exponential.family import Family, Member, Overlap, Squ
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import resolve
 from divjax.distributions.vectors import dense
-from divjax.numerics.programs import kept
+from divjax.numerics.programs import kept, of_structure
 
 
 class Pair(NamedTuple):
@@ -86,44 +86,34 @@ def of_distributions(closed: Callable[..., Array]) -> Callable[..., Array]:
     @functools.wraps(closed)
     def checked(p: Any, q: Any, **params: Any) -> Array:
         p, q = both(p, q)
-        q = _in_one_frame(p, q)
-        return (program if _is_plain(p, q) else program.__wrapped__)(p, q, **params)
+        framed = _in_one_frame(p, q)
+        return program.__wrapped__(p, q, **params) if framed is None else program(p, framed, **params)
 
     return checked
 
 
-def _in_one_frame(p: Density, q: Density) -> Density:
-    """q with the frame of p, where both are known to be equal: a program knows equal parameters by their being one."""
+def _in_one_frame(p: Density, q: Density) -> Density | None:
+    """q with the frame of p, where both are known to be equal: a program knows equal parameters by their being one.
+
+    None where a frame is no parameter as it is, so that a program would not find the two equal.
+    """
     if not (_has_frame(p) and _has_frame(q)):
         return q
     one, two = member(p), member(q)
     if one.tag != two.tag or not same(one.frame, two.frame):
         return q
-    frames = {id(b): a for a, b in zip(jax.tree.leaves(one.frame), jax.tree.leaves(two.frame), strict=True)}
-    return jax.tree.map(lambda leaf: frames.get(id(leaf), leaf), q)
-
-
-def _is_plain(p: Density, q: Density) -> bool:
-    """Whether a program of p and q finds the frames equal that are: those of both have to be parameters as they are."""
-    if not (_has_frame(p) and _has_frame(q)):
-        return True
-    one, two = member(p), member(q)
     own = {id(leaf) for leaf in jax.tree.leaves((p, q))}
-    return not same(one.frame, two.frame) or all(id(leaf) in own for leaf in jax.tree.leaves((one.frame, two.frame)))
+    frames = [jax.tree.leaves(side.frame) for side in (one, two)]
+    if not all(id(leaf) in own for frame in frames for leaf in frame):
+        return None
+    of_p = {id(b): a for a, b in zip(*frames, strict=True)}
+    return jax.tree.map(lambda leaf: of_p.get(id(leaf), leaf), q)
 
 
+@of_structure
 def _has_frame(p: Density) -> bool:
-    leaves, structure = jax.tree.flatten(p)
-    return _structure_has_frame(structure, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves))
-
-
-@functools.lru_cache(maxsize=1024)
-def _structure_has_frame(structure: Any, arrays: tuple) -> bool:
-    def frame(leaves):
-        found = member(structure.unflatten(leaves))
-        return () if found is None else found.frame
-
-    return bool(jax.tree.leaves(jax.eval_shape(frame, [jax.ShapeDtypeStruct(*each) for each in arrays])))
+    found = member(p)
+    return found is not None and bool(jax.tree.leaves(found.frame))
 
 
 def closed_form(name: str, p: Density, q: Density) -> Pair:

@@ -72,9 +72,31 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def of_structure(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``function`` of a pytree whose answer depends on its structure, shapes and dtypes alone: asked once for each.
+
+    Nothing is computed for it: it is asked of abstract arrays, which its answer must not hold.
+    """
+
+    @functools.lru_cache(maxsize=1024)
+    def asked(structure, shapes):
+        found = []
+        jax.eval_shape(lambda leaves: found.append(function(structure.unflatten(leaves))), list(shapes))
+        return found[0]
+
+    @functools.wraps(function)
+    def call(tree):
+        leaves, structure = jax.tree.flatten(tree)
+        return asked(structure, tuple(map(_shape, leaves)))
+
+    return call
+
+
 def _parted(given):
     """The form of arguments and the arrays in them; no form where what is no array cannot be compared."""
-    leaves, structure = jax.tree.flatten(_opened(given), is_leaf=lambda node: isinstance(node, list))
+    leaves, structure = jax.tree.flatten(given, is_leaf=lambda node: isinstance(node, list))
+    if any(map(_is_closed, leaves)):
+        return _parted(structure.unflatten(map(_opened, leaves)))
     # An array is known again by itself; a number is another one wherever it stands.
     keys = [id(leaf) if isinstance(leaf, jax.Array | np.ndarray) else place for place, leaf in enumerate(leaves)]
     arrays = {key: leaf for key, leaf in zip(keys, leaves, strict=True) if _is_array(leaf)}
@@ -110,15 +132,13 @@ def contents(value: Any, depth: int = 4) -> Any:
     return value if isinstance(value, float | int | str | bytes | complex | None) else id(value)
 
 
-def _opened(given):
-    """Partial functions as what they are made of: two of one function and other numbers are one program."""
+def _is_closed(leaf):
+    return isinstance(leaf, functools.partial) and not isinstance(leaf, jax.tree_util.Partial)
 
-    def opened(leaf):
-        if not isinstance(leaf, functools.partial) or isinstance(leaf, jax.tree_util.Partial):
-            return leaf
-        return jax.tree_util.Partial(leaf.func, *leaf.args, **leaf.keywords)
 
-    return jax.tree.map(opened, given, is_leaf=lambda node: isinstance(node, list))
+def _opened(leaf):
+    """A partial function as what it is made of: two of one function and other numbers are one program."""
+    return jax.tree_util.Partial(leaf.func, *leaf.args, **leaf.keywords) if _is_closed(leaf) else leaf
 
 
 def _is_array(leaf):

@@ -89,14 +89,14 @@ def alternating(
     for name, value in (("ridge", ridge), ("max_steps", max_steps), ("tol", tol)):
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
-    def check(case: PyTree) -> None:
-        check_ratings(data(case))
-        check_names(init(case) if callable(init) else init, "users", "items")
+    def checked(case: PyTree) -> tuple[Any, Any, Any]:
+        table, start = data(case), init(case) if callable(init) else init
+        check_ratings(table)
+        check_names(start, "users", "items")
+        return table, start["users"], start["items"]
 
     def begin(case: PyTree) -> AlternatingState:
-        check(case)
-        start = init(case) if callable(init) else init
-        ratings, users, items = checks.floating(data(case), start["users"], start["items"])
+        ratings, users, items = checks.floating(*checked(case))
         _check_shapes(ratings.shape, users.shape, items.shape)
         rated = ~jnp.isnan(ratings)
         offset = nu.safe_ratio(jnp.sum(jnp.where(rated, ratings, 0.0)), jnp.sum(rated).astype(ratings.dtype))
@@ -114,7 +114,7 @@ def alternating(
     def result(state: AlternatingState, case: PyTree) -> AlternatingResult:
         return _result(state)
 
-    return Iteration(begin, frozen(step, done), done, result, healthy=None, check=check)  # it judges itself
+    return Iteration(begin, frozen(step, done), done, result, healthy=None, check=checked)  # it judges itself
 
 
 def _check_shapes(ratings, users, items):

@@ -58,7 +58,7 @@ class Iteration(NamedTuple):
     # iteration sees to that itself, as ``fit`` does.
     healthy: Callable[[PyTree], Bool[Array, ""]] | None = no_nan
     # case -> raises where its values make no sense. ``run`` shows it the case outside of the program, which sees none.
-    check: Callable[[PyTree], None] | None = None
+    check: Callable[[PyTree], Any] | None = None
 
 
 def run(iteration: Iteration, case: PyTree = None) -> Any:

@@ -92,19 +92,16 @@ def topic_em(
     for name, value in (("smoothing", smoothing), ("max_steps", max_steps), ("tol", tol)):
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
-    def given(case: PyTree) -> tuple[Any, Any, Any]:
-        return data(case), *(each(case) if callable(each) else each for each in (init, proportions))
-
-    def check(case: PyTree) -> None:
-        counts, topics, nodes = given(case)
+    def checked(case: PyTree) -> tuple[Any, Any, Any]:
+        counts, topics, nodes = data(case), *(each(case) if callable(each) else each for each in (init, proportions))
         check_corpus(counts)
         _check_shapes(*map(np.shape, (counts, topics, nodes)))
         check_distributions(topics, "topics")
         check_distributions(nodes, "proportions")
+        return counts, topics, nodes
 
     def begin(case: PyTree) -> TopicState:
-        check(case)
-        counts, topics, nodes = checks.floating(*given(case))
+        counts, topics, nodes = checks.floating(*checked(case))
         value, proposal = _evaluate(topics, counts, nodes, smoothing)
         first = jnp.where(jnp.isfinite(value), status.NOT_CONVERGED, status.NON_FINITE).astype(jnp.int32)
         return TopicState(topics, value, proposal, counts, nodes, jnp.zeros((), jnp.int32), first)
@@ -118,7 +115,7 @@ def topic_em(
     def result(state: TopicState, case: PyTree) -> TopicResult:
         return TopicResult(state.topics, state.value, state.steps, state.status)
 
-    return Iteration(begin, frozen(step, done), done, result, healthy=None, check=check)  # it judges itself
+    return Iteration(begin, frozen(step, done), done, result, healthy=None, check=checked)  # it judges itself
 
 
 def _check_shapes(counts, topics, nodes):
