@@ -12,6 +12,7 @@ one was stopped, and computes again what failed; --fresh computes them again, --
 """
 
 import argparse
+import importlib.util
 import json
 import sys
 import time
@@ -76,10 +77,6 @@ def moved(name: str, params: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
 
 def entries(library: str) -> dict[str, Entry]:
     """The classes of a library, from the tests of its adapter."""
-    if library == "numpyro":
-        import numpyro
-
-        numpyro.enable_validation(False)  # noqa: FBT003  # it refuses parameters that are moved a little off a constraint
     from tests.distributions import test_adapters as first
     from tests.distributions import test_equinox_adapters as third
     from tests.distributions import test_more_adapters as second
@@ -301,6 +298,8 @@ LIBRARIES = ("numpyro", "tfp", "distrax", "distreqx", "flowjax", "efax", "scipy"
 
 def main() -> int:
     jax.config.update("jax_disable_most_optimizations", True)  # noqa: FBT003  # most of the time is compiling
+    if importlib.util.find_spec("numpyro"):  # which refuses parameters that are moved a little off a constraint
+        importlib.import_module("numpyro").enable_validation(False)  # noqa: FBT003
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--library", choices=LIBRARIES)
     parser.add_argument("--only", help="classes, separated by commas")
