@@ -68,8 +68,9 @@ def _normal_log_prob(params: Located, x: Array) -> Array:
     """
     loc, scale = jax.lax.stop_gradient((params.loc, params.scale))
     z = standardised(Located(loc, scale), x)
-    # Only what is 1 and 0 is differentiated: powers of a narrow scale would overflow before its product with z does.
-    stretch = params.scale / scale
+    # Only what is 1 and 0 is differentiated: powers of a narrow scale would overflow before its product with z does. As
+    # a quotient of scales it would be 0/0 where a compiler multiplies numerators and denominators of two of them.
+    stretch = 1.0 + (params.scale - scale) / scale
     a, b = 1.0 / stretch, (loc - params.loc) / scale / stretch
     log_scale = jnp.log(scale) + jnp.log(stretch)
     return -0.5 * a * a * z * z - a * b * z - (0.5 * b * b + log_scale + LOG_ROOT_2PI)

@@ -178,7 +178,7 @@ def chernoff_exponent(nodes: Nodes) -> Scalar:
     """
     (nodes,) = checks.operands(nodes)
     dtype = nodes.log_p.dtype
-    near = log_affinity(nodes, alpha=0.5) > -0.5
+    near = jnp.abs(log_affinity(nodes, alpha=0.5)) < 0.5
 
     def halve(_, bracket):
         low, high = bracket
@@ -212,7 +212,8 @@ def _affinity_slope(nodes, alpha, near):
     powers = jnp.exp(logs - jax.lax.stop_gradient(jnp.where(near, 0.0, nu.finite(jnp.max(logs)))))
     small = near & (jnp.abs(d) < 0.5)
     t = jnp.where(small, d, 0.0)
-    p, q = jnp.exp(log_p + log_w), jnp.exp(log_q + log_w)
+    # Masses that are infinite are those of no distribution, and not near: they have no derivative to spoil here.
+    p, q = (jnp.exp(jnp.where(near, log + log_w, 0.0)) for log in (log_p, log_q))
     series = q * (t * jnp.expm1(alpha * t) - nu.exp_excess(t))
     slopes = jnp.where(small, series, powers * d - jnp.where(near, p - q, 0.0))
     return jnp.sum(slopes), jnp.sum(powers * d * d)
