@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from divjax import discretize as dz
 from divjax import divergences as dv
+from divjax import numerics as nu
 from divjax.divergences.measured import declared, is_kinked
 from divjax.measures import Cdfs, Coupling, Nodes
 
@@ -36,6 +37,7 @@ class Entry(NamedTuple):
     parameter: str = ""  # the name of its parameter, and the value meant where none is given
     default: float | None = None
     objective: Leaf | None = None  # a monotone function of it that is easier to minimise
+    from_objective: Leaf | None = None  # (its value, parameter) -> the divergence, where that costs no digits
     alias: str = ""  # how it is called with a parameter, if not by its name: alpha_0.5
     closed: str = ""  # its name in divjax.exact, if not its own
     needs: str = ""  # of p and q, if its discretisation does not say it
@@ -47,6 +49,12 @@ class Entry(NamedTuple):
     def loss(self, p: Any, q: Any) -> Array:
         """What to minimise to fit with it: the same optimum, better behaved far away."""
         return self._on(self.objective or self.function, p, q)
+
+    def of_loss(self, p: Any, q: Any, loss: Array) -> Array:
+        """``measure``, where ``loss`` is known: measured anew only where that costs digits."""
+        if self.objective is None:
+            return loss
+        return self.measure(p, q) if self.from_objective is None else self.from_objective(loss, self.default)
 
     def _on(self, function, p, q):
         measure = _measured(self).discretize(p, q, crossings=4 if self.kinked else 0)
@@ -116,7 +124,8 @@ ENTRIES = (
     Entry("cauchy_schwarz", "−log (∫ p q / √(∫p² ∫q²))", dv.cauchy_schwarz, "∞", "yes", "no",
           "Príncipe 2000"),
     Entry("wasserstein", "(∫ abs(P⁻¹−Q⁻¹)ᵏ du)^(1/k)", dv.wasserstein, "∞", "yes", "yes",
-          "Villani 2003", "order", 1.0, objective=dv.transport_cost, closed="wasserstein2"),
+          "Villani 2003", "order", 1.0, objective=dv.transport_cost, from_objective=nu.safe_root,
+          closed="wasserstein2"),
     Entry("cramer", "∫ (P−Q)² dx", dv.cramer, "∞", "yes", "its root", "Cramér 1928"),
     Entry("energy", "2 E‖X−Y‖ − E‖X−X′‖ − E‖Y−Y′‖ = 2 ∫ (P−Q)² dx", dv.energy, "∞", "yes", "its root",
           "Székely, Rizzo 2013", needs="cdfs, or samples in any dimension"),

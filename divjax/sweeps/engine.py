@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, count, pairwise, takewhile
 from os import PathLike
@@ -20,7 +21,7 @@ from divjax.sweeps.processes import this_process
 from divjax.sweeps.program import Program, Runner, program
 from divjax.sweeps.progress import interruptible, reporter
 from divjax.sweeps.store import in_store, peek
-from divjax.sweeps.table import Sink, Table, describe, in_memory, stored_dtype
+from divjax.sweeps.table import Sink, Table, describe, in_memory, named_leaves, stored_dtype
 from divjax.training.iteration import Iteration
 
 if TYPE_CHECKING:
@@ -101,17 +102,38 @@ def sweep(
     if found is not None and len(found.chunk) == len(chunk):
         chunk = found.chunk
     further = None if derive is None else _mapped(derive)
-    programs = [program(each, cases, math.prod(chunk), further, tile=tile) for each in iterations.values()]
-    results = dict(zip(iterations, (each.result for each in programs), strict=True))
-    table = describe(cases, chunk, results, dim, dims or {})
-    setting = configuration(table, results, config)
-    table = table._replace(attributes=attributes(setting))
-    texts = [each.text() for each in programs] if store is not None else []
-    place = in_memory(table) if store is None else in_store(store, table, found, setting, texts, this_process())
-    with place as sink, reporter(progress, len(iterations) * cases.size, sink.tally) as report:
-        with interruptible(store) as stopped:
-            fill(table, cases, programs, sink, report, stopped)
-        return sink.finish()
+    with compilers() as begin:
+        programs = []
+        for each in iterations.values():
+            programs.append(program(each, cases, math.prod(chunk), further, tile=tile))
+            if found is None:  # all of it will run: compiled while the next one is traced
+                begin(programs[-1].compile), begin(programs[-1].derive)
+        results = dict(zip(iterations, (each.result for each in programs), strict=True))
+        table = describe(cases, chunk, results, dim, dims or {})
+        setting = configuration(table, results, config)
+        table = table._replace(attributes=attributes(setting))
+        texts = [each.text() for each in programs] if store is not None else []
+        place = in_memory(table) if store is None else in_store(store, table, found, setting, texts, this_process())
+        with place as sink, reporter(progress, len(iterations) * cases.size, sink.tally) as report:
+            with interruptible(store) as stopped:
+                fill(table, cases, programs, begin, sink, report, stopped)
+            return sink.finish()
+
+
+@contextmanager
+def compilers() -> Iterator[Callable[[Callable | None], Future | None]]:
+    """``begin(compile)`` has it done by a thread, once however often it is begun; None is nothing to do."""
+    pool, futures = ThreadPoolExecutor(COMPILERS), {None: None}
+
+    def begin(compile):
+        if compile not in futures:
+            futures[compile] = pool.submit(compile)
+        return futures[compile]
+
+    try:
+        yield begin
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 @lru_cache(maxsize=32)
@@ -144,6 +166,7 @@ def fill(
     table: Table,
     cases: Cases,
     programs: list[Program],
+    begin: Callable[[Callable | None], Future | None],
     sink: Sink,
     report: Callable[[], None],
     stopped: Callable[[], bool],
@@ -160,22 +183,26 @@ def fill(
         return take(cases, indices(boxes[block], cases.shape, rows))
 
     def settle(chunk):
-        runner, i, block, _ = chunk.launch
-        results = runner().finish(chunk.columns, lambda: load(block, num))
-        values = {name: on_host(leaf, counts[block]) for name, leaf in results.items()}
-        values = {name: value.reshape(shapes[block] + value.shape[1:]) for name, value in values.items()}
-        sink.write(i, block, boxes[block], values)
+        launch = chunk.launch
+        result, derive = launch.runner().pytree, begin(programs[launch.iteration].derive)
+        results = chunk.columns
+        if derive is not None:
+            results = results | named_leaves(derive.result()(result(results), load(launch.block, num)))
+        values = {name: on_host(leaf, launch.size) for name, leaf in results.items()}
+        shape = shapes[launch.block]
+        values = {name: value.reshape(shape + value.shape[1:]) for name, value in values.items()}
+        sink.write(launch.iteration, launch.block, boxes[launch.block], values)
         report()
 
-    pool = ThreadPoolExecutor(COMPILERS)
-    try:
-        todo = np.argwhere(sink.mine & ~sink.done).tolist()
-        compiled = {i: pool.submit(programs[i].compile) for i in dict.fromkeys(i for i, _ in todo)}
-        launches = (Launch(compiled[i].result, i, block, int(counts[block])) for i, block in todo)
-        for chunk in completed(takewhile(lambda _: not stopped(), launches), load, num):
-            settle(chunk)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    todo = np.argwhere(sink.mine & ~sink.done).tolist()
+    for i, _ in todo:
+        begin(programs[i].compile), begin(programs[i].derive)
+    launches = (
+        Launch(begin(programs[i].compile).result, programs[i].constants, i, block, int(counts[block]))
+        for i, block in todo
+    )
+    for chunk in completed(takewhile(lambda _: not stopped(), launches), load, num):
+        settle(chunk)
 
 
 def on_host(leaf: jax.Array, num: int) -> np.ndarray:
@@ -190,6 +217,7 @@ class Launch(NamedTuple):
     """A chunk to be run."""
 
     runner: Callable[[], Runner]  # waits for its compilation
+    constants: dict[str, np.ndarray] | None
     iteration: int
     block: int
     size: int  # cases, without padding
@@ -226,7 +254,7 @@ def _completed(threads, launches, load, num):
         chunks[slot] = opened(launch, runner, num)
         last = following is None or following.iteration != launch.iteration
         keep = 0 if last or len(chunks) > CROWD else runner.keep
-        outcomes = advance(threads, runner, load(launch.block, num), launch.size, slot * num, left, keep)
+        outcomes = advance(threads, runner, launch, load(launch.block, num), slot * num, left, keep)
         left = None if last else [(outcome.left, outcome.first) for outcome in outcomes]
         yield from put(chunks, before, num)
         before = outcomes
@@ -239,15 +267,15 @@ def opened(launch: Launch, runner: Runner, num: int) -> Chunk:
 
 
 def advance(
-    threads: Threads, runner: Runner, cases: PyTree, size: int, base: int, left: list[tuple], keep: int
+    threads: Threads, runner: Runner, launch: Launch, cases: PyTree, base: int, left: list[tuple], keep: int
 ) -> list[Outcome]:
     """The next call on every share."""
     futures = []
     for index, call in enumerate(runner.advance):
-        mine = share(size, len(runner.advance), index)
+        mine = share(launch.size, len(runner.advance), index)
         rows = np.resize(mine, runner.rows) if mine.size else np.zeros(runner.rows, np.int32)
         part = jax.tree.map(lambda leaf, rows=rows: leaf[rows], cases)
-        arguments = (base + rows, part, np.int32(mine.size), *left[index], np.int32(keep))
+        arguments = (launch.constants, base + rows, part, np.int32(mine.size), *left[index], np.int32(keep))
         futures.append(threads.call(index, call, arguments))
     return [future.result() for future in futures]
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PyTree
 
-from divjax.training.iteration import Iteration
+from divjax.training.iteration import Iteration, bound
 
 LEAVE = 8  # a tile is sorted when one in so many of its lanes is done
 WIDTH = 16  # a tile is a multiple of it: whole vectors for any CPU, so that no lane is a remainder
@@ -47,6 +47,7 @@ class Outcome(NamedTuple):
 def advance(
     iteration: Iteration,
     like: Lanes,
+    constants: dict[str, Array] | None,
     id: Int[Array, " n"],
     case: PyTree,
     count: Int[Array, ""],
@@ -60,6 +61,7 @@ def advance(
 
     n is a multiple of ``tile``, ``left`` has ``tile`` lanes. ``like``: shapes and dtypes of one lane.
     """
+    iteration = bound(iteration, constants)
     stack = _tiled(partial(_begin, iteration), tile, id, case)
     # Rows that nobody is on are stepped too, now and then: they hold a case as well, lest a loop inside never ends.
     real = jnp.arange(tile)[:, None] < num_left

@@ -13,7 +13,7 @@ from divjax.sweeps import lanes
 from divjax.sweeps.cases import Cases, take
 from divjax.sweeps.devices import compiled, on_each, shares
 from divjax.sweeps.table import named_leaves
-from divjax.training.iteration import Iteration
+from divjax.training.iteration import Iteration, bound
 
 Like = jax.ShapeDtypeStruct
 NONE = np.zeros(0, np.int32)  # no index: what a case looks like, without one
@@ -29,18 +29,20 @@ class Program(NamedTuple):
 
     result: dict[str, jax.ShapeDtypeStruct]  # of one case
     text: Callable[[], str]  # what will run, as text: equal texts give equal results
-    compile: Callable[[], "Runner"]
+    compile: Callable[[], "Runner"]  # the same function for iterations that differ in their constants alone
+    derive: Callable[[], Callable] | None  # compiles what is derived: the same function for results that look the same
+    constants: dict[str, np.ndarray] | None = None
 
 
 class Runner(NamedTuple):
     """A compiled program."""
 
-    advance: list[Callable[..., lanes.Outcome]]  # ``lanes.advance`` of each share, not waited for
+    advance: list[Callable[..., lanes.Outcome]]  # constants, lanes -> ``lanes.advance`` of a share
     begin: list[np.ndarray]  # what the first calls find as left: nothing
     rows: int  # of a share, the padding included
     keep: int  # so many unfinished lanes of a share may wait for the next chunk
     columns: dict[str, jax.ShapeDtypeStruct]  # what ``advance`` gives for one case, by name
-    finish: Callable[[dict[str, np.ndarray], Callable[[], PyTree]], dict[str, Any]]  # these, its cases -> all results
+    pytree: Callable[[dict[str, np.ndarray]], PyTree]  # these -> what the iteration returned
 
 
 def program(
@@ -55,47 +57,51 @@ def program(
 
     Kept in the process for the next sweep of the same iteration, the same functions, over cases of the same shapes.
     """
-    leaves, structure = jax.tree.flatten(take(cases, NONE))
+    leaves, structure = jax.tree.flatten(case := take(cases, NONE))
     shapes = tuple((leaf.shape[1:], leaf.dtype) for leaf in leaves)
     where = (jax.default_backend(), jax.config.jax_enable_x64, jax.config.jax_default_device)
-    arguments = (iteration, structure, shapes, num, derive, tile, where)
+    constants = iteration.constants and {name: np.asarray(value) for name, value in iteration.constants.items()}
+    if constants and (both := constants.keys() & case.keys()):
+        raise ValueError(f"Expected constants that no case has; got {sorted(both)}. Rename them.")
+    outlines = constants and tuple((name, value.shape, value.dtype) for name, value in constants.items())
+    arguments = (iteration._replace(check=None, constants=None), outlines, structure, shapes, num, derive, tile, where)
     try:
         hash(arguments)
     except TypeError:
-        return _program.__wrapped__(*arguments)
-    return _program(*arguments)
+        return of_constants(_program.__wrapped__(*arguments), constants)
+    return of_constants(_program(*arguments), constants)
+
+
+def of_constants(program: Program, constants: dict[str, np.ndarray] | None) -> Program:
+    if constants is None:
+        return program
+    values = {name: value.tolist() for name, value in constants.items()}
+    return program._replace(constants=constants, text=lambda: f"{program.text()}{values}")
 
 
 @lru_cache(maxsize=32)
-def _program(iteration, structure, shapes, num, derive, tile, where):
-    iteration = Iteration(*(part and once(part) for part in iteration._replace(check=None)))
+def _program(iteration, outlines, structure, shapes, num, derive, tile, where):
+    iteration = Iteration(*(part and once(part) for part in iteration))
+    constants = outlines and {name: Like(*each) for name, *each in outlines}
     case = structure.unflatten([Like(*each) for each in shapes])
-    state = jax.eval_shape(iteration.init, case)
-    check_step(iteration, state, case)
-    width = min(default_tile(iteration, state, case) if tile is None else tile, num)
-    # Of the whole chunk, so that it is the same on any number of devices.
-    width = round_up(width, lanes.WIDTH) if width > 1 else 1
+    state, width = outlined(iteration, case if constants is None else {**case, **constants}, num, tile)
     like = lanes.Lanes(Like((), np.int32), case, state, Like((), bool))
     count = shares(num, width)
-    traced = partial(trace, iteration, like, num, width)
-
-    lowered = [each.lower() for each in traced(count)]
+    lowered = [each.lower() for each in trace(iteration, like, constants, num, width, count)]
     one = jax.tree.map(unbatched, lowered[0].out_info.result)
     leaves, flag = named_leaves(one), {} if iteration.healthy is None else {FLAG: like.ill}
-    example = (batched(one, num), batched(case, num))
-    more = {} if derive is None else jax.tree.map(unbatched, named_leaves(jax.eval_shape(derive, *example)))
+    derived = None if derive is None else derivation(derive, one, case, num, where)
+    more = {} if derived is None else jax.tree.map(unbatched, named_leaves(derived.out_info))
     check_names(leaves, more, flag)
 
+    @cache
     def text():
-        alone = lowered if count == 1 else [traced(1)[0].lower()]  # how many they are makes no difference
-        return alone[0].as_text() + ("" if derive is None else derive.lower(*example).as_text())
+        """Of a lane: how many of them run beside it makes no difference, but for how many are stepped together."""
+        mine = jax.jit(partial(lane, iteration)).lower(state, case, constants).as_text()
+        return f"{mine}{width}" + ("" if derived is None else derived.as_text())
 
-    def finish(columns, chunk):
-        if derive is None:
-            return columns
-        return columns | named_leaves(
-            derive(jax.tree.structure(one).unflatten([columns[name] for name in leaves]), chunk())
-        )
+    def pytree(columns):
+        return jax.tree.structure(one).unflatten([columns[name] for name in leaves])
 
     begin = jax.tree.map(blank, jax.eval_shape(lanes.pack, batched(like, width)))
 
@@ -105,16 +111,50 @@ def _program(iteration, structure, shapes, num, derive, tile, where):
         keep = width - 1 if rows >= CARRY * width else 0
         made = [compiled(each) for each in lowered]
         programs = made if len(made) == count else made * count  # shares of one device have one
-        return Runner(programs, begin, rows, keep, leaves | flag, finish)
+        return Runner(programs, begin, rows, keep, leaves | flag, pytree)
 
-    return Program(leaves | more | flag, text, compile_all)
+    return Program(leaves | more | flag, text, compile_all, derived and compiler(derived))
 
 
-def trace(iteration: Iteration, like: lanes.Lanes, num: int, width: int, count: int) -> list[Any]:
+def outlined(iteration: Iteration, case: PyTree, num: int, tile: int | None) -> tuple[PyTree, int]:
+    """What a state looks like, and how many lanes are stepped together."""
+    state = jax.eval_shape(iteration.init, case)
+    check_step(iteration, state, case)
+    # Of the whole chunk, so that it is the same on any number of devices.
+    width = min(default_tile(iteration, state, case) if tile is None else tile, num)
+    return state, round_up(width, lanes.WIDTH) if width > 1 else 1
+
+
+def lane(iteration: Iteration, state: PyTree, case: PyTree, constants: dict[str, Any] | None) -> Any:
+    """Every part of an iteration, once."""
+    iteration = bound(iteration, constants)
+    parts = (iteration.init(case), iteration.step(state, case), iteration.done(state), iteration.result(state, case))
+    return parts if iteration.healthy is None else (*parts, iteration.healthy(state))
+
+
+def derivation(derive: Callable, result: PyTree, case: PyTree, num: int, where: tuple) -> jax.stages.Lowered:
+    """What is derived from ``num`` results and cases, kept for the next iteration whose results look the same."""
+    leaves, structure = jax.tree.flatten((batched(result, num), batched(case, num)))
+    return _derivation(derive, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), where)
+
+
+@lru_cache(maxsize=32)
+def _derivation(derive, structure, shapes, where):
+    return derive.lower(*structure.unflatten([Like(*each) for each in shapes]))
+
+
+@lru_cache(maxsize=32)
+def compiler(lowered: jax.stages.Lowered) -> Callable[[], Callable]:
+    return cache(partial(compiled, lowered))
+
+
+def trace(
+    iteration: Iteration, like: lanes.Lanes, constants: dict[str, Like] | None, num: int, width: int, count: int
+) -> list[Any]:
     """``lanes.advance`` on each device, traced for one of ``count`` shares of ``num`` cases."""
     rows, whole = share_rows(num, count, width), Like((), np.int32)
     left = jax.eval_shape(lanes.pack, batched(like, width))
-    arguments = (batched(like.id, rows), batched(like.case, rows), whole, left, whole, whole)
+    arguments = (constants, batched(like.id, rows), batched(like.case, rows), whole, left, whole, whole)
     return on_each(partial(lanes.advance, iteration, like, tile=width), arguments, count)
 
 

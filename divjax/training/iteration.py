@@ -59,6 +59,22 @@ class Iteration(NamedTuple):
     healthy: Callable[[PyTree], Bool[Array, ""]] | None = no_nan
     # case -> raises where its values make no sense. ``run`` shows it the case outside of the program, which sees none.
     check: Callable[[PyTree], Any] | None = None
+    # Added to the entries of every case. They are arguments of the program that nothing is mapped over, so that a
+    # ``lax.switch`` by one of them stays one, and iterations that differ in them alone are one program.
+    constants: dict[str, Array] | None = None
+
+
+def bound(iteration: Iteration, constants: dict[str, Array] | None) -> Iteration:
+    """The iteration of cases that do not have the constants yet."""
+    if constants is None:
+        return iteration._replace(constants=None)
+    whole = lambda case: {**({} if case is None else case), **constants}  # noqa: E731
+    return iteration._replace(
+        init=lambda case: iteration.init(whole(case)),
+        step=lambda state, case: iteration.step(state, whole(case)),
+        result=lambda state, case: iteration.result(state, whole(case)),
+        constants=None,
+    )
 
 
 def run(iteration: Iteration, case: PyTree = None) -> Any:
@@ -73,11 +89,12 @@ def run(iteration: Iteration, case: PyTree = None) -> Any:
     """
     if iteration.check is not None:
         iteration.check(case)
-    return _run(iteration._replace(check=None), case)
+    return _run(iteration._replace(check=None, constants=None), case, iteration.constants)
 
 
 @kept
-def _run(iteration: Iteration, case: PyTree) -> Any:
+def _run(iteration: Iteration, case: PyTree, constants: dict[str, Array] | None) -> Any:
+    iteration = bound(iteration, constants)
     state = jax.lax.while_loop(
         lambda state: ~iteration.done(state), lambda state: iteration.step(state, case), iteration.init(case)
     )

@@ -145,7 +145,7 @@ def run_line(
         chunk_size=64,
         dims={"mode_mass": ("mode",)} | dict.fromkeys(paths, ("round",)),
         config={"steps": steps},
-        derive=two_modes.diagnose(np.full(2, 0.5), np.ones(2)),
+        derive=two_modes.diagnose((0.5, 0.5), (1.0, 1.0)),
     )
 
 

@@ -93,7 +93,7 @@ def run(
             weight=at,
             seed=np.arange(seeds, dtype=np.int32),
         )
-        derive = two_modes.diagnose(np.full(2, 0.5), np.ones(2))
+        derive = two_modes.diagnose((0.5, 0.5), (1.0, 1.0))
         fits = sweep({name: iteration}, cases, store=store, progress=progress, derive=derive, **options)
         return fits.load().isel(divergence=0, separation=0)
 
