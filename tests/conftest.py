@@ -2,6 +2,7 @@ import gc
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import jax
@@ -15,6 +16,7 @@ COMPUTING = {
     "test_adversarial", "test_compare", "test_digits", "test_em", "test_honesty", "test_huszar", "test_kernel",
     "test_lanes", "test_phase", "test_post_models", "test_remedy", "test_twosample",
 }  # fmt: skip
+NEXT_COUNT = [0.0]
 # JAX's cache of compiled programs: one is read in milliseconds, so those quickly compiled are worth keeping too.
 CACHE = "jax_compilation_cache_dir"
 KEPT = {"jax_persistent_cache_min_compile_time_secs": 0.05, "jax_persistent_cache_min_entry_size_bytes": 0}
@@ -65,9 +67,13 @@ def _room_for_programs():
 
     Each is loaded into pages of its own, three mappings or more, until its function is collected. Where the process
     has as many mappings as Linux allows, 65530 unless told otherwise, LLVM's allocations fail and the next compilation
-    is a segmentation fault. What is still wanted is compiled again: hence only at half of what is allowed.
+    is a segmentation fault. What is still wanted is compiled again: hence only at half of what is allowed. To count them
+    takes some milliseconds: once a second is enough.
     """
     yield
-    if MAPS.exists() and MAPS.read_bytes().count(b"\n") > int(MOST.read_text()) // 2:
+    if not MAPS.exists() or time.monotonic() < NEXT_COUNT[0]:
+        return
+    NEXT_COUNT[0] = time.monotonic() + 1.0
+    if MAPS.read_bytes().count(b"\n") > int(MOST.read_text()) // 2:
         jax.clear_caches()
         gc.collect()
