@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from divjax.measures import Measure, arrays
+from divjax.numerics.programs import warn_of_rounding
 
 
 def operands(measure: Measure, *params: ArrayLike) -> tuple[Any, ...]:
@@ -52,9 +53,14 @@ def same_nodes(named: Mapping[str, ArrayLike], log_w: ArrayLike = 0.0, *params: 
 
 def sample(value: Any, name: str) -> Array:
     """An array of real numbers, of a list or of another library's array too; TypeError for anything else."""
+    if isinstance(value, np.ma.MaskedArray) and (masked := np.count_nonzero(np.ma.getmaskarray(value))):
+        raise ValueError(
+            f"Expected {name} without masked entries; got {masked} of {value.size}. Pass {name}.compressed(), or "
+            "dj.Points with a log-weight of −inf where it is masked."
+        )
     is_array = isinstance(value, list | tuple) or hasattr(value, "__array__") or hasattr(value, "shape")
     try:
-        x = jnp.asarray(value) if is_array else None
+        x = jnp.asarray(_of_host(value)) if is_array else None
     except (TypeError, ValueError):  # of strings, of objects, of rows of unequal length
         x = None
     if x is None or jnp.issubdtype(x.dtype, jnp.complexfloating):
@@ -63,6 +69,16 @@ def sample(value: Any, name: str) -> Array:
             "dj.Points(x, log_w), or an object of distrax, TFP, numpyro, distreqx, flowjax, efax or scipy.stats."
         )
     return x
+
+
+def _of_host(value: Any) -> Any:
+    """An array of numpy's, or of a library that knows numpy, in this machine's order of bytes."""
+    array = value if isinstance(value, jax.Array) else np.asarray(value)
+    if isinstance(array, jax.Array) or array.dtype.kind not in "iuf":
+        return value
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    warn_of_rounding(array)
+    return array
 
 
 def floating(*values: ArrayLike) -> tuple[Array, ...]:

@@ -67,7 +67,7 @@ def _room_for_programs():
 
     Each is loaded into pages of its own, three mappings or more, until its function is collected. Where the process
     has as many mappings as Linux allows, 65530 unless told otherwise, LLVM's allocations fail and the next compilation
-    is a segmentation fault. What is still wanted is compiled again: hence only at half of what is allowed. To count them
+    is a segmentation fault. What is still wanted is compiled again: hence only at half of what is allowed. Counting
     takes some milliseconds: once a second is enough.
     """
     yield

@@ -20,8 +20,8 @@ SHOWN = LOOKING | {"catalog", "plots", "tables", "inputs"}
 MAY = {
     "measures": set(),
     "status": set(),
-    "numerics": set(),
-    "checks": {"measures"},
+    "numerics": {"status"},
+    "checks": {"measures", "numerics"},
     "sorting": set(),
     "divergences": CORE,
     "distributions": {"numerics"},

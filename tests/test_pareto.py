@@ -36,3 +36,15 @@ def test_scale_and_shape_of_the_array_do_not_matter():
     assert float(dj.diagnostics.pareto_k(jnp.log(logs).reshape(3, 200))) == pytest.approx(
         float(fit(jnp.log(logs))), abs=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("logs", "expected"),
+    [(10.0 * np.arange(25), 6.875034474871098), (5.0 * np.arange(60), 10.719544274271756)],
+)
+def test_excesses_that_underflow_are_no_ties(logs, expected):
+    """Weights that are e^240 apart, against the same estimator of their values in 80 bits."""
+    assert float(dj.diagnostics.pareto_k(jnp.asarray(logs, jnp.float32))) == pytest.approx(expected, rel=1e-5)
+    assert float(dj.diagnostics.pareto_k(jnp.asarray(logs[::-1] - 300.0, jnp.float32))) == pytest.approx(
+        expected, rel=1e-5
+    )

@@ -3,6 +3,9 @@
 The coupling is the monotone one, which is optimal for every order.
 """
 
+from dataclasses import replace
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
@@ -30,7 +33,13 @@ def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, "
         >>> round(float(dj.wasserstein(x, x + 2.0)), 3)
         2.0
     """
-    return nu.safe_root(transport_cost(coupling, order=order), order)
+    order = checks.parameter(order, "order", 1.0)
+    coupling, order = checks.operands(coupling, order)
+    # A power of the largest distance may overflow or vanish where the distance itself does not.
+    farthest = jnp.max(jnp.where(coupling.log_w == -jnp.inf, 0.0, jnp.abs(coupling.x - coupling.y)))
+    unit = nu.power_of_two(jax.lax.stop_gradient(farthest))
+    scaled = replace(coupling, x=coupling.x / unit, y=coupling.y / unit)
+    return unit * nu.safe_root(transport_cost(scaled, order=order), order)
 
 
 @measured_on(Coupling, kinked=_has_kink)

@@ -15,6 +15,7 @@ from divjax.numerics.guards import held as held
 from divjax.numerics.guards import log_max as log_max
 from divjax.numerics.guards import log_power as log_power
 from divjax.numerics.guards import over_order as over_order
+from divjax.numerics.guards import power_of_two as power_of_two
 from divjax.numerics.guards import safe_log as safe_log
 from divjax.numerics.guards import safe_ratio as safe_ratio
 from divjax.numerics.guards import safe_root as safe_root

@@ -55,6 +55,12 @@ def safe_root(x: Array, order: ArrayLike = 2.0) -> Array:
     return jnp.where(zero, 0.0, jnp.where(zero, 1.0, x) ** (1.0 / order))
 
 
+def power_of_two(x: Array) -> Array:
+    """The next power of two above x, by which a division is exact; 1 where x is 0 or not finite."""
+    ordinary = (x > 0.0) & jnp.isfinite(x)
+    return jnp.ldexp(jnp.ones_like(x), jnp.frexp(jnp.where(ordinary, x, 0.5))[1])
+
+
 def safe_sqrt(x: Array) -> Array:
     """√x for x ≥ 0, with derivative 0 instead of inf at 0: ``safe_root`` of order 2 without a power."""
     zero = x <= 0.0  # of a NaN that is false: it stays

@@ -5,12 +5,15 @@ Op by op, a first call would compile hundreds of small programs, and every later
 
 import functools
 import types
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from divjax import status
 
 _DTYPES = "biufc"  # kinds of numpy dtypes that JAX has too
 _Shape = jax.ShapeDtypeStruct
@@ -56,6 +59,8 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
         form, arrays = _parted((args, kwargs))
         if form is None:
             return function(*args, **kwargs)
+        for array in arrays:
+            warn_of_rounding(array)
         named = (kwargs, [each.keywords for each in args if isinstance(each, functools.partial)])
         numbers = [leaf for leaf in jax.tree.leaves(named) if _is_known_number(leaf)]
         if numbers:
@@ -70,6 +75,26 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return call
+
+
+def warn_of_rounding(array: Any) -> None:
+    """AccuracyWarning for data in double precision that are farther from 0 than single precision can tell them apart,
+    where that is what JAX computes in: times in seconds, say, or coordinates on a map."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.ndim == 0 or jax.config.jax_enable_x64:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of columns that are all NaN, or infinite
+        low, high = np.nanmin(array, axis=0, initial=np.inf), np.nanmax(array, axis=0, initial=-np.inf)
+        rounding, spread = np.maximum(-low, high) * 2.0**-24, high - low
+        lost = np.where((rounding > 1e-4 * spread) & (spread > 0.0), rounding / spread, 0.0)
+    if np.any(lost):
+        worst = np.argmax(lost)
+        warnings.warn(
+            f"Expected data that float32 resolves; got values over a range of {spread.flat[worst]:.3g}, each "
+            f"moved by up to {rounding.flat[worst]:.3g} by rounding. Subtract their mean, or set jax_enable_x64.",
+            status.AccuracyWarning,
+            stacklevel=3,
+        )
 
 
 def of_structure(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

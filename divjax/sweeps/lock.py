@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from divjax.sweeps.processes import Member
+from divjax.sweeps.processes import Member, began
 
 try:
     import fcntl
@@ -80,10 +80,18 @@ def attempt(folder: Path, member: Member) -> tuple[int | None, str | None]:
     # A lock on a file that was removed meanwhile is a lock on nothing.
     if not got or not same_file(descriptor, path):
         return descriptor, path.stem
+    os.utime(descriptor)
     for other in sorted(folder.glob("*.lock")):
-        if other != path and not cleared(other) and count(other) != member.count:
+        if other != path and not is_of_this_run(other, member) and not cleared(other) and count(other) != member.count:
             return descriptor, other.stem
     return descriptor, None
+
+
+def is_of_this_run(path: Path, member: Member) -> bool:
+    """Whether a process took the lock that had begun with this one. Killed since, it leaves the file to tell by."""
+    with suppress(FileNotFoundError):
+        return count(path) == member.count and path.stat().st_mtime >= began()
+    return False
 
 
 def is_held(path: Path) -> bool | None:

@@ -1,5 +1,6 @@
 """Several processes, one sweep: who is who. What they share is the store, and nothing else."""
 
+import time
 from typing import NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ class Member(NamedTuple):
 
 
 ALONE = Member(0, 1)
+_BEGAN = [np.inf]  # when this process became one of several
 
 
 def this_process() -> Member:
@@ -53,5 +55,11 @@ def join(*, address: str | None = None, num_processes: int | None = None, proces
             "Say who this process is: address, num_processes, process_id."
         ) from error
     member = this_process()  # makes the backend, which remembers
+    _BEGAN[0] = time.time()
     jax.distributed.shutdown()  # waits for all: nobody has begun before everybody has arrived
     return member
+
+
+def began() -> float:
+    """When all processes of this run had arrived, before any of them touched a store; inf where that is unknown."""
+    return _BEGAN[0]

@@ -226,3 +226,15 @@ def test_masked_points_may_be_anything(name, anything):
     for got, want in zip(*map(jax.tree.leaves, (grad, slope)), strict=True):
         np.testing.assert_allclose(got[:-1], want, atol=1e-4)
         assert not np.asarray(got[-1]).any()
+
+
+@pytest.mark.parametrize(("order", "unit"), [(25.0, 30.0), (4.0, 1e-10), (8.0, 1e6), (1.0, 1e-30)])
+def test_of_a_high_order_the_power_neither_overflows_nor_vanishes(order, unit):
+    """Float32, against the norm in double precision; the derivative by the largest gap too."""
+    x = (unit * np.random.default_rng(0).normal(size=40)).astype(np.float32)
+    gaps = np.abs(x.astype(float))
+    truth = gaps.max() * np.mean((gaps / gaps.max()) ** order) ** (1.0 / order)
+    value, slope = jax.value_and_grad(lambda x: dj.wasserstein(x, jnp.zeros(40), order=order))(x)
+    assert float(value) == pytest.approx(truth, rel=1e-5)
+    at = gaps.argmax()
+    assert abs(float(slope[at])) == pytest.approx((gaps[at] / truth) ** (order - 1.0) / 40, rel=1e-4)

@@ -208,3 +208,13 @@ def test_files_that_may_not_grow(tmp_path, memory):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert int(xarray.open_zarr(path)["params.root"].notnull().sum()) == 16
     xarray.testing.assert_identical(toy_sweep.run(path, **OPTIONS).load(), memory)
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_one_killed_before_this_one_began_with_the_store_is_known_by_its_file(tmp_path, monkeypatch, later):
+    """Else it would be waited for as one that has yet to begin. The file of an earlier run goes."""
+    dead = tmp_path / lock.lock_name(Member(1, 2))
+    dead.touch()
+    monkeypatch.setattr(lock, "began", lambda: dead.stat().st_mtime + (-1.0 if later else 1.0))
+    with lock.locked(tmp_path, Member(0, 2)):
+        assert dead.exists() is later
