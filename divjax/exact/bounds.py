@@ -31,8 +31,7 @@ class Bounds(NamedTuple):
 
 
 def kl(p: Any, q: Any) -> Bounds:
-    """Lower and upper bounds of KL(p‖q) in nats, p and q Gaussians or mixtures of Gaussians (at most k·l
-    pairs).
+    """Lower and upper bounds of KL(p‖q) between mixtures of Gaussians, from closed forms of their components, in nats.
 
     With components f_a, g_b of weights w, v, KL_ab = KL(f_a‖g_b), t_ab = ∫ f_a g_b, H_a the entropy of f_a:
 
@@ -77,11 +76,11 @@ def _bounds(p, q):
 
 
 def unscented_kl(p: Any, q: Any) -> Float[Array, ""]:
-    """KL(p‖q) estimated at 2d points μ_a ± √d L_a e_i per component of p (Goldberger, Aronowitz 2006;
-    Julier, Uhlmann).
+    """KL(p‖q) between mixtures of Gaussians by the unscented transform: 2d points for each component of p.
 
-    Exact where log p − log q is quadratic on each component's reach, as for two Gaussians; no bound, may be
-    negative. p is a mixture of Gaussians, q one too. Raises as ``kl`` does.
+    The points are μ_a ± √d L_a e_i (Julier, Uhlmann 1997; Goldberger, Aronowitz 2005). Exact where log p − log q is
+    quadratic within reach of each component, as for two Gaussians; no bound, and may be negative. Raises as ``kl``
+    does.
 
     Examples:
         >>> round(float(dj.bounds.unscented_kl(distrax.Normal(1.0, 1.0), distrax.Normal(0.0, 1.0))), 4)
