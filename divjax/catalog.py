@@ -25,7 +25,13 @@ DISCRETIZERS = {Nodes: dz.quadrature, Coupling: dz.coupling, Cdfs: dz.cdfs}  # o
 
 
 class Entry(NamedTuple):
-    """One divergence. ``function(discretize(p, q), **params)`` is its value; both are None for closed forms only."""
+    """One divergence. ``function(discretize(p, q), **params)`` is its value; both are None for closed forms only.
+
+    Examples:
+        >>> entry = dj.catalog.lookup("kl")
+        >>> entry.high, entry.bases()
+        ('∞', ('mixture', 'p', 'q'))
+    """
 
     name: str
     formula: str
@@ -160,6 +166,11 @@ def lookup(name: str) -> Entry:
 
     Raises ValueError, with the known names and the nearest, for one that is not in the catalogue, has a parameter
     outside its domain, or is not measured on arrays.
+
+    Examples:
+        >>> entry = dj.catalog.lookup("wasserstein_2")
+        >>> entry.parameter, entry.default
+        ('order', 2.0)
     """
     if name in CATALOG:
         return _measured(CATALOG[name])

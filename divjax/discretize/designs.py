@@ -38,16 +38,25 @@ def independent(key: PRNGKeyArray, num_draws: int, dim: int) -> Cube:
     """Independent draws whose first coordinate is systematic, so that components get their share of draws exactly.
 
     Neighbours in that coordinate are a stratum of two. num_draws must be even.
+
+    Examples:
+        >>> dj.discretize.independent(jax.random.key(0), 8, 3).shape
+        (4, 2, 1, 3)
     """
     key_level, key_rest = jax.random.split(key)
     return _in_pairs(key_level, uniform(key_rest, (whole(num_draws, 2, "independent"), 2, 1, dim - 1)))
 
 
 def antithetic(key: PRNGKeyArray, num_draws: int, dim: int) -> Cube:
-    """Every draw with its mirror image −t in all coordinates but the first (Hammersley, Morton 1956). num_draws: 4, 8,
-    …
+    """Every draw with its mirror image −t in all coordinates but the first (Hammersley, Morton 1956).
 
-    Halves the variance of what is nearly linear in the draws, and doubles it for what is even in them.
+    Halves the variance of what is nearly linear in the draws, and doubles it for what is even in them. num_draws must
+    be a multiple of 4.
+
+    Examples:
+        >>> t = dj.discretize.antithetic(jax.random.key(0), 8, 3)
+        >>> t.shape, float(jnp.abs(jnp.sum(t[..., 1:], axis=2)).max())
+        ((2, 2, 2, 3), 0.0)
     """
     key_level, key_rest = jax.random.split(key)
     t = uniform(key_rest, (whole(num_draws, 4, "antithetic"), 2, 1, dim - 1))
@@ -70,6 +79,10 @@ def lattice(key: PRNGKeyArray, num_draws: int, dim: int, *, num_replicates: int 
     32 replicates it is about a fifth too small, of 64 a tenth (``functools.partial(lattice, num_replicates=64)``); with
     heavy tails it is worse than useless, for one shift in many meets them. num_draws / num_replicates must be a power
     of two, at most 2^20; dim at most 16.
+
+    Examples:
+        >>> dj.discretize.lattice(jax.random.key(0), 64, 2).shape
+        (1, 32, 2, 2)
     """
     size = whole(num_draws, num_replicates, f"lattice with {num_replicates} replicates")
     if size & (size - 1) or size > 2**20:

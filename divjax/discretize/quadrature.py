@@ -36,7 +36,8 @@ def quadrature(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None)
     p, q: unbatched distributions of any known library in one, two or three dimensions, mixtures too; build them from
     parameter arrays inside the function that is vmapped or differentiated. On the line the panels of the rule follow
     the components' centres and scales, the kinks and the ends of the supports of both, as they move with the
-    parameters. In two and three dimensions see ``cubature`` below.
+    parameters. In two and three dimensions they are a grid around every component of both: errors near 1e-7 for two
+    smooth components in float32, but only a few digits where the integrand has kinks.
 
     crossings: how many points with p = q become ends of panels, for integrands with kinks there: 4, say, for
     ``total_variation``, which warns of nodes that were laid without. Smooth integrands need none. refine: every panel
@@ -46,6 +47,11 @@ def quadrature(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None)
     Returns ``Nodes`` of the rule PANELS, [n], or CUBATURE: give them to any divergence on nodes, ``kl(nodes)``.
     Raises ValueError for batched distributions and for more than three dimensions, TypeError for one whose mass it
     cannot locate.
+
+    Examples:
+        >>> nodes = dj.quadrature(distrax.Normal(1.0, 1.0), distrax.Normal(0.0, 1.0))
+        >>> round(float(dj.kl(nodes)), 3), round(float(dj.jeffreys(nodes)), 3)
+        (0.5, 1.0)
     """
     if refine is not None:
         checks.check_count(refine, "refine")
@@ -75,6 +81,11 @@ def points(p: Any, q: Any) -> Points:
     """Nodes on the line with weights w_i p(x_i): a weighted sample of p, laid where p or q have mass.
 
     For expectations under p of what needs the points themselves, such as scores. Raises as ``quadrature``.
+
+    Examples:
+        >>> sample = dj.discretize.points(distrax.Normal(1.0, 1.0), distrax.Normal(0.0, 1.0))
+        >>> round(float(jnp.sum(jnp.exp(sample.log_w) * sample.x**2)), 3)
+        2.0
     """
     p, q = validity.univariate(p, "p"), validity.univariate(q, "q")
     return _points(p, q)

@@ -60,14 +60,26 @@ class Profile:
 
 
 def smooth(center: Any, scale: Any, reach: tuple[float, ...], kinks: Any = ()) -> Profile:
-    """The profile of a density on the whole line."""
+    """The profile of a density on the whole line.
+
+    Examples:
+        >>> from divjax.distributions.family import GAUSSIAN, smooth
+        >>> smooth(jnp.array([0.0, 16.0]), 1.0, GAUSSIAN).scale.tolist()
+        [1.0, 1.0]
+    """
     center, scale = jnp.broadcast_arrays(_row(center), _row(scale))
     none = jnp.zeros((0,), center.dtype)
     return Profile(center, scale, reach, _row(kinks) if len(kinks) else none, none, None, None)
 
 
 def bounded(center: Any, scale: Any, reach: tuple[float, ...], low: Any, high: Any, order: Any = 8.0) -> Profile:
-    """The profile of a density whose support has an end; an end that is None or ±inf, a float, is none."""
+    """The profile of a density whose support has an end; an end that is None or ±inf, a float, is none.
+
+    Examples:
+        >>> from divjax.distributions.family import FLAT, bounded
+        >>> bounded(0.5, 0.5, FLAT, 0.0, 1.0).edges.tolist()
+        [0.0, 1.0]
+    """
     center, scale = jnp.broadcast_arrays(_row(center), _row(scale))
     low, high = (None if end is None or is_infinite(end) else _row(end).astype(center.dtype) for end in (low, high))
     edges = [end for end in (low, high) if end is not None]
@@ -107,6 +119,19 @@ class Family:
 
     Functions of a family on the line are elementwise, their parameters broadcast against x. A log-density is finite
     wherever the support is, with finite derivatives, and need not be right outside of it: ``Density`` sees to that.
+
+    Examples:
+        >>> import collections
+        >>> from divjax.distributions.family import EXPONENTIAL, HALF_LINE, bounded
+        >>> decay = dj.distributions.Family(
+        ...     name="Decay",
+        ...     parameters=collections.namedtuple("Rate", "rate"),
+        ...     log_prob=lambda params, x: jnp.log(params.rate) - params.rate * x,
+        ...     support=lambda params: HALF_LINE,
+        ...     profile=lambda params: bounded(0.0, 1.0 / params.rate, EXPONENTIAL, *HALF_LINE),
+        ... )
+        >>> round(float(dj.kl(decay(2.0), decay(1.0))), 3)
+        0.193
     """
 
     name: str
@@ -156,7 +181,13 @@ class Standard(NamedTuple):
 @partial(jax.tree_util.register_dataclass, data_fields=["params"], meta_fields=["family"])
 @dataclasses.dataclass(frozen=True)
 class Density:
-    """A member of a family, or a batch of members: parameters with leading axes."""
+    """A member of a family, or a batch of members: parameters with leading axes.
+
+    Examples:
+        >>> from divjax.distributions.real_line import NORMAL
+        >>> NORMAL(jnp.zeros(3), 1.0).batch_shape
+        (3,)
+    """
 
     family: Family
     params: Any

@@ -24,9 +24,19 @@ _OWN: dict[type, Callable[[Any], Density]] = {}
 
 
 def register(kind: type, to_density: Callable[[Any], Density]) -> None:
-    """How objects of a class of one's own become a ``Density``: ``register(Mine, lambda d: NORMAL(d.mu, d.sigma))``.
+    """Says how objects of a class of one's own become a ``Density``.
 
-    Raises TypeError for what is no class, or no function.
+    to_density: a function of an object, such as ``lambda d: NORMAL(d.mu, d.sigma)``, with ``NORMAL`` of
+    ``divjax.distributions.real_line``. Raises TypeError for what is no class, or no function.
+
+    Examples:
+        >>> from divjax.distributions.real_line import NORMAL
+        >>> class Bell:
+        ...     mu, sigma = 1.0, 1.0
+        ...
+        >>> dj.distributions.register(Bell, lambda bell: NORMAL(bell.mu, bell.sigma))
+        >>> round(float(dj.kl(Bell(), distrax.Normal(0.0, 1.0))), 4)
+        0.5
     """
     if not isinstance(kind, type):
         raise TypeError(f"Expected a class; got {kind!r:.60}. Register the class, not one of its objects.")
@@ -36,10 +46,15 @@ def register(kind: type, to_density: Callable[[Any], Density]) -> None:
 
 
 def resolve(dist: Any, name: str = "the distribution") -> Density:
-    """``dist`` as a ``Density``: a Density itself, an object of a known library, of a registered class, or any with a
-    log-density.
+    """The ``Density`` that an object stands for: what every function that takes a distribution makes of it first.
 
-    Raises TypeError, with what was expected and the remedy, for anything else.
+    dist: a Density itself, an object of a known library, of a registered class, or any with a log-density. name: what a
+    message calls it. Raises TypeError, with what was expected and the remedy, for anything else.
+
+    Examples:
+        >>> found = dj.distributions.resolve(distrax.Normal(jnp.zeros(3), 1.0))
+        >>> found.name, found.batch_shape
+        ('Normal', (3,))
     """
     if isinstance(dist, Density):
         return dist

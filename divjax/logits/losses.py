@@ -70,9 +70,16 @@ def kl(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """KL(p‖q) = Σ p log(p/q): the loss of knowledge distillation, mass-covering. In [0, ∞].
+    """The loss of knowledge distillation, mass-covering: KL(p‖q) = Σ p log(p/q), in [0, ∞] (Kullback, Leibler 1951).
 
-    Its gradient with respect to the tempered logits of q is q − p. Kullback and Leibler (1951).
+    Its gradient with respect to the tempered logits of q is q − p.
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.kl(teacher, student)), 4)
+        0.1438
+        >>> jnp.round(jax.grad(dj.logits.kl, argnums=1)(teacher, student), 4).tolist()
+        [-0.25, 0.25]
     """
     return _measure(terms.KL, logits_p, logits_q, temperature, mask, weights, block)
 
@@ -86,9 +93,13 @@ def reverse_kl(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """KL(q‖p) = Σ q log(q/p): mode-seeking. In [0, ∞], +inf where p = 0 < q.
+    """KL with p and q exchanged, mode-seeking: KL(q‖p) = Σ q log(q/p), in [0, ∞] (Gu et al. 2024, MiniLLM).
 
-    Gu et al. (2024), MiniLLM.
+    +inf where p = 0 < q.
+
+    Examples:
+        >>> round(float(dj.logits.reverse_kl(jnp.zeros(2), jnp.array([0.0, -jnp.inf]))), 4)
+        0.6931
     """
     return _measure(terms.REVERSE_KL, logits_p, logits_q, temperature, mask, weights, block)
 
@@ -102,7 +113,13 @@ def jeffreys(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """KL(p‖q) + KL(q‖p) = Σ (p − q) log(p/q). In [0, ∞]. Jeffreys (1946)."""
+    """KL both ways: KL(p‖q) + KL(q‖p) = Σ (p − q) log(p/q), in [0, ∞] (Jeffreys 1946).
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.jeffreys(teacher, student)), 4)
+        0.2747
+    """
     return _measure(terms.JEFFREYS, logits_p, logits_q, temperature, mask, weights, block)
 
 
@@ -116,9 +133,14 @@ def jensen_shannon(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """w KL(p‖m) + (1 − w) KL(q‖m), m = w p + (1 − w) q; w in (0, 1). At most log 2 at w = ½.
+    """How far p and q are from their mixture, on average: w KL(p‖m) + (1 − w) KL(q‖m), m = w p + (1 − w) q (Lin 1991).
 
-    w is ``weight``; ``weights`` are the label weights. Lin (1991); Agarwal et al. (2024) distil with it.
+    w is ``weight``, in (0, 1); ``weights`` are the label weights. At most log 2 at w = ½. Agarwal et al. (2024) distil
+    with it.
+
+    Examples:
+        >>> round(float(dj.logits.jensen_shannon(jnp.array([0.0, -jnp.inf]), jnp.array([-jnp.inf, 0.0]))), 4)
+        0.6931
     """
     w = real(weight, "weight", accumulation_dtype(logits_p, logits_q), 0.0, 1.0)
     halfway = isinstance(weight, float) and weight == 0.5
@@ -136,10 +158,15 @@ def alpha_divergence(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """(1 − Σ p^a q^(1−a)) / (a (1 − a)), any real a; a = 1 is kl and a = 0 reverse_kl, reached smoothly.
+    """A family from reverse KL to KL and beyond: (1 − Σ p^α q^(1−α)) / (α (1 − α)) ≥ 0 for any real α (Minka 2005).
 
-    Amari (1985), in the convention of Minka (2005). For a ≥ 1 it is +inf where q = 0 < p, for a ≤ 0 where p
-    = 0 < q.
+    α = 1 is kl and α = 0 reverse_kl, reached smoothly. Amari's parameter is another one, 2α − 1. For α ≥ 1 it is +inf
+    where q = 0 < p, for α ≤ 0 where p = 0 < q.
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.alpha_divergence(teacher, student, alpha=2.0)), 4)
+        0.1667
     """
     a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q))
     return _measure(terms.ALPHA, logits_p, logits_q, temperature, mask, weights, block, a)
@@ -155,7 +182,15 @@ def tsallis(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """(Σ p^a q^(1−a) − 1) / (a − 1), a > 0; a = 1 is kl. Tsallis (1998). a times ``alpha_divergence``."""
+    """Tsallis relative entropy (Σ p^α q^(1−α) − 1) / (α − 1), which is α times ``alpha_divergence`` (Tsallis 1998).
+
+    alpha: α > 0; α = 1 is kl.
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.tsallis(teacher, student, alpha=2.0)), 4)
+        0.3333
+    """
     a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q), 0.0)
     value = _measure(terms.ALPHA, logits_p, logits_q, temperature, mask, weights, block, a)
     # An infinite value keeps a finite gradient.
@@ -171,7 +206,12 @@ def squared_hellinger(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """1 − Σ √(p q) = ½ Σ (√p − √q)². In [0, 1]. Hellinger (1909)."""
+    """One minus the overlap of the roots of p and q: 1 − Σ √(p q) = ½ Σ (√p − √q)², in [0, 1] (Hellinger 1909).
+
+    Examples:
+        >>> round(float(dj.logits.squared_hellinger(jnp.array([0.0, -jnp.inf]), jnp.zeros(2))), 4)
+        0.2929
+    """
     return _measure(terms.SQUARED_HELLINGER, logits_p, logits_q, temperature, mask, weights, block)
 
 
@@ -184,7 +224,15 @@ def pearson_chi2(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """Σ (p − q)² / q. In [0, ∞]; overflows to +inf in float32 where Σ p²/q does. Pearson (1900)."""
+    """The mean squared relative error of p as seen from q: Σ (p − q)² / q, in [0, ∞] (Pearson 1900).
+
+    Overflows to +inf in float32 where Σ p²/q does.
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.pearson_chi2(teacher, student)), 4)
+        0.3333
+    """
     return _measure(terms.PEARSON, logits_p, logits_q, temperature, mask, weights, block)
 
 
@@ -197,7 +245,15 @@ def neyman_chi2(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """Σ (p − q)² / p. In [0, ∞]; overflows to +inf in float32 where Σ q²/p does. Neyman (1949)."""
+    """Pearson's χ² divergence with p and q exchanged: Σ (p − q)² / p, in [0, ∞] (Neyman 1949).
+
+    Overflows to +inf in float32 where Σ q²/p does.
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.neyman_chi2(teacher, student)), 4)
+        0.25
+    """
     return _measure(terms.NEYMAN, logits_p, logits_q, temperature, mask, weights, block)
 
 
@@ -210,7 +266,13 @@ def triangular(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """Σ (p − q)² / (p + q). In [0, 2]. Topsøe (2000)."""
+    """A symmetric χ² divergence with a bound: Σ (p − q)² / (p + q), in [0, 2] (Le Cam 1986; Topsøe 2000).
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.triangular(teacher, student)), 4)
+        0.1333
+    """
     return _measure(terms.TRIANGULAR, logits_p, logits_q, temperature, mask, weights, block)
 
 
@@ -223,7 +285,15 @@ def total_variation(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """½ Σ abs(p − q). In [0, 1]; the slope of a term with p = q is taken as 0."""
+    """The most by which p and q differ on any set of entries: ½ Σ |p − q|, in [0, 1] (Jordan 1881).
+
+    The slope of a term with p = q is taken as 0.
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.total_variation(teacher, student)), 4)
+        0.25
+    """
     return _measure(terms.TOTAL_VARIATION, logits_p, logits_q, temperature, mask, weights, block)
 
 
@@ -237,14 +307,19 @@ def f_divergence(
     weights: Weights = None,
     block: int | None = None,
 ) -> Values:
-    """Σ q f(p/q) for a convex f(ratio), a scalar JAX function differentiable at 1; less f(1) at the end.
+    """The f-divergence of a convex function f of your own: Σ q f(p/q) − f(1) ≥ 0 (Csiszár 1967).
 
-    f is normalised to f(1) = f'(1) = 0, which leaves the divergence as it is and makes every term ≥ 0. f may
-    close over traced values and is differentiated with respect to them. Where one probability is more than
-    about e^43 (float32; e^347 in float64) times the other, the ratio given to f stops there. Called outside
-    of ``jax.jit``, pass the same function object each time: a new one is compiled anew. Near p = q, at
-    log-ratio r, a general f loses eps / r² of its value to rounding; the named divergences do not. Csiszár
-    (1967).
+    f maps the ratio, a scalar, to a scalar by JAX functions, and is differentiable at 1. It is normalised to f(1) =
+    f'(1) = 0, which leaves the divergence as it is and makes every term ≥ 0. f may close over traced values and is
+    differentiated with respect to them. Where one probability is more than about e^43 (float32; e^347 in float64) times
+    the other, the ratio given to f stops there. Called outside of ``jax.jit``, pass the same function object each time:
+    a new one is compiled anew. Near p = q, at log-ratio r, a general f loses eps / r² of its value to rounding; the
+    named divergences do not.
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.f_divergence(teacher, student, f=lambda ratio: (ratio - 1.0) ** 2)), 4)
+        0.3333
     """
     one = jnp.ones((), accumulation_dtype(logits_p, logits_q))
     pure, hidden = jax.closure_convert(f, one)
@@ -280,10 +355,15 @@ def renyi(
     mask: Mask = None,
     block: int | None = None,
 ) -> Values:
-    """log(Σ p^a q^(1−a)) / (a − 1), a > 0; a = 1 is kl, reached smoothly. Rényi (1961).
+    """A family around KL that stresses where p/q is large: log(Σ p^α q^(1−α)) / (α − 1) ≥ 0 (Rényi 1961).
 
-    Near p = q it is a function of the alpha-divergence, whose terms do not cancel; far from it, of a
-    log-sum-exp, which neither over- nor underflows.
+    alpha: α > 0; α = 1 is kl, reached smoothly. Near p = q it is a function of the alpha-divergence, whose terms do not
+    cancel; far from it, of a log-sum-exp, which neither over- nor underflows.
+
+    Examples:
+        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
+        >>> round(float(dj.logits.renyi(teacher, student, alpha=2.0)), 4)
+        0.2877
     """
     a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q), 0.0)
     x = operands(logits_p, logits_q, temperature, mask, None)._replace(params=(a,))
@@ -306,5 +386,12 @@ def bhattacharyya(
     mask: Mask = None,
     block: int | None = None,
 ) -> Values:
-    """−log Σ √(p q): half of ``renyi`` at alpha = ½. In [0, ∞]. Bhattacharyya (1943)."""
+    """Minus the logarithm of the overlap of the roots of p and q: −log Σ √(p q), in [0, ∞] (Bhattacharyya 1943).
+
+    Half of ``renyi`` at alpha = ½.
+
+    Examples:
+        >>> round(float(dj.logits.bhattacharyya(jnp.array([0.0, -jnp.inf]), jnp.zeros(2))), 4)
+        0.3466
+    """
     return 0.5 * renyi(logits_p, logits_q, alpha=0.5, temperature=temperature, mask=mask, block=block)

@@ -77,8 +77,14 @@ def squared_errors(model: Model, ratings: Ratings) -> Float[Array, ""]:
 
 
 def generate_ratings(key: PRNGKeyArray, model: Model, *, num_users: int) -> Float[Array, "num_users m"]:
-    """Whole rows of ratings by ``num_users`` users, drawn from those of the model with replacement: means and fresh
-    noise."""
+    """Whole rows of ratings by users drawn with replacement from those of the model: their means and fresh noise.
+
+    Examples:
+        >>> users, items = jnp.ones((5, 1)), jnp.array([[1.0], [-1.0]])
+        >>> model = {"offset": 3.0, "users": users, "items": items, "log_scale": -jnp.inf}  # without noise
+        >>> dj.models.generate_ratings(jax.random.key(0), model, num_users=2).tolist()
+        [[4.0, 2.0], [4.0, 2.0]]
+    """
     check_names(model, "offset", "users", "items", "log_scale")
     checks.check_count(num_users, "num_users")
     for_user, for_noise = jax.random.split(key)
@@ -87,10 +93,16 @@ def generate_ratings(key: PRNGKeyArray, model: Model, *, num_users: int) -> Floa
 
 
 def generate_new_users(key: PRNGKeyArray, model: Model, *, num_users: int) -> Float[Array, "num_users m"]:
-    """Whole rows of ratings by ``num_users`` users that are not of the table: factors from the model's Gaussian prior.
+    """Whole rows of ratings by users that are not of the table, their factors drawn from the model's Gaussian prior.
 
     The prior is N(m, S) with mean and covariance of the fitted users' factors, its maximum-likelihood estimate. A row
     is then Gaussian too, whatever the rank: of users in clusters it averages over the clusters.
+
+    Examples:
+        >>> users, items = jnp.ones((5, 1)), jnp.array([[1.0], [-1.0]])
+        >>> model = {"offset": 3.0, "users": users, "items": items, "log_scale": -jnp.inf}  # without noise
+        >>> dj.models.generate_new_users(jax.random.key(0), model, num_users=2).tolist()
+        [[4.0, 2.0], [4.0, 2.0]]
     """
     check_names(model, "offset", "users", "items", "log_scale")
     checks.check_count(num_users, "num_users")

@@ -78,6 +78,12 @@ def from_module(module: Any) -> tuple[PyTree, Callable[..., Any]]:
     The params are equinox's floating-point arrays, or nnx's ``Param``; whatever else it holds stays as it is, so that a
     layer whose state moves at each call (batch statistics, dropout's counter) keeps the state that it has here. Raises
     TypeError for another kind of object.
+
+    Examples:
+        >>> import equinox
+        >>> params, apply = dj.models.from_module(equinox.nn.Linear(2, 1, key=jax.random.key(0)))
+        >>> float(apply(jax.tree.map(jnp.ones_like, params), jnp.array([1.0, 2.0]))[0])
+        4.0
     """
     kinds = {cls.__module__.partition(".")[0] for cls in type(module).__mro__}
     if "equinox" in kinds:

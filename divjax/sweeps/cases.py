@@ -53,6 +53,10 @@ def product(**axes: Any) -> Cases:
 
     Raises:
         ValueError: no axis, an empty one, a scalar, unequal lengths, text, typed keys, a name used twice.
+
+    Examples:
+        >>> dj.sweeps.product(separation=jnp.linspace(0.0, 16.0, 33), seed=range(64)).shape
+        (33, 64)
     """
     if not axes:
         raise ValueError("Expected at least one axis; got none. Pass product(name=array, ...).")
@@ -67,6 +71,10 @@ def zipped(*, dim: str = "case", **columns: Any) -> Cases:
 
     Raises:
         ValueError: no column, an empty one, a scalar, unequal lengths, text, typed keys.
+
+    Examples:
+        >>> dj.sweeps.zipped(loc=[0.0, 1.0], scale=[1.0, 2.0]).shape
+        (2,)
     """
     if not columns:
         raise ValueError("Expected at least one column; got none. Pass zipped(name=array, ...).")
@@ -80,7 +88,13 @@ def zipped(*, dim: str = "case", **columns: Any) -> Cases:
 
 
 def take(cases: Cases, indices: Int[np.ndarray, " n"]) -> dict[str, PyTree]:
-    """The cases at flat indices (the last axis fastest), batched: every leaf is ``[n, ...]``."""
+    """The cases at flat indices (the last axis fastest), batched: every leaf is ``[n, ...]``.
+
+    Examples:
+        >>> cases = dj.sweeps.product(loc=[0.0, 1.0], seed=[5, 6, 7])
+        >>> {name: column.tolist() for name, column in dj.sweeps.take(cases, jnp.array([0, 4])).items()}
+        {'loc': [0.0, 1.0], 'seed': [5, 6]}
+    """
     places = np.unravel_index(indices, cases.shape)
     return {
         name: _rows(column, place)

@@ -55,8 +55,7 @@ def sweep(
     array is ``value``. Where an iteration lacks a result that another has, NaN stands (-1 in integers, 0 or
     False without a sign). Every program is compiled once, for each local device, among which a chunk is dealt
     (and, where there is one device, a CPU, among its cores). A case's result is the same, bit by bit, on any number of
-    devices and cores and beside any other cases; with another chunk
-    size or tile it may round otherwise.
+    devices and cores and beside any other cases; with another chunk size or tile it may round otherwise.
 
     A case that a step makes NaN (``Iteration.healthy``) stops with the state before and is flagged in a variable
     ``quarantined``, unless the iteration sees to that itself, as ``fit`` does. ``summary`` counts and lists them.
@@ -83,7 +82,6 @@ def sweep(
         dim: the name of the iterations' dimension.
         config: settings that the cases do not show (tolerances, weights); part of the fingerprint, kept in
             the attributes. Numbers, strings, arrays, lists and dicts.
-
         derive: ``(result, case) -> further results``, a dict, for what all iterations have in common, such as
             diagnostics: one program for all of them, where in every ``Iteration.result`` it would be compiled anew.
 
@@ -92,6 +90,12 @@ def sweep(
         ValueError: nothing to run, names that clash, one result with two dtypes or shapes, a step that changes the
             dtypes or shapes of the state.
         FileExistsError: ``store`` holds something else. Raised before anything is computed.
+
+    Examples:
+        >>> fit = dj.fit(lambda params, case: (params - case["target"]) ** 2, jnp.zeros(()), optax.sgd(0.5))
+        >>> table = dj.sweep({"squares": fit}, dj.sweeps.product(target=[1.0, 3.0]))
+        >>> table.params.sel(divergence="squares").values.tolist()
+        [1.0, 3.0]
     """
     check_arguments(iterations, cases, {"chunk_size": chunk_size, "tile": tile}, dims)
     found = None if store is None else peek(store)

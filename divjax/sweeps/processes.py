@@ -32,6 +32,7 @@ def share(shape: tuple[int, int], member: Member) -> Bool[np.ndarray, "iteration
 def join(*, address: str | None = None, num_processes: int | None = None, process_id: int | None = None) -> Member:
     """Makes this process one of several, before JAX is used otherwise; ``sweep`` then runs its share of the chunks.
 
+    Returns which one it is, and of how many.
     Without arguments JAX asks Slurm, Open MPI, Kubernetes or the TPU pod. Otherwise ``address`` is HOST:PORT of process
     0, the same for all, and ``process_id`` is this one's number, from 0 on, of ``num_processes``.
 
@@ -44,6 +45,10 @@ def join(*, address: str | None = None, num_processes: int | None = None, proces
     Raises:
         ValueError: no cluster is found, or the arguments contradict each other.
         RuntimeError: JAX was used before.
+
+    Examples:
+        >>> dj.sweeps.join(address="10.0.0.1:8476", num_processes=2, process_id=0)  # doctest: +SKIP
+        Member(index=0, count=2)
     """
     try:
         jax.distributed.initialize(address, num_processes, process_id)

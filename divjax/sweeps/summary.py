@@ -33,6 +33,13 @@ def summary(
         dim: the dimension of the iterations.
         suspect: which statuses ask for a look, elementwise; by default all but 0, those not run yet among them.
         most: so many cases are listed for each iteration.
+
+    Examples:
+        >>> import xarray
+        >>> coords = {"divergence": ["kl"], "seed": [5, 6, 7]}
+        >>> table = xarray.Dataset({"status": (("divergence", "seed"), [[0, 0, 1]])}, coords)
+        >>> dj.sweeps.summary(table)["kl"].statuses
+        {0: 2, 1: 1}
     """
     return {str(name): _one(table.sel({dim: name}), suspect, most) for name in table[dim].values}
 
