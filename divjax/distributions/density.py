@@ -1,6 +1,7 @@
 """What can be asked of one density on the line: its logarithm, its distribution function and its quantiles."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -113,6 +114,32 @@ def knots(shape: Profile) -> Array:
     return jnp.concatenate([center - below[:, :0:-1], center + above], axis=1)
 
 
+_FARTHEST = 70.0
+
+
+def _places(p: Density, u: Array) -> Callable[[Array], Array]:
+    """Where to look for a quantile, as a rising function of z in [−70, 70] that reaches as far as a float does.
+
+    By its distance from the nearer finite end, e^±z or more, which has all digits however close it is; where there is
+    none by center + width sinh(z).
+    """
+    low, high = jax.lax.stop_gradient(support(p))
+    rate = 0.99 * math.log(jnp.finfo(u.dtype).max) / _FARTHEST
+    ends = jax.lax.stop_gradient(jnp.ravel(knots(profile(p))))
+    center, width = jnp.median(ends), jnp.max(ends) - jnp.min(ends)
+
+    def placed(z):
+        x = center + width * jnp.sinh(z)
+        if not is_open(high):
+            x = jnp.where(jnp.isfinite(high), high - jnp.exp(-rate * z), x)
+        if not is_open(low):
+            nearer = jnp.isfinite(low) & ((u < 0.5) | (jnp.ones((), bool) if is_open(high) else ~jnp.isfinite(high)))
+            x = jnp.where(nearer, low + jnp.exp(rate * z), x)
+        return x
+
+    return placed
+
+
 def quantile(p: Density, u: Array, v: Array) -> Array:
     """x with P(X ≤ x) = u, P(X > x) = v = 1 − u: in closed form, or by bisection.
 
@@ -121,8 +148,7 @@ def quantile(p: Density, u: Array, v: Array) -> Array:
     """
     if p.family.quantile is not None:
         return p.family.quantile(p.params, u, v)
-    ends = jax.lax.stop_gradient(jnp.ravel(knots(profile(p))))
-    center, width = jnp.median(ends), jnp.max(ends) - jnp.min(ends)
+    placed = _places(p, u)
 
     def excess(x):
         below, above = tails(p, x)
@@ -131,14 +157,13 @@ def quantile(p: Density, u: Array, v: Array) -> Array:
     def halve(_, bracket):
         low, high = bracket
         middle = 0.5 * (low + high)
-        too_low = excess(center + width * jnp.sinh(middle)) < 0.0
+        too_low = excess(placed(middle)) < 0.0
         return jnp.where(too_low, middle, low), jnp.where(too_low, high, middle)
 
-    # In x = center + width sinh(z): from a billionth of the width to where a float ends, whatever the tail.
-    bracket = (jnp.full_like(u, -70.0), jnp.full_like(u, 70.0))
+    bracket = (jnp.full_like(u, -_FARTHEST), jnp.full_like(u, _FARTHEST))
     steps = jnp.finfo(u.dtype).nmant + 10
     low, high = jax.lax.fori_loop(0, steps, halve, bracket)
-    x = jax.lax.stop_gradient(center + width * jnp.sinh(0.5 * (low + high)))
+    x = jax.lax.stop_gradient(placed(0.5 * (low + high)))
     density = jnp.exp(log_prob(p, x))
     density = jnp.where(density > 0.0, density, jnp.inf)
     x = x - excess(x) / jax.lax.stop_gradient(density)
