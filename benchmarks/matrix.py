@@ -63,7 +63,13 @@ PAIRS = {
 }
 # Whose own log-density has no gradient by its parameters: held constant by the library.
 CONSTANT = ("flowjax/Uniform",)
-COUNTED = {"BinomialProbs": (1,), "BinomialLogits": (1,), "BetaBinomial": (0, 2), "Binomial": (0,)}
+COUNTED = {
+    "BinomialProbs": (1,),
+    "BinomialLogits": (1,),
+    "BetaBinomial": (0, 2),
+    "Binomial": (0,),
+    "Binomial of logits": (0,),
+}
 
 
 def moved(name: str, params: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
