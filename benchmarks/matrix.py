@@ -283,9 +283,20 @@ def page(cells: dict[str, dict[str, str]]) -> str:
             return text
         sign, reason = ("–", text[2:]) if text.startswith("– ") else ("✗", text)
         number = notes.setdefault(REASONS.get(reason, reason), len(notes) + 1)
-        return f"{sign} <sup>{number}</sup>"
+        return f"{sign}<sup>{number}</sup>"
 
-    lines = ["# Which class has which divergence", "", *PREFACE, "", count(cells), ""]
+    lines = [
+        "---",
+        "hide: [navigation]",
+        "---",
+        "",
+        "# Which class has which divergence",
+        "",
+        *PREFACE,
+        "",
+        count(cells),
+        "",
+    ]
     for library in LIBRARIES:
         rows = {name.partition("/")[2]: row for name, row in cells.items() if name.startswith(f"{library}/")}
         if rows:
