@@ -63,23 +63,22 @@ PAIRS = {
 }
 # Whose own log-density has no gradient by its parameters: held constant by the library.
 CONSTANT = ("flowjax/Uniform",)
-COUNTED = {
-    "BinomialProbs": (1,),
-    "BinomialLogits": (1,),
-    "BetaBinomial": (0, 2),
-    "Binomial": (0,),
-    "Binomial of logits": (0,),
-}
+COUNTED = {"BinomialProbs": (1,), "BinomialLogits": (1,), "BetaBinomial": (0, 2), "Binomial": (0,)}
+
+
+def plain(name: str) -> str:
+    """The class: a row's name may say more, as "Binomial of logits"."""
+    return name.partition(" ")[0].rstrip(",")
 
 
 def moved(name: str, params: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
     """The first set of parameters, and one that is a tenth of the way to the second."""
-    plain = name.partition(" ")[0].rstrip(",")
-    if PAIRS.get(plain) is not None:
-        return tuple([np.asarray(value, float) for value in side] for side in PAIRS[plain])
+    pair = PAIRS.get(plain(name))
+    if pair is not None:
+        return tuple([np.asarray(value, float) for value in side] for side in pair)
     first = [np.asarray(of[0], float) for of in params]
     second = [np.asarray(of[1], float) for of in params]
-    whole = [np.all(a == np.round(a)) and np.all(b == np.round(b)) and plain in COUNTED and np.all(a > 3)
+    whole = [np.all(a == np.round(a)) and np.all(b == np.round(b)) and plain(name) in COUNTED and np.all(a > 3)
              for a, b in zip(first, second, strict=True)]  # fmt: skip
     return first, [a if fixed else a + 0.1 * (b - a) for a, b, fixed in zip(first, second, whole, strict=True)]
 
@@ -99,7 +98,13 @@ def entries(library: str) -> dict[str, Entry]:
               "distreqx": third.DISTREQX, "efax": {}}  # fmt: skip
     own = _of_points if library == "distreqx" else _log_prob
     return {
-        name: Entry(case.build, moved(name, case.params), own, counts=COUNTED.get(name, ()))
+        name: Entry(
+            case.build,
+            moved(name, case.params),
+            own,
+            differentiable=f"{library}/{name}" not in CONSTANT,
+            counts=COUNTED.get(plain(name), ()),
+        )
         for name, case in tables[library].items()
     }
 
@@ -350,9 +355,7 @@ def main() -> int:
             if len(known) == len(COLUMNS) or (options.only and name not in options.only.split(",")):
                 continue
             start = time.perf_counter()
-            cells[key] = mine[key] = row(
-                entry._replace(differentiable=entry.differentiable and key not in CONSTANT), known
-            )
+            cells[key] = mine[key] = row(entry, known)
             before = json.loads(store.read_text()) if store.exists() else {}
             store.write_text(json.dumps(before | mine, indent=1))
             faults = {c: text for c, text in mine[key].items() if not is_settled(text)}

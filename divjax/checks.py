@@ -73,8 +73,7 @@ def sample(value: Any, name: str) -> Array:
 
 def _of_host(value: Any) -> Any:
     """An array of numpy's, or of a library that knows numpy, in this machine's order of bytes."""
-    array = value if isinstance(value, jax.Array) else np.asarray(value)
-    if isinstance(array, jax.Array) or array.dtype.kind not in "iuf":
+    if isinstance(value, jax.Array) or (array := np.asarray(value)).dtype.kind not in "iuf":
         return value
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     warn_of_rounding(array)

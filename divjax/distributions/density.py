@@ -133,7 +133,7 @@ def _places(p: Density, u: Array) -> Callable[[Array], Array]:
         if not is_open(high):
             x = jnp.where(jnp.isfinite(high), high - jnp.exp(-rate * z), x)
         if not is_open(low):
-            nearer = jnp.isfinite(low) & ((u < 0.5) | (jnp.ones((), bool) if is_open(high) else ~jnp.isfinite(high)))
+            nearer = jnp.isfinite(low) & ((u < 0.5) | ~jnp.isfinite(high))
             x = jnp.where(nearer, low + jnp.exp(rate * z), x)
         return x
 

@@ -33,6 +33,7 @@ def join(*, address: str | None = None, num_processes: int | None = None, proces
     """Makes this process one of several, before JAX is used otherwise; ``sweep`` then runs its share of the chunks.
 
     Returns which one it is, and of how many.
+
     Without arguments JAX asks Slurm, Open MPI, Kubernetes or the TPU pod. Otherwise ``address`` is HOST:PORT of process
     0, the same for all, and ``process_id`` is this one's number, from 0 on, of ``num_processes``.
 

@@ -73,6 +73,7 @@ def program(
 
 
 def of_constants(program: Program, constants: dict[str, np.ndarray] | None) -> Program:
+    """The program that several iterations may share, as that of one of them."""
     if constants is None:
         return program
     values = {name: value.tolist() for name, value in constants.items()}
@@ -145,6 +146,7 @@ def _derivation(derive, structure, shapes, where):
 
 @lru_cache(maxsize=32)
 def compiler(lowered: jax.stages.Lowered) -> Callable[[], Callable]:
+    """The same function each time, so that who asks for it twice knows."""
     return cache(partial(compiled, lowered))
 
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, PyTree, Scalar
@@ -125,7 +126,7 @@ def _measure(value_fn: Callable, x: Float[Array, " n"]) -> tuple[Scalar, Float[A
         (value, grad), (_, row) = jax.jvp(both, (x,), (axis,))
         return value, grad, row
 
-    value, grad, hessian = jax.vmap(along, out_axes=(None, None, 0))(jnp.eye(x.size, dtype=x.dtype))
+    value, grad, hessian = jax.vmap(along, out_axes=(None, None, 0))(np.eye(x.size, dtype=x.dtype))
     return value, grad, 0.5 * (hessian + hessian.T)
 
 
