@@ -70,11 +70,12 @@ def show(rows: list[Row]) -> bool:
     return all(row.met for row in rows)
 
 
-def save(name: str, rows: list[Row], content: dict, folder: Path | None = None) -> None:
-    """benchmarks/results/NAME-MACHINE.json."""
+def save(name: str, rows: list[Row], content: dict, folder: Path | None) -> None:
+    """FOLDER/NAME-MACHINE.json, where a folder is given: those in benchmarks/results are shown in docs/measured.md."""
+    if folder is None:
+        return
     about = machine()
     slug = "-".join(str(about["device"]).lower().split()) + (f"-{about['cores']}" * (about["backend"] == "cpu"))
-    folder = folder or Path(__file__).parent / "results"
     folder.mkdir(parents=True, exist_ok=True)
     targets = [row._asdict() | {"measured": float(row.measured), "met": bool(row.met)} for row in rows]
     (folder / f"{name}-{slug}.json").write_text(

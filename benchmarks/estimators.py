@@ -1,9 +1,9 @@
 """Monte Carlo: what ten divergences cost beside one, and variance × cost of gradients beside TFP's.
 
-Run ``python benchmarks/estimators.py``. Prints target and measurement side by side, writes
-``benchmarks/results/estimators-<machine>.json`` and exits with 1 where a target is missed. A ratio of times is the
-median over rounds of the ratio in the round. Variances are over keys at equal numbers of draws; bias is the mean error
-in its own standard errors, against quadrature: an estimator that is off by more than four is marked as wrong.
+Run ``python benchmarks/estimators.py``. Prints target and measurement side by side and exits with 1 where a target is
+missed; ``--out FOLDER`` keeps the results there. A ratio of times is the median over rounds of the ratio in the round.
+Variances are over keys at equal numbers of draws; bias is the mean error in its own standard errors, against
+quadrature: an estimator that is off by more than four is marked as wrong.
 """
 
 import argparse

@@ -5,8 +5,8 @@
 A GAN is a generator and a critic of two hidden layers of 64, batches of 256 from the ring of eight Gaussians, Adam for
 both, non-saturating loss, one critic step for each generator step. Rates are training steps a second over all games: of
 one program over all of them (the sweep engine's), of a Python loop over the jitted step of single ones, and of the same
-loop in torch where it is installed. Prints target and measurement side by side, writes
-benchmarks/results/games-MACHINE.json; exit code 1 where a target is missed. A ratio is the median over rounds of the
+loop in torch where it is installed. Prints target and measurement side by side;
+--out keeps them; exit code 1 where a target is missed. A ratio is the median over rounds of the
 ratio in the round.
 """
 

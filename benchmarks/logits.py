@@ -1,9 +1,9 @@
 """What streaming costs and saves: value and gradient of divergences of logits against their plain formulas.
 
-Run ``python benchmarks/logits.py``. Prints target and measurement side by side, writes
-``benchmarks/results/logits-<machine>.json`` and exits with 1 where a target is missed. Each round times
-everything once, in turn, so that a busy machine slows all alike; a ratio is the median over rounds of the
-ratio in the round. optax and torch are timed where they are installed.
+Run ``python benchmarks/logits.py``. Prints target and measurement side by side and exits with 1 where a target is
+missed; ``--out FOLDER`` keeps the results there. Each round times everything once, in turn, so that a busy machine
+slows all alike; a ratio is the median over rounds of the ratio in the round. optax and torch are timed where they are
+installed.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Kernel discrepancies of samples: value and gradient against the plain formula, geomloss, and a bound on memory.
 
-Run ``python benchmarks/samples_kernel.py``. Prints target and measurement side by side, writes
-``benchmarks/results/samples-kernel-<machine>.json`` and exits with 1 where a target is missed. A round times
-both sides of a ratio, in turn, so that a busy machine slows both; a ratio is the median over rounds of the ratio in the
-round. geomloss (on torch) is timed where it is installed. Memory is the peak of a fresh process above its inputs.
+Run ``python benchmarks/samples_kernel.py``. Prints target and measurement side by side and exits with 1 where a target
+is missed; ``--out FOLDER`` keeps the results there. A round times both sides of a ratio, in turn, so that a busy
+machine slows both; a ratio is the median over rounds of the ratio in the round. geomloss (on torch) is timed where it
+is installed. Memory is the peak of a fresh process above its inputs.
 """
 
 import argparse

@@ -1,10 +1,10 @@
 """Transport between samples, side by side with numpy's sort, scipy, POT and ott-jax.
 
-Run ``python benchmarks/samples_transport.py``. Prints target and measurement, writes
-``benchmarks/results/samples-transport-<machine>.json`` and exits with 1 where a target is missed. Each round times
-everything once, in turn, so that a busy machine slows all alike; a ratio is the median over rounds of the ratio in
-the round, and what is set against it the ratio of the smallest times. POT, torch and ott are timed where they are
-installed, each with its own value checked against ours.
+Run ``python benchmarks/samples_transport.py``. Prints target and measurement side by side and exits with 1 where a
+target is missed; ``--out FOLDER`` keeps the results there. Each round times everything once, in turn, so that a busy
+machine slows all alike; a ratio is the median over rounds of the ratio in the round, and what is set against it the
+ratio of the smallest times. POT, torch and ott are timed where they are installed, each with its own value checked
+against ours.
 """
 
 import argparse

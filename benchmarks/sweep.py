@@ -4,7 +4,7 @@
 
 A fit is a Gaussian under a divergence to ½ N(0,1) + ½ N(d,1), 33 separations d in 0 ... 16 × 64 random starts; it has
 converged if (μ, σ) lies within 1e-3 of an optimum known from elsewhere (tests/reference). Prints target and measurement
-side by side, each ratio from one run, the best of several repeats; writes benchmarks/results/sweep-MACHINE.json; exit
+side by side, each ratio from one run, the best of several repeats; --out keeps them; exit
 code 1 where a target is missed. --quick: fewer repeats, no million of fits, under a minute.
 """
 
@@ -66,8 +66,8 @@ def engine_run(iterations: dict[str, Iteration], grid):
     table = describe(grid, chunk, results, "divergence", {})
 
     def fill():
-        with in_memory(table) as sink:
-            engine.fill(table, grid, ready, sink, lambda: None, lambda: False)
+        with in_memory(table) as sink, engine.compilers() as begin:
+            engine.fill(table, grid, ready, begin, sink, lambda: None, lambda: False)
             return sink.finish()
 
     return seconds, fill

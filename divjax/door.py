@@ -24,8 +24,8 @@ from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked
-from divjax.estimate import Estimate
-from divjax.estimate import estimate as estimate_on
+from divjax.estimation import Estimate
+from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Nodes, Points
 from divjax.numerics.programs import kept
 

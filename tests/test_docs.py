@@ -245,7 +245,7 @@ def test_every_picture_is_in_the_gallery():
 
 # Rooms whose functions have examples, every one of them: all but the figures, and the studies and their comparison.
 SHOWN = {
-    "catalog", "diagnostics", "discretize", "distributions", "divergences", "door", "estimate", "exact", "logits",
+    "catalog", "diagnostics", "discretize", "distributions", "divergences", "door", "estimation", "exact", "logits",
     "measures", "models", "status", "sweeps", "targets", "training", "twosample", "variational",
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "divjax"
 CORE = {"measures", "status", "numerics", "checks", "sorting"}
 LEAVES = CORE | {"divergences"}
 ARRAYS = LEAVES | {"distributions", "discretize", "exact"}
-MODELS = ARRAYS | {"estimate", "models", "targets", "training.iteration"}
+MODELS = ARRAYS | {"estimation", "models", "targets", "training.iteration"}
 TRAINING = MODELS | {"training"}
 LOOKING = TRAINING | {"diagnostics", "sweeps", "twosample", "variational"}
 SHOWN = LOOKING | {"catalog", "plots", "tables", "inputs"}
@@ -27,10 +27,10 @@ MAY = {
     "distributions": {"numerics"},
     "discretize": LEAVES | {"distributions"},
     "exact": LEAVES | {"distributions"},
-    "estimate": ARRAYS,
-    "door": ARRAYS | {"estimate", "catalog", "tables"},
+    "estimation": ARRAYS,
+    "door": ARRAYS | {"estimation", "catalog", "tables"},
     "variational": ARRAYS,
-    "models": ARRAYS | {"estimate"},
+    "models": ARRAYS | {"estimation"},
     "targets": MODELS,
     "training": MODELS,
     "training.iteration": {"numerics"},
@@ -90,6 +90,7 @@ def back_edges(part: str, source: str, package: tuple[str, ...]) -> set[str]:
 
 # Of every file, by its path in the package, the source: checked in one test each, which names all who offend.
 SOURCES = {path.relative_to(PACKAGE): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+SOURCES[Path("__init__.py")] = (PACKAGE / "__init__.pyi").read_text()  # by which names are found when asked for
 
 
 def test_no_back_edge():
@@ -150,18 +151,45 @@ def test_subpackages_do_not_import_each_other_in_circles():
         assert high not in MAY[low]
 
 
-def test_import_is_light():
-    """Nothing heavier than what jax and optax have imported already, and no library of distributions."""
-    code = "import sys, jax, optax; before = set(sys.modules); import divjax; print(*sorted(set(sys.modules) - before))"
+def added_by(code: str) -> set[str]:
+    """The modules that a statement imports beside those of jax and optax, in a process of its own."""
+    code = f"import sys, jax, optax; before = set(sys.modules)\n{code}\nprint(*sorted(set(sys.modules) - before))"
     out = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent
     )
-    added = {name for name in out.stdout.split() if not name.startswith("divjax")}
+    return set(out.stdout.split())
+
+
+def test_names_are_imported_when_they_are_asked_for():
+    assert {name.split(".")[0] for name in added_by("import divjax")} <= {"divjax", "lazy_loader", "ast", "__future__"}
+    assert "divjax.sweeps" not in added_by("import divjax; divjax.kl")
+
+
+def test_imports_compute_nothing():
+    """No device is taken (a user may still set up jax.distributed), and an import within a trace keeps no tracer."""
+    code = """
+import divjax
+def first(x):
+    [getattr(divjax, name) for name in dir(divjax)]
+    return x
+jax.eval_shape(first, 1.0)
+from jax._src import xla_bridge
+assert not xla_bridge._backends
+assert [name for module in list(sys.modules.values()) if getattr(module, "__name__", "").startswith("divjax")
+        for name, value in vars(module).items() if isinstance(value, jax.Array)] == []"""
+    assert added_by(code)
+
+
+def test_import_is_light():
+    """Nothing heavier than what jax and optax have imported already, and no library of distributions."""
+    code = "import divjax; [getattr(divjax, n) for n in dir(divjax) if n not in ('models', 'plots', 'targets')]"
+    added = {name for name in added_by(code) if not name.startswith("divjax")}
     heavy = [name for name in added if any(name == top or name.startswith(top + ".") for top in HEAVY)]
     assert not heavy
     allowed = (
         "jax",
         "jaxtyping",
+        "lazy_loader",
         "optax",
         "numpy",
         "wadler_lindig",

@@ -24,4 +24,4 @@ from divjax.diagnostics.samples import precision_recall as precision_recall
 from divjax.diagnostics.samples import unrealistic_rate_of_samples as unrealistic_rate_of_samples
 from divjax.diagnostics.stability import Stability as Stability
 from divjax.diagnostics.stability import stability as stability
-from divjax.estimate import pareto_k as pareto_k
+from divjax.estimation import pareto_k as pareto_k

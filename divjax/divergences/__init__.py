@@ -1,5 +1,8 @@
 """Divergences: a measure in, scalar out. They know nothing of distributions."""
 
+from divjax.divergences import critic as critic
+from divjax.divergences import samples as samples
+from divjax.divergences import score_matching as score_matching
 from divjax.divergences.combine import jensen as jensen
 from divjax.divergences.combine import reverse as reverse
 from divjax.divergences.combine import skew as skew
