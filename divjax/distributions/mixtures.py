@@ -64,9 +64,23 @@ def log_sum(log_w: Array | None, w: Array | None, parts: Array) -> Array:
 
 
 def log_parts(params: MixtureParameters, x: Array) -> Array:
-    """log p_k(x), [k, ...]: with two components last a CPU would take two numbers at a time."""
-    parts = [jax.vmap(lambda member: log_prob(member, x))(group) for group in params.groups]
+    """log p_k(x), [k, ...]."""
+    parts = [_of_members(group, x) for group in params.groups]
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
+def _of_members(group: Density, x: Array) -> Array:
+    """log p_k(x) of one group. Of numbers the members come first: with two of them last a CPU would take two at a time.
+
+    Of vectors the points do: the derivative in x is a sum over members, which is slow over the outermost axis.
+    """
+    ndim = len(group.event_shape)
+    if ndim == 0:
+        return jax.vmap(lambda member: log_prob(member, x))(group)
+    lead, event = x.shape[: x.ndim - ndim], x.shape[x.ndim - ndim :]
+    at = lambda point: jax.vmap(lambda member: log_prob(member, point))(group)  # noqa: E731
+    found = jax.vmap(at)(x.reshape(-1, *event))
+    return found.T.reshape(-1, *lead)
 
 
 def _log_prob(params: MixtureParameters, x: Array) -> Array:

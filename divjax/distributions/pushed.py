@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from divjax.distributions.family import EXPONENTIAL, Profile, is_infinite
+from divjax.numerics import within
 
 
 def pushed(
@@ -22,7 +23,7 @@ def pushed(
     z = jnp.asarray(finer, jax.tree.leaves(params)[0].dtype)
     x = image(params, z)
     top = jnp.finfo(x.dtype).max ** 0.5
-    x = jnp.clip(x, -top, top)
+    x = within(x, top)
     # The outermost image gets the scale of its distance from the middle one: the tail panel starts there.
     scale = jnp.abs(x - x[..., x.shape[-1] // 2, None])
     low, high = (None if is_infinite(end) else jnp.ravel(jnp.asarray(end, x.dtype)) for end in (low, high))

@@ -16,7 +16,7 @@ from divjax.distributions.exponential.extremes import LAPLACE as LAPLACE_GAP
 from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, GAUSSIAN, LINE, POWER, Family, Source, Standard, smooth
 from divjax.distributions.moments import Moments, Target
-from divjax.numerics import gamma_half_step, log1p_slope
+from divjax.numerics import gamma_half_step, log1p_slope, within
 from divjax.numerics.incomplete import betainc
 from divjax.numerics.special import LOG_ROOT_2PI, logs
 
@@ -33,7 +33,7 @@ class Located(NamedTuple):
 def standardised(params: Located, x: Array) -> Array:
     """z = (x − loc)/scale, held where its square is finite, so that neither it nor a slope overflows."""
     far = jnp.finfo(jnp.result_type(x)).max ** 0.25
-    return jnp.clip((x - params.loc) / params.scale, -far, far)
+    return within((x - params.loc) / params.scale, far)
 
 
 def line_of(params: Located) -> tuple[float, float]:

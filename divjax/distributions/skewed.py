@@ -15,6 +15,7 @@ from divjax.distributions.family import EXPONENTIAL, GAUSSIAN, LINE, Family, smo
 from divjax.distributions.half_line import gamma_tails, log_gamma_log_prob
 from divjax.distributions.pushed import pushed
 from divjax.distributions.real_line import Located, line_of, of_smaller, standardised, symmetric_quantile
+from divjax.numerics import within
 from divjax.numerics.special import LOG_ROOT_2PI, held_exp, normal_quantile
 
 # --- Laplace's kin -----------------------------------------------------------------------------------------
@@ -228,7 +229,7 @@ def _log_arsinh_slope(z: Array) -> Array:
 
 def _held_sinh(y: Array) -> Array:
     far = 0.5 * math.log(jnp.finfo(y.dtype).max)
-    return jnp.sinh(jnp.clip(y, -far, far))
+    return jnp.sinh(within(y, far))
 
 
 def _log_cosh(y: Array) -> Array:
@@ -241,7 +242,7 @@ def _image_of_normal(name: str, parameters: Any, normal: Any, image: Any) -> Fam
 
     def log_prob(params, x):
         z, log_slope = normal(params, x)
-        return -0.5 * jnp.clip(z, -_far(z), _far(z)) ** 2 - LOG_ROOT_2PI + log_slope
+        return -0.5 * within(z, _far(z)) ** 2 - LOG_ROOT_2PI + log_slope
 
     def tails(params, x):
         z, _ = normal(params, x)

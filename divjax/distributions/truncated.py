@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from divjax.distributions.density import log_prob, profile, quantile, support, tails
 from divjax.distributions.family import GAUSSIAN, LINE, POWER, Density, Family, Profile, floats, is_infinite, smooth
 from divjax.distributions.real_line import NORMAL
-from divjax.numerics import matmul
+from divjax.numerics import matmul, within
 from divjax.numerics.special import LOG_ROOT_2PI, erfcx, normal_quantile
 
 _ROOT_2 = math.sqrt(2.0)
@@ -44,8 +44,8 @@ class Window(NamedTuple):
 def _window(params: Truncated, low: Array, high: Array) -> Window:
     """Held where squares are finite: an infinite end has derivatives too, which are 0."""
     top, far = (jnp.finfo(params.loc.dtype).max ** power for power in (0.5, 0.25))
-    low, high = jnp.clip(low, -top, top), jnp.clip(high, -top, top)
-    start, end = (jnp.clip((x - params.loc) / params.scale, -far, far) for x in (low, high))
+    low, high = within(low, top), within(high, top)
+    start, end = (within((x - params.loc) / params.scale, far) for x in (low, high))
     held = (jnp.abs(start) == far) | (jnp.abs(end) == far)
     return Window(start, end, jnp.where(held, end - start, (high - low) / params.scale))
 

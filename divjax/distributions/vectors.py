@@ -35,7 +35,7 @@ _solve = jnp.vectorize(lambda factor, x: solve_triangular(factor, x, lower=True)
 def whitened(factor: Array, shift: Array) -> Array:
     """L⁻¹ (x − loc), [..., d], held where its square is finite."""
     far = jnp.finfo(shift.dtype).max ** 0.25
-    return jnp.clip(_solve(factor, shift), -far, far)
+    return nu.within(_solve(factor, shift), far)
 
 
 def _log_det(factor: Array) -> Array:
@@ -137,7 +137,7 @@ def _low_rank_log_prob(params: LowRankParameters, x: Array) -> Array:
     """
     root = jnp.sqrt(params.diag)
     far = jnp.finfo(root.dtype).max ** 0.25
-    w, y = params.factor / root[..., None], jnp.clip((x - params.loc) / root, -far, far)
+    w, y = params.factor / root[..., None], nu.within((x - params.loc) / root, far)
     transposed = jnp.swapaxes(w, -1, -2)
     capacitance = nu.matmul(transposed, w) + jnp.eye(w.shape[-1], dtype=w.dtype)
     lower = jnp.linalg.cholesky(capacitance)

@@ -77,7 +77,7 @@ def _own_terms(f, d, at_one, tilt):
     def along(term, low, high):
         held, beyond = jnp.clip(d, low, high), nu.finite(d)
         value, slope = jax.jvp(term, (held,), (jnp.ones_like(held),))
-        return value + slope * (beyond - jnp.clip(beyond, -reach, reach))
+        return value + slope * (beyond - nu.within(beyond, reach))
 
     return along(below, -reach, 0.0), along(above, 0.0, reach)
 

@@ -21,6 +21,7 @@ from divjax.numerics.guards import safe_ratio as safe_ratio
 from divjax.numerics.guards import safe_root as safe_root
 from divjax.numerics.guards import safe_sqrt as safe_sqrt
 from divjax.numerics.guards import undifferentiable as undifferentiable
+from divjax.numerics.guards import within as within
 from divjax.numerics.pairs import difference as difference
 from divjax.numerics.pairs import log_mixture as log_mixture
 from divjax.numerics.pairs import log_quotient as log_quotient

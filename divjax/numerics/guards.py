@@ -22,9 +22,18 @@ def log_max(x: Array) -> float:
     return math.log(jnp.finfo(x.dtype).max) - 2.0
 
 
+def within(x: Array, bound: float) -> Array:
+    """x where |x| ≤ bound, else the bound with its sign, a constant; NaN stays.
+
+    As ``jnp.clip``, but without its derivative, which divides at every point to share a tie between x and the bound.
+    """
+    bound = jnp.asarray(bound, x.dtype)
+    return jax.lax.clamp(-bound, x, bound)
+
+
 def held(x: Array) -> Array:
     """x, short of infinity by so much that exponentials of it are 0 and products with it are finite."""
-    return jnp.clip(x, -far(x.dtype), far(x.dtype))
+    return within(x, far(x.dtype))
 
 
 def bounded_exp(x: Array) -> Array:

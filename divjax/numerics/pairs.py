@@ -54,7 +54,7 @@ def difference(log_p: Array, log_q: Array, d: Array) -> Array:
 def log_mixture(log_p: Array, log_q: Array, weight: ArrayLike) -> Array:
     """log(w p + (1−w) q), −inf where both are."""
     weight = jnp.asarray(weight, log_p.dtype)
-    top = jnp.maximum(log_p, log_q)
+    top = jax.lax.stop_gradient(jnp.maximum(log_p, log_q))
     top = jnp.where(top == -jnp.inf, 0.0, top)
     total = weight * jnp.exp(log_p - top) + (1.0 - weight) * jnp.exp(log_q - top)
     # Where the larger has no weight and the smaller underflows beside it, the mixture is the smaller.
