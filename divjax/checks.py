@@ -1,11 +1,12 @@
 """What callers pass to a divergence: checked once, and made arrays of one floating dtype.
 
 Shapes and dtypes are known while tracing and always checked. The value of a parameter is checked where it is
-concrete; a traced one is not, so that sweeps and fits over parameters cost nothing. Values of arrays are never looked
-at: what is wrong there is a NaN, and a status.
+concrete; a traced one is NaN where it would be refused. Values of arrays are never looked at: what is wrong there is a
+NaN, and a status.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -103,7 +104,8 @@ def parameter(
     """The value, a real scalar in [low, high] (``above``: not low itself, ``below``: not high), finite unless
     ``infinite``; an integer if ``whole``.
 
-    Raises TypeError or ValueError for anything else, with the domain. A traced value is not looked at.
+    Raises TypeError or ValueError for anything else, with the domain. A traced value cannot be looked at: outside of
+    the domain it is NaN.
     """
     if not _is_real(value):
         raise TypeError(f"Expected a real number {name}; got {_kind(value)}. Pass a float or a scalar array.")
@@ -111,13 +113,27 @@ def parameter(
         raise TypeError(f"Expected {name} to be a whole number; got {value!r:.60}.")
     if jnp.shape(value) != ():
         raise ValueError(f"Expected a scalar {name}; got shape {jnp.shape(value)}. Use jax.vmap over {name}.")
-    if is_known(value):
-        number, open_low = float(value), above or (math.isinf(low) and not infinite)
-        open_high = below or (math.isinf(high) and not infinite)
-        if not (low < number if open_low else low <= number) or not (number < high if open_high else number <= high):
-            domain = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-            raise ValueError(f"Expected {name} in {domain}; got {number:g}. Choose a value inside.")
+    open_low, open_high = above or (math.isinf(low) and not infinite), below or (math.isinf(high) and not infinite)
+    if not is_known(value):
+        return _inside_or_nan(value, low, high, open_low=open_low, open_high=open_high)
+    number = float(value)
+    if not (low < number if open_low else low <= number) or not (number < high if open_high else number <= high):
+        domain = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+        raise ValueError(f"Expected {name} in {domain}; got {number:g}. Choose a value inside.")
     return value
+
+
+def _inside_or_nan(value, low, high, *, open_low, open_high):
+    """A whole number cannot be NaN: it is as it was."""
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        return value
+    outside = []
+    if not math.isinf(low):
+        outside.append(value <= low if open_low else value < low)
+    if not math.isinf(high):
+        outside.append(value >= high if open_high else value > high)
+    # A product: its derivative is NaN as well.
+    return value * jnp.where(functools.reduce(jnp.logical_or, outside), jnp.nan, 1.0) if outside else value
 
 
 def check_count(value: Any, name: str) -> None:

@@ -20,6 +20,7 @@ from divjax import checks, discretize, exact, status, tables
 from divjax import divergences as dv
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
+from divjax.discretize.pmf import values
 from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
@@ -123,7 +124,7 @@ def _discretizer(leaf: Divergence) -> Callable[..., Any]:
 
 def _between(leaf, closed, p, q, params):
     """Between two distributions: by a closed form, or by nodes, with a warning where they are not fine enough."""
-    p, q = validity.pair(p, q)
+    p, q = _pair(p, q, leaf)
     _check_parameters(leaf, params)
     value = closed_form(closed, p, q, params)
     if value is not None:
@@ -139,9 +140,17 @@ def _between(leaf, closed, p, q, params):
 
 def _check_parameters(leaf, params):
     """The function itself knows their domain; inside a program they are traced, and not looked at."""
+    if all(isinstance(value, float | int | str) for value in params.values()):  # the same each time that it is asked
+        _look_at_parameters(leaf, tuple(sorted(params.items())))
+    else:
+        _look_at_parameters.__wrapped__(leaf, tuple(params.items()))
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _look_at_parameters(leaf, params):
     if params:
         arrays = [jax.ShapeDtypeStruct((1,), jnp.result_type(float))] * 3
-        jax.eval_shape(lambda *arrays: leaf(declared(leaf)(*arrays), **params), *arrays)
+        jax.eval_shape(lambda *arrays: leaf(declared(leaf)(*arrays), **dict(params)), *arrays)
 
 
 def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, params: dict[str, Any]) -> Scalar | None:
@@ -167,11 +176,15 @@ def _estimated(sides, params, leaf, crossings):
     return estimate_on(functools.partial(leaf, **params), _measure(*sides, leaf=leaf, crossings=crossings))
 
 
+def _pair(p: Any, q: Any, leaf: Divergence) -> tuple[Density, Density]:
+    return validity.pair(p, q, by_mass=declared(leaf) in (Coupling, Cdfs))
+
+
 def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
-    """What a program takes: two densities, or the nodes of two discrete ones, whose values are listed outside of it."""
-    if declared(leaf) is Nodes and validity.is_discrete(p):
-        return (discretize.pmf(p, q),)
-    return p, q
+    """What a program takes: two densities; of discrete ones the values, which are listed outside of it."""
+    if declared(leaf) in (Coupling, Cdfs):
+        return tuple(values(side) if validity.is_counted(side) else side for side in (p, q))
+    return (discretize.pmf(p, q),) if validity.is_discrete(p) else (p, q)
 
 
 def _measure(p: Any, q: Density | None = None, *, leaf: Divergence, crossings: int) -> Nodes | Coupling | Cdfs:
@@ -221,7 +234,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     if q is None:
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)
-    p, q = validity.pair(p, q)
+    p, q = _pair(p, q, leaf)
     _check_parameters(leaf, params)
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
     if value is not None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.stats as st
+from tensorflow_probability.substrates import jax as tfp
 
 import divjax as dj
 from divjax import divergences
@@ -54,8 +55,6 @@ def test_discrete_laws_are_summed():
     p, q = st.binom(10, 0.3), st.poisson(2.0)
     n = np.arange(11)
     truth = np.sum(p.pmf(n) * (p.logpmf(n) - q.logpmf(n)))
-    from tensorflow_probability.substrates import jax as tfp
-
     found = dj.estimate(dj.kl, tfp.distributions.Binomial(10, probs=0.3), tfp.distributions.Poisson(2.0))
     assert float(found.value) == pytest.approx(truth, rel=2e-6)
     assert abs(float(found.value) - truth) < 3.0 * float(found.stderr)
@@ -166,3 +165,36 @@ def test_what_a_user_sees_is_what_a_user_may_call():
 def test_a_call_that_is_put_wrongly_has_one_line(call, message):
     with pytest.raises(TypeError, match=message):
         call()
+
+
+def test_transport_between_counts_and_other_laws():
+    """Σ|P − Q| of two Poisson laws is the difference of their means; a discrete law beside a continuous one, too."""
+    p, q, gamma = tfp.distributions.Poisson(3.0), tfp.distributions.Poisson(4.5), distrax.Gamma(9.0, 3.0)
+    assert float(dj.wasserstein(p, q)) == pytest.approx(1.5, rel=1e-5)
+    n = np.arange(60)
+    gap = st.poisson(3.0).cdf(n) - st.poisson(4.5).cdf(n)
+    assert float(dj.energy(p, q)) == pytest.approx(2.0 * np.sum(gap**2), rel=1e-5)
+    slope = jax.grad(lambda rate: dj.energy(tfp.distributions.Poisson(rate), q))(3.0)
+    assert float(slope) == pytest.approx(-4.0 * np.sum(gap * st.poisson(3.0).pmf(n)), rel=1e-4)
+    u = (np.arange(2 * 10**5) + 0.5) / 2e5
+    truth = np.mean(np.abs(st.poisson(3.0).ppf(u) - st.gamma(9.0, scale=1.0 / 3.0).ppf(u)))
+    assert float(dj.wasserstein(p, gamma)) == pytest.approx(truth, rel=2e-5)
+    with pytest.raises(ValueError, match="both discrete or both continuous"):
+        dj.kl(p, gamma)
+
+
+def test_a_name_from_elsewhere_is_pointed_to_ours():
+    with pytest.raises(AttributeError, match=r"no attribute 'js'. Did you mean dj.jensen_shannon"):
+        _ = dj.js
+    with pytest.raises(AttributeError, match=r"Did you mean dj.wasserstein"):
+        _ = dj.wassertein
+
+
+@pytest.mark.parametrize(
+    ("divergence", "name", "outside"), [(dj.renyi, "alpha", -0.5), (dj.jensen_shannon, "weight", 1.5)]
+)
+def test_a_traced_parameter_outside_of_its_domain_is_nan(divergence, name, outside):
+    nodes = dj.pmf(jnp.log(jnp.array([0.3, 0.7])), jnp.log(jnp.array([0.6, 0.4])))
+    at = jax.jit(lambda value: divergence(nodes, **{name: value}))
+    assert np.isnan(at(outside))
+    assert float(at(0.3)) == pytest.approx(float(divergence(nodes, **{name: 0.3})))

@@ -44,7 +44,7 @@ def rate_below(log_p_x: Float[Array, " n"], log_p_y: Float[Array, " m"], *, mass
         >>> float(dj.diagnostics.rate_below(-jnp.arange(10.0), jnp.asarray([-0.5, -20.0]), mass=0.9).rate)
         0.5
     """
-    checks.parameter(mass, "mass", 0.0, 1.0, above=True)
+    mass = checks.parameter(mass, "mass", 0.0, 1.0, above=True)
     real, generated = (_sample(values, name) for values, name in ((log_p_x, "log_p_x"), (log_p_y, "log_p_y")))
     n = real.size
     if not isinstance(mass, jax.core.Tracer) and n * (1.0 - mass) < 1.0 - 1e-6:
@@ -58,7 +58,8 @@ def rate_below(log_p_x: Float[Array, " n"], log_p_y: Float[Array, " m"], *, mass
     ranks = jnp.clip(jnp.round(jnp.stack([middle - spread, middle, middle + spread])), 1, n)
     rates = jnp.mean(generated < order[ranks.astype(jnp.int32) - 1][:, None], axis=1, dtype=real.dtype)
 
-    broken = jnp.where(jnp.any(jnp.isnan(generated)) | jnp.any(jnp.isnan(real)), jnp.nan, 0.0).astype(real.dtype)
+    broken = jnp.any(jnp.isnan(generated)) | jnp.any(jnp.isnan(real)) | jnp.isnan(outside)
+    broken = jnp.where(broken, jnp.nan, 0.0).astype(real.dtype)
     found, of_level = rates[1], spread * nu.safe_ratio(rates[2] - rates[0], ranks[2] - ranks[0])
     return RateBelow(found + broken, jnp.sqrt(rate_stderr(found, generated.size) ** 2 + of_level**2) + broken)
 

@@ -64,7 +64,7 @@ def _rate(p: Density, q: Density, mass: ArrayLike, level: ArrayLike | None) -> F
     else:
         region = _regions(p, grid, placed)[1](jax.lax.stop_gradient(level))
     rate = jnp.clip(1.0 - _mass(q, _moving(p, level, region)), 0.0, 1.0)
-    return jnp.where(is_law(p) & is_law(q), rate, jnp.nan)
+    return jnp.where(is_law(p) & is_law(q) & ~jnp.isnan(level), rate, jnp.nan)
 
 
 class _Region(NamedTuple):

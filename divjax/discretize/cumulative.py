@@ -1,6 +1,6 @@
 """Distribution functions and quantiles of two distributions, or of a distribution and a sample, at shared nodes.
 
-p and q may each be an unbatched distribution on the line, or a sample: ``Points`` or an array [n].
+p and q may each be an unbatched distribution on the line, discrete ones too, or a sample: ``Points`` or an array [n].
 """
 
 import math
@@ -15,8 +15,9 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import panels
 from divjax.discretize.compiled import compiled
+from divjax.discretize.pmf import values
 from divjax.discretize.quadrature import default_refine
-from divjax.discretize.validity import univariate
+from divjax.discretize.validity import is_counted, one, univariate
 from divjax.distributions.density import log_prob, profile, quantile, tails
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
@@ -34,9 +35,13 @@ Side = Density | Points | Array  # a law, a weighted sample, a sample
 
 
 def _side(data: Any, name: str) -> Side:
-    """What was given as p or q: a density, or a sample [n], with its log-weights if it has some."""
+    """What was given as p or q: a density, or a sample [n], with its log-weights if it has some.
+
+    A discrete law is the sample of all its values, weighted by their probabilities.
+    """
     if is_distribution(data):
-        return univariate(data, name)
+        side = one(data, name)
+        return values(side) if is_counted(side) else univariate(side, name)
     x, log_w = (data.x, data.log_w) if isinstance(data, Points) else (data, None)
     x = checks.sample(x, name)
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) if jnp.issubdtype(x.dtype, jnp.inexact) else x * 1.0

@@ -12,7 +12,7 @@ from divjax.discretize.compiled import of_laws
 from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
-from divjax.measures import Nodes, Rule
+from divjax.measures import Nodes, Points, Rule
 
 
 def pmf(log_p: Any, log_q: Any, *, log_w: ArrayLike = 0.0) -> Nodes:
@@ -31,6 +31,13 @@ def pmf(log_p: Any, log_q: Any, *, log_w: ArrayLike = 0.0) -> Nodes:
         return _values(*validity.pair(log_p, log_q))
     log_p, log_q, log_w = checks.same_nodes({"log_p": log_p, "log_q": log_q}, log_w)
     return Nodes(log_p, log_q, jnp.broadcast_to(log_w, log_p.shape))
+
+
+def values(p: Density) -> Points:
+    """All values of a discrete law on the line that carry its mass, with the logarithms of their probabilities."""
+    x = jnp.asarray(_grid(p))
+    log_w = of_laws(Points(x, log_prob(p, x)), p).log_w
+    return Points(x.astype(log_w.dtype), log_w)
 
 
 def _values(p: Density, q: Density) -> Nodes:

@@ -28,10 +28,14 @@ def one(dist: Any, name: str = "the distribution") -> Density:
     return p
 
 
-def pair(p: Any, q: Any) -> tuple[Density, Density]:
-    """Two unbatched distributions of one event shape, resolved; TypeError or ValueError otherwise."""
+def pair(p: Any, q: Any, *, by_mass: bool = False) -> tuple[Density, Density]:
+    """Two unbatched distributions of one event shape, resolved; TypeError or ValueError otherwise.
+
+    by_mass: their masses are compared, not their densities: on the line one may be discrete and the other not.
+    """
     p, q = one(p, "p"), one(q, "q")
-    check_pair(p, q)
+    if not by_mass or p.event_shape != () or q.event_shape != ():
+        check_pair(p, q)
     return p, q
 
 
@@ -68,6 +72,11 @@ def univariate(dist: Any, name: str = "the distribution") -> Density:
 def is_discrete(p: Density) -> bool:
     """Whether it is a law over integers, or made of such."""
     return p.family.discrete or (p.family.parts is not None and any(map(is_discrete, p.family.parts(p.params))))
+
+
+def is_counted(p: Density) -> bool:
+    """Whether it is a law over numbers that can be listed, or might be."""
+    return is_discrete(p) and p.event_shape == ()
 
 
 def pieces(p: Density) -> list[Ends]:

@@ -63,7 +63,7 @@ def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
         >>> round(float(dj.skew(dj.kl, weight=0.5)(nodes)), 3)
         0.693
     """
-    _check_mixed(divergence, weight, "skew")
+    weight = _checked_weight(divergence, weight, "skew")
 
     @declared_as(divergence, "skew")
     def skewed(nodes: Nodes, **params: Any) -> Array:
@@ -83,7 +83,7 @@ def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
         >>> round(float(dj.jensen(dj.kl)(nodes)), 3)
         0.693
     """
-    _check_mixed(divergence, weight, "jensen")
+    weight = _checked_weight(divergence, weight, "jensen")
 
     @declared_as(divergence, "jensen")
     def jensen_divergence(nodes: Nodes, **params: Any) -> Array:
@@ -97,11 +97,11 @@ def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
     return jensen_divergence
 
 
-def _check_mixed(divergence: Callable[..., Array], weight: ArrayLike, name: str) -> None:
-    checks.parameter(weight, "weight", 0.0, 1.0)
+def _checked_weight(divergence: Callable[..., Array], weight: ArrayLike, name: str) -> ArrayLike:
     measure = declared(divergence)
     if measure not in (Nodes, None):
         raise TypeError(
             f"Expected a divergence that is measured on Nodes for {name}; got one on {measure.__name__}, of which no "
             "mixture is known. Choose one such as dj.kl."
         )
+    return checks.parameter(weight, "weight", 0.0, 1.0)

@@ -188,9 +188,13 @@ def _js_value(a, b, d, weight):
     u, v = _log_ratios_to_mixture(d, weight)
     log_m = jnp.where(d >= 0.0, a - u, b - v)
     u, v = jnp.where(a == -jnp.inf, -jnp.inf, u), jnp.where(b == -jnp.inf, -jnp.inf, v)
-    p_part = jnp.where(weight > 0.0, weight * _kl_value(a, log_m, u), 0.0)
-    q_part = jnp.where(weight < 1.0, (1.0 - weight) * _kl_value(b, log_m, v), 0.0)
-    return p_part + q_part
+    return _share(weight, _kl_value(a, log_m, u)) + _share(1.0 - weight, _kl_value(b, log_m, v))
+
+
+def _share(weight, part):
+    """weight · part, 0 where an infinite part has no weight."""
+    none = (weight == 0.0) & jnp.isinf(part)
+    return weight * jnp.where(none, 0.0, part)
 
 
 def _js_partials(a, b, d, weight):

@@ -255,7 +255,8 @@ def _coefficient(parts: Overlap, alpha: Array) -> Scalar:
     safe_p, safe_q = jnp.where(lost_p & ~infinite, log_p, 0.0), jnp.where(lost_q & ~infinite, log_q, 0.0)
     outside = -safe_p / jnp.where(alpha == 1.0, 1.0, 1.0 - alpha) - safe_q / jnp.where(alpha == 0.0, 1.0, alpha)
     # at a = 1 and a = 0 the other side's mass still counts: −log Q(S) and −log P(S)
-    return jnp.where(infinite, jnp.inf, jnp.where(infinite, 0.0, gap) + outside)
+    value = jnp.where(infinite, jnp.inf, jnp.where(infinite, 0.0, gap) + outside)
+    return jnp.where(jnp.isnan(alpha), jnp.nan, value)
 
 
 def _renyi(parts: Overlap, alpha: Array) -> Scalar:
@@ -268,7 +269,8 @@ def _renyi(parts: Overlap, alpha: Array) -> Scalar:
     safe_p, safe_q = jnp.where(lost_p & ~infinite, log_p, 0.0), jnp.where(lost_q & ~infinite, log_q, 0.0)
     value = alpha * jnp.where(infinite, 0.0, gap) - safe_q
     value -= alpha * safe_p / jnp.where(alpha == 1.0, 1.0, 1.0 - alpha)
-    return jnp.where(infinite, jnp.where(alpha < 0.0, -jnp.inf, jnp.inf), value)
+    value = jnp.where(infinite, jnp.where(alpha < 0.0, -jnp.inf, jnp.inf), value)
+    return jnp.where(jnp.isnan(alpha), jnp.nan, value)
 
 
 def _saturate(value: Array, factor: Array) -> Scalar:

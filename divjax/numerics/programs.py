@@ -71,6 +71,8 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return program(form, arrays)
         except NotImplementedError as error:  # it was traced for nothing, and is not again
+            if len(refusals) >= 4096:
+                refusals.clear()
             refusals[form, tuple(map(_shape, arrays))] = str(error)
             raise
 
