@@ -278,3 +278,18 @@ def test_jensen_shannon_halfway_has_a_program_of_its_own():
         atol=1e-6,
     )
     assert logits.jensen_shannon(a, a).tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("divergence", "given"),
+    [
+        (dj.logits.jensen_shannon, {"weight": 1.5}),
+        (dj.logits.renyi, {"alpha": -1.0}),
+        (dj.logits.tsallis, {"alpha": -1.0}),
+        (dj.logits.kl, {"temperature": -1.0}),
+    ],
+)
+def test_a_traced_parameter_outside_of_its_domain_is_nan(divergence, given):
+    p, q = jax.random.normal(jax.random.key(0), (2, 3, 50))
+    found = jax.jit(lambda params: jnp.sum(divergence(p, q, **params)))
+    assert np.isnan(found(given))

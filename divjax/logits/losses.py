@@ -152,7 +152,7 @@ def alpha_divergence(
     logits_p: Logits,
     logits_q: Logits,
     *,
-    alpha: ArrayLike,
+    alpha: ArrayLike = 0.5,
     temperature: ArrayLike = 1.0,
     mask: Mask = None,
     weights: Weights = None,
@@ -176,7 +176,7 @@ def tsallis(
     logits_p: Logits,
     logits_q: Logits,
     *,
-    alpha: ArrayLike,
+    alpha: ArrayLike = 0.5,
     temperature: ArrayLike = 1.0,
     mask: Mask = None,
     weights: Weights = None,
@@ -350,7 +350,7 @@ def renyi(
     logits_p: Logits,
     logits_q: Logits,
     *,
-    alpha: ArrayLike,
+    alpha: ArrayLike = 0.5,
     temperature: ArrayLike = 1.0,
     mask: Mask = None,
     block: int | None = None,
@@ -372,9 +372,10 @@ def renyi(
     near = jnp.abs(a * (a - 1.0) * close) < 0.5
     # The inner wheres keep the gradient of what is not taken finite.
     scaled = a * jnp.where(near, close, 0.0)
-    finite = jnp.isfinite(far)
-    far_value = jnp.where(finite, far, 0.0) / jnp.where(near, 1.0, a - 1.0)
-    value = jnp.where(near, scaled * _log1p_ratio((a - 1.0) * scaled), jnp.where(finite, far_value, jnp.inf))
+    infinite = jnp.isinf(far)
+    far_value = jnp.where(infinite, 0.0, far) / jnp.where(near, 1.0, a - 1.0)
+    value = jnp.where(near, scaled * _log1p_ratio((a - 1.0) * scaled), jnp.where(infinite, jnp.inf, far_value))
+    value = jnp.where(jnp.isnan(a), jnp.nan, value)
     return value.reshape(jnp.shape(logits_p)[:-1])
 
 

@@ -34,7 +34,7 @@ def _concrete(x: ArrayLike) -> bool:
 
 
 def real(x: ArrayLike, name: str, dtype: jnp.dtype, low: float = -math.inf, high: float = math.inf) -> Array:
-    """A scalar parameter; checked to lie in the open interval (low, high) unless it is being traced."""
+    """A scalar parameter in the open interval (low, high); one that is traced is NaN where it would be refused."""
     if isinstance(x, bool | str | complex) or x is None:
         raise TypeError(f"Expected a real number {name}; got {x!r}. Pass a float or a scalar array.")
     if jnp.shape(x) != ():
@@ -42,7 +42,10 @@ def real(x: ArrayLike, name: str, dtype: jnp.dtype, low: float = -math.inf, high
     if _concrete(x) and not low < float(x) < high:
         domain = f"{name} in ({low:g}, {high:g})"
         raise ValueError(f"Expected {domain}; got {float(x):g}. Choose a value inside, ends excluded.")
-    return jnp.asarray(x, dtype)
+    value = jnp.asarray(x, dtype)
+    if _concrete(x) or (math.isinf(low) and math.isinf(high)):
+        return value
+    return value * jnp.where((low < value) & (value < high), 1.0, jnp.nan)
 
 
 def _check_logits(logits: Array, name: str) -> None:
