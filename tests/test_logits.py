@@ -283,10 +283,10 @@ def test_jensen_shannon_halfway_has_a_program_of_its_own():
 @pytest.mark.parametrize(
     ("divergence", "given"),
     [
-        (dj.logits.jensen_shannon, {"weight": 1.5}),
-        (dj.logits.renyi, {"alpha": -1.0}),
-        (dj.logits.tsallis, {"alpha": -1.0}),
-        (dj.logits.kl, {"temperature": -1.0}),
+        (logits.jensen_shannon, {"weight": 1.5}),
+        (logits.renyi, {"alpha": -1.0}),
+        (logits.tsallis, {"alpha": -1.0}),
+        (logits.kl, {"temperature": -1.0}),
     ],
 )
 def test_a_traced_parameter_outside_of_its_domain_is_nan(divergence, given):
