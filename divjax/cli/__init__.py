@@ -1,5 +1,6 @@
 """The command line: every subject's command, and what is wrong with what was asked in one line."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ INTERRUPTED = (130, 143)  # Ctrl-C, SIGTERM
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors that a user can mend are one line on stderr and exit code 2."""
+    # Tracing makes millions of objects that stay; to look through them for garbage as often as usual is a tenth of it.
+    gc.set_threshold(50_000, 20, 20)
     usage_error = typer.BadParameter.__mro__[2]  # click's own, wherever typer keeps it
     try:
         code = app(args=arguments, standalone_mode=False)
