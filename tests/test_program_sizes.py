@@ -67,6 +67,7 @@ def instructions(function, arguments) -> int:
     return sum(" = " in line for line in text.splitlines())
 
 
+@pytest.mark.skipif(jax.__version_info__ < (0, 10), reason="an older JAX writes the same program otherwise")
 @pytest.mark.parametrize("name", CEILINGS)
 def test_programs_stay_small(name):
     function, arguments, ceiling = CEILINGS[name]
