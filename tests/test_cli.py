@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn.datasets import load_iris
 
 from divjax.cli import main
-from divjax.inputs.files import read_csv
+from divjax.inputs.text import read_csv
 from divjax.studies.sample.read import read_column
 
 SWEEP = ["sweep", "--separations", "4,16", "--seeds", "3", "--divergences", "kl,reverse_kl"]
@@ -172,7 +172,7 @@ def test_bad_files_are_one_line(tmp_path):
     cases = [
         (file("words.csv", "a,b\nx,y\nz,w\n"), (), ("numbers", "a, b")),
         (file("nan.csv", "a\n1\nnan\n3\n4\n"), (), ("1 NaN", "Drop")),
-        (file("gap.csv", "a\n1\n2,3\n"), (), ("cells",)),
+        (file("gap.csv", "a\n1.5\n2,3\n"), (), ("cells",)),
         (file("one.csv", "a\n1\n"), (), ("2 rows", "got 1")),
         (file("same.csv", "a\n2\n2\n2\n"), (), ("different values",)),
         (file("empty.csv", ""), (), ("empty",)),
@@ -181,7 +181,7 @@ def test_bad_files_are_one_line(tmp_path):
         (file("good.csv", "a\n1\n2\n4\n"), ("--divergences", "jensen_shannon"), ("density",)),
         (file("good.csv", "a\n1\n2\n4\n"), ("--divergences", "klx"), ("'kl'",)),
         (file("text.npy", "not an array"), (), (".npy",)),
-        (file("x.txt", "1\n2\n"), (), (".csv or .npy",)),
+        (file("x.txt", "1\n2\n"), (), (".csv.gz or .npy",)),
         (tmp_path / "none.csv", (), ("does not exist",)),
         (tmp_path, (), ("folder",)),
     ]

@@ -23,12 +23,16 @@ from divjax.studies.two_modes.command import sweep
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 INTERRUPTED = (130, 143)  # Ctrl-C, SIGTERM
+LONGEST = 1000  # letters of a message; what comes from a file is cut before
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors that a user can mend are one line on stderr and exit code 2."""
     # Tracing makes millions of objects that stay; to look through them for garbage as often as usual is a tenth of it.
     gc.set_threshold(50_000, 20, 20)
+    for stream in (sys.stdout, sys.stderr):  # a terminal that has no μ shows a question mark, and goes on
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     usage_error = typer.BadParameter.__mro__[2]  # click's own, wherever typer keeps it
     try:
         code = app(args=arguments, standalone_mode=False)
@@ -46,7 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _refuse(message):
-    print("divjax: " + " ".join(message.split()), file=sys.stderr)
+    """One line: a file's name, or a cell of it, may hold anything."""
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in " ".join(message.split()))
+    print("divjax: " + (line if len(line) <= LONGEST else line[:LONGEST] + " …"), file=sys.stderr)
     return 2
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import typer
 
-from divjax.compare.read import SampleFile, aligned, finite_rows, image_shape, read_samples
+from divjax.compare.read import SampleFile, aligned, filled, finite_rows, image_shape, noted, read_samples
 from divjax.inputs import folders
 from divjax.inputs.options import Quiet
 
@@ -22,12 +22,14 @@ class Settings(NamedTuple):
     alpha: float = 0.01
     image: str | None = None
     drop_nan: bool = False
+    drop_empty: bool = False
     seed: int = 0
 
 
 def compare(
     real: Annotated[
-        Path, typer.Argument(help="Real samples: .npy, .npz (FILE.npz:NAME), .csv or .parquet; a row each.")
+        Path,
+        typer.Argument(help="Real samples: .npy, .npz (FILE.npz:NAME), .csv, .tsv, .csv.gz or .parquet; a row each."),
     ],
     generated: Annotated[Path, typer.Argument(help="The generator's samples, likewise.")],
     *,
@@ -43,6 +45,7 @@ def compare(
         str | None, typer.Option(help="HEIGHTxWIDTH[x3] where rows are images; guessed for squares.")
     ] = None,
     drop_nan: Annotated[bool, typer.Option("--drop-nan", help="Leave out rows with NaN or infinite entries.")] = False,
+    drop_empty: Annotated[bool, typer.Option("--drop-empty", help="Leave out columns without a number.")] = False,
     seed: Annotated[int, typer.Option(help="Of the permutations and subsamples.")] = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -50,7 +53,7 @@ def compare(
 
     The verdict is a list out of mode_dropping, unrealistic, memorised, indistinguishable. Nothing is overwritten.
     """
-    settings = Settings(alpha=alpha, image=image, drop_nan=drop_nan, seed=seed)
+    settings = Settings(alpha=alpha, image=image, drop_nan=drop_nan, drop_empty=drop_empty, seed=seed)
     print(run(real, generated, train, settings, out=out, json_file=json_file, progress=not quiet))
 
 
@@ -95,9 +98,10 @@ def run(
     said |= {**settings._asdict(), "image": "x".join(map(str, shape)) if shape else None}
     figures = plot.comparison(found, shape)
     html = page.as_html(found, real.name, generated.name, figures, said, digest)
-    _write(out / REPORT, html)
+    if not (out / REPORT).exists():  # one of the same input and settings says the same
+        folders.write_new(out / REPORT, html, "--out")
     if json_file:
-        _write(json_file, page.as_json(found, said))
+        folders.write_new(json_file, page.as_json(found, said), "--json")
     text = page.text(found, real.name, generated.name)
     return f"{text}\n\n{time.perf_counter() - started:.0f} s. Report: {out / REPORT}" + (
         f"; JSON: {json_file}." if json_file else "."
@@ -108,10 +112,11 @@ def _read(real, generated, train, settings):
     """The three samples with the same columns, finite; None for no training rows."""
     read = []
     for path in (real, generated, train):
-        sample = None if path is None else read_samples(path)
+        sample = None if path is None else filled(read_samples(path), path.name, drop=settings.drop_empty)
         if read and sample:
             sample = aligned(read[0], real.name, sample, path.name)
         read.append(sample)
+    read[0] = noted(read[0], real.name, read[1], generated.name)
     return tuple(
         sample and finite_rows(sample, path.name, drop=settings.drop_nan)
         for path, sample in zip((real, generated, train), read, strict=True)
@@ -160,12 +165,6 @@ def _check_free(out, digest, json_file):
         raise ValueError(f"Expected --json to be a new file; got {str(json_file)!r}, which exists. Name another.")
     for folder in (out, json_file.parent) if json_file else (out,):
         folders.make(folder, "a folder")
-
-
-def _write(path, content):
-    if path.name == REPORT and path.exists():  # of the same input and settings: it says the same
-        return
-    path.write_text(content, encoding="utf-8")
 
 
 def _bar(progress):

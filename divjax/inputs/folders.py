@@ -1,5 +1,6 @@
 """Folders for results: made where they are missing, and nothing in them is overwritten."""
 
+import os
 import time
 from pathlib import Path
 
@@ -28,6 +29,20 @@ def folder(path: Path, store: str = "", drawn: tuple[str, ...] = ()) -> None:
     if not ours and (taken := [name for name in drawn if (path / name).exists()]):
         without = f", which has no {store}" if store else ""
         raise ValueError(f"Expected no {', '.join(taken)} in {path}{without}; it is there already. Name another --out.")
+
+
+def write_new(path: Path, text: str, option: str) -> None:
+    """The whole file or none, beside which another writer's is not overwritten: ValueError where there is one."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.link(aside, path)
+    except FileExistsError:
+        raise ValueError(
+            f"Expected {option} to be a new file; got {str(path)!r}, which appeared meanwhile. Name another."
+        ) from None
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def file_name(text: str) -> str:

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import numpy as np
 
-from divjax.inputs.files import read_csv, read_npy
+from divjax.inputs.files import read_npy
+from divjax.inputs.text import read_csv
 
 
 def read_column(path: Path, column: str | None) -> tuple[str, np.ndarray]:
-    """The name and the numbers of one column of a .csv or .npy file, float64 [n]."""
+    """The name and the numbers of one column of a .csv, .tsv, .csv.gz or .npy file, float64 [n]."""
     if not path.is_file():
         raise ValueError(
             f"Expected a file; got {str(path)!r}, which {'is a folder' if path.is_dir() else 'does not exist'}."
         )
-    readers = {".csv": _csv_columns, ".npy": _npy_columns}
+    readers = {".csv": _csv_columns, ".tsv": _csv_columns, ".gz": _csv_columns, ".npy": _npy_columns}
     if path.suffix.lower() not in readers:
-        raise ValueError(f"Expected a .csv or .npy file; got {path.name!r}. Convert it to one of the two.")
+        raise ValueError(f"Expected a .csv, .tsv, .csv.gz or .npy file; got {path.name!r}. Convert it to one of them.")
     columns = readers[path.suffix.lower()](path)
     if column is None:
         if len(columns) > 1:
