@@ -12,7 +12,7 @@ import divjax as dj
 from divjax.distributions.density import log_prob
 from divjax.distributions.interval import TRIANGULAR
 from divjax.distributions.skewed import ASYMMETRIC_LAPLACE
-from divjax.distributions.truncated import TRUNCATED_CAUCHY
+from divjax.distributions.truncated import TRUNCATED_CAUCHY, TRUNCATED_NORMAL
 
 
 def moving_end(loc, scale):
@@ -69,3 +69,14 @@ def test_a_kink_of_the_other_density_is_one_of_its_quantile():
     with jax.enable_x64(True):  # noqa: FBT003
         p, q = ASYMMETRIC_LAPLACE(0.3, 1.4, 0.7), ASYMMETRIC_LAPLACE(0.5, np.sqrt(0.9 * 2.2), np.sqrt(0.9 / 2.2))
         assert dj.wasserstein(p, q) == pytest.approx((0.5 + 2.2 - 0.9) - (0.3 + 1.4 / 0.7 - 1.4 * 0.7), abs=1e-10)
+
+
+def test_far_in_the_upper_tail_of_a_normal_law_that_is_cut_below():
+    """The level there rounds to 1, where a branch that was not taken had an infinite slope."""
+    with jax.enable_x64(True):  # noqa: FBT003
+
+        def stretched(scale):
+            p = TRUNCATED_NORMAL(0.0, 2.0, 0.0, jnp.inf)
+            return dj.wasserstein(p, TRUNCATED_NORMAL(0.0, scale, 0.0, jnp.inf))
+
+        assert jax.grad(stretched)(1.0) == pytest.approx(-np.sqrt(2.0 / np.pi), abs=1e-9)
