@@ -284,7 +284,8 @@ def _roots(gap, low, high, at_low, at_high):
             jnp.where(same, 0.5 * at_high, value),
         )
 
-    low, high, at_low, at_high = jax.lax.fori_loop(0, 12, narrow, (low, high, at_low, at_high))
+    steps = 24 if low.dtype == jnp.float64 else 12  # to rounding, also where the first of them are clipped
+    low, high, at_low, at_high = jax.lax.fori_loop(0, steps, narrow, (low, high, at_low, at_high))
     return jax.lax.stop_gradient(jnp.where(jnp.abs(at_low) < jnp.abs(at_high), low, high))
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import scipy.stats as st
 from scipy.integrate import quad
+from scipy.optimize import brentq
 
 import divjax as dj
 from divjax.distributions.density import log_prob
+from divjax.distributions.half_line import GAMMA
 from divjax.distributions.interval import TRIANGULAR
 from divjax.distributions.skewed import ASYMMETRIC_LAPLACE
 from divjax.distributions.truncated import TRUNCATED_CAUCHY, TRUNCATED_NORMAL
@@ -80,3 +82,13 @@ def test_far_in_the_upper_tail_of_a_normal_law_that_is_cut_below():
             return dj.wasserstein(p, TRUNCATED_NORMAL(0.0, scale, 0.0, jnp.inf))
 
         assert jax.grad(stretched)(1.0) == pytest.approx(-np.sqrt(2.0 / np.pi), abs=1e-9)
+
+
+def test_ends_of_a_region_are_found_to_double_precision():
+    """q has as much mass outside as scipy says beyond the ends of p's region, at which its density is the same."""
+    with jax.enable_x64(True):  # noqa: FBT003
+        p, q = st.gamma(4.5, scale=0.6), st.gamma(4.2, scale=0.56)
+        low = brentq(lambda x: p.pdf(x) - p.pdf(p.isf(0.01 - p.cdf(x))), 1e-3, p.ppf(0.0099), xtol=1e-15)
+        outside = q.cdf(low) + q.sf(p.isf(0.01 - p.cdf(low)))
+        found = dj.diagnostics.unrealistic_rate(GAMMA(4.5, 1.0 / 0.6), GAMMA(4.2, 1.0 / 0.56))
+        assert found == pytest.approx(outside, abs=1e-10)
