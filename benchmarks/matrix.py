@@ -347,7 +347,7 @@ def main() -> int:
     store = STORE.with_suffix(f".{options.library}.json") if options.library else STORE
     store.parent.mkdir(exist_ok=True)
     cells = {}
-    for path in sorted(STORE.parent.glob("matrix*.json")):
+    for path in sorted(STORE.parent.glob("matrix*.json"), key=lambda path: path.stat().st_mtime):  # the newest wins
         cells |= json.loads(path.read_text())
     mine = {}
     for library in [options.library] if options.library else LIBRARIES:
