@@ -62,8 +62,8 @@ def lay(*profiles: Profile, points: Float[Array, " m"] | None = None) -> Grid:
     smooth = jnp.concatenate([jnp.ravel(knots(shape)) for shape in profiles])
     kinks = jnp.concatenate([shape.kinks for shape in profiles] + ([] if points is None else [points]))
     edges = jnp.concatenate([shape.edges for shape in profiles])
-    smooth = jax.lax.stop_gradient(jnp.concatenate([smooth, _between(edges)]))
-    ends, is_edge = _sorted_knots(smooth, kinks, edges)
+    smooth = smooth if edges.size < 2 else jnp.concatenate([smooth, _between(edges)])
+    ends, is_edge = _sorted_knots(jax.lax.stop_gradient(smooth), kinks, edges)
     left, right, graded_left, graded_right = ends[:-1], ends[1:], is_edge[:-1], is_edge[1:]
     tail = np.zeros(left.shape, np.int8)
     if any(shape.low is None for shape in profiles):
@@ -81,8 +81,6 @@ def lay(*profiles: Profile, points: Float[Array, " m"] | None = None) -> Grid:
 
 def _between(edges):
     """A knot between two ends of supports: one panel graded towards both would bend more than its nodes can follow."""
-    if edges.size < 2:
-        return edges[:0]
     edges = nu.sort_few(jax.lax.stop_gradient(edges))
     return 0.5 * edges[1:] + 0.5 * edges[:-1]
 
