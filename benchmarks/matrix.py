@@ -267,6 +267,8 @@ def law_of(entry: Entry, dist: Any, record: Any) -> Law:
         center, scale = float(np.median(shape.center)), float(np.median(np.abs(shape.scale)))
     if discrete and record.family.grid is not None:
         grid = record.family.grid(record.params)
+        if np.issubdtype(getattr(dist, "dtype", int), np.floating):  # it takes counts as floats alone
+            grid = np.asarray(grid, float)
     log_prob = jax.jit(lambda x: entry.own(dist, x)) if entry.differentiable else lambda x: entry.own(dist, x)
     shape = tuple(record.event_shape)
     return Law(lambda x: np.asarray(log_prob(x), float), shape, discrete, ends, kinks, center, scale, grid)
@@ -345,7 +347,7 @@ def main() -> int:
     store = STORE.with_suffix(f".{options.library}.json") if options.library else STORE
     store.parent.mkdir(exist_ok=True)
     cells = {}
-    for path in sorted(STORE.parent.glob("matrix*.json")):
+    for path in sorted(STORE.parent.glob("matrix*.json"), key=lambda path: path.stat().st_mtime):  # the newest wins
         cells |= json.loads(path.read_text())
     mine = {}
     for library in [options.library] if options.library else LIBRARIES:

@@ -157,7 +157,9 @@ def _coupling(p: Side, q: Side, *, crossings: int, refine: int | None) -> Coupli
 
 def _carried(base: Density, other: Density, crossings: int, refine: int | None):
     """Nodes x on the mass of base, and other's quantile at base's level."""
-    grid = panels.lay(profile(base))
+    # Where the other's density is not smooth its quantile has a kink.
+    below, above = tails(other, profile(other).kinks)
+    grid = panels.lay(profile(base), points=quantile(base, below, above) if below.size else None)
     # Even where the density is flat, the other's quantile may have a logarithm at the end of the support.
     grid = grid._replace(order=jnp.maximum(grid.order, 8.0))
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)

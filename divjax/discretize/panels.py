@@ -62,6 +62,7 @@ def lay(*profiles: Profile, points: Float[Array, " m"] | None = None) -> Grid:
     smooth = jnp.concatenate([jnp.ravel(knots(shape)) for shape in profiles])
     kinks = jnp.concatenate([shape.kinks for shape in profiles] + ([] if points is None else [points]))
     edges = jnp.concatenate([shape.edges for shape in profiles])
+    smooth = smooth if edges.size < 2 else jnp.concatenate([smooth, _between(edges)])
     ends, is_edge = _sorted_knots(jax.lax.stop_gradient(smooth), kinks, edges)
     left, right, graded_left, graded_right = ends[:-1], ends[1:], is_edge[:-1], is_edge[1:]
     tail = np.zeros(left.shape, np.int8)
@@ -76,6 +77,12 @@ def lay(*profiles: Profile, points: Float[Array, " m"] | None = None) -> Grid:
     orders = [jnp.asarray(shape.order, left.dtype) for shape in profiles]
     order = jax.lax.stop_gradient(jnp.broadcast_to(jnp.max(jnp.stack(orders)), left.shape))
     return Grid(left, right, graded_left, graded_right, tail, order)
+
+
+def _between(edges):
+    """A knot between two ends of supports: one panel graded towards both would bend more than its nodes can follow."""
+    edges = nu.sort_few(jax.lax.stop_gradient(edges))
+    return 0.5 * edges[1:] + 0.5 * edges[:-1]
 
 
 def _append(*flags):
@@ -275,7 +282,8 @@ def _roots(gap, low, high, at_low, at_high):
             jnp.where(same, 0.5 * at_high, value),
         )
 
-    low, high, at_low, at_high = jax.lax.fori_loop(0, 12, narrow, (low, high, at_low, at_high))
+    steps = 24 if low.dtype == jnp.float64 else 12  # to rounding, also where the first of them are clipped
+    low, high, at_low, at_high = jax.lax.fori_loop(0, steps, narrow, (low, high, at_low, at_high))
     return jax.lax.stop_gradient(jnp.where(jnp.abs(at_low) < jnp.abs(at_high), low, high))
 
 

@@ -19,7 +19,7 @@ from divjax.distributions.family import HALF_LINE, Density, Family, floats
 from divjax.numerics.factorials import deviance, factorial_excess
 from divjax.numerics.incomplete import betainc
 
-_LOG_REST = -math.log(1e-13)  # what may be left out of a grid on either side
+LEFT_OUT = 1e-13  # what may be left out of a grid on either side
 LONGEST = 2**20  # of a grid
 
 
@@ -60,7 +60,7 @@ def window(rate: Callable[[np.ndarray], np.ndarray], mean: np.ndarray) -> np.nda
         return None
     low, high = np.zeros_like(mean), 2.0 * mean + 64.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        while np.any(short := (rate(high) < _LOG_REST) & (high < 2.0 * LONGEST + 2.0 * mean)):
+        while np.any(short := (rate(high) < -math.log(LEFT_OUT)) & (high < 2.0 * LONGEST + 2.0 * mean)):
             high = np.where(short, 2.0 * high, high)
         above, below = _border(rate, mean, high), _border(rate, mean, low)
     first, last = np.min(np.floor(below)), np.max(np.ceil(above))
@@ -71,7 +71,7 @@ def _border(rate, inside, outside):
     """Where the rate passes what may be left out, by bisection; the outer end where it does nowhere."""
     for _ in range(60):
         middle = 0.5 * (inside + outside)
-        ruled_out = rate(middle) >= _LOG_REST
+        ruled_out = rate(middle) >= -math.log(LEFT_OUT)
         inside, outside = np.where(ruled_out, inside, middle), np.where(ruled_out, middle, outside)
     return outside
 

@@ -172,7 +172,7 @@ def _triangular_quantile(params: Triangle, u: Array, v: Array) -> Array:
 
 def _triangular_profile(params: Triangle) -> Any:
     low, high, peak = params
-    shape = bounded(0.5 * (low + high), 0.25 * (high - low), FLAT, low, high, 1.0)
+    shape = bounded(0.5 * (low + high), 0.25 * (high - low), FLAT, low, high)  # graded: p log p has a logarithm there
     return dataclasses.replace(shape, kinks=jnp.ravel(peak))
 
 

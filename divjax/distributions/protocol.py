@@ -97,6 +97,7 @@ def by_protocol(
     support: Callable[[Any], tuple[Any, Any]] | None = None,
     pathwise: bool = False,
     discrete: bool = False,
+    grid: Callable[[Any], np.ndarray | None] | None = None,
 ) -> Density:
     """A density of an object by functions of it: log_prob(dist, x), draw(dist, key, shape), support(dist) and so on.
 
@@ -109,12 +110,12 @@ def by_protocol(
         raise TypeError(f"Expected a distribution of one array; got {name}, whose event_shape is {axes}.")
     draw = draw if draw is not _draw or hasattr(dist, "sample") else None
     tails = tails if tails is not _tails or hasattr(dist, "cdf") else None
-    family = _family(name, log_prob, event, batch, draw, moments, tails, support, pathwise, discrete)
+    family = _family(name, log_prob, event, batch, draw, moments, tails, support, pathwise, discrete, grid)
     return Density(family, wrap(dist))
 
 
 @functools.lru_cache(maxsize=256)
-def _family(name, log_prob, event, batch, draw, moments, tails, support, pathwise, discrete) -> Family:
+def _family(name, log_prob, event, batch, draw, moments, tails, support, pathwise, discrete, grid) -> Family:
     def both_tails(params, x):
         try:
             return tails(params.unwrap(), x)
@@ -136,6 +137,7 @@ def _family(name, log_prob, event, batch, draw, moments, tails, support, pathwis
         draw=(lambda key, params, shape: draw(params.unwrap(), key, shape)) if draw else None,
         pathwise=pathwise,
         discrete=discrete,
+        grid=(lambda params: grid(params.unwrap())) if grid else None,
     )
 
 

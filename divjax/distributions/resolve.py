@@ -77,7 +77,9 @@ def resolve(dist: Any, name: str = "the distribution") -> Density:
 
 def is_distribution(value: Any) -> bool:
     """Whether it can be meant as one: it has a log-density, or is of a class that is known."""
-    if isinstance(value, Density) or any(callable(getattr(value, name, None)) for name in ("log_prob", "log_pdf")):
+    # A parametrisation that has no log-density of its own can be turned into one that has.
+    asked = ("log_prob", "log_pdf", "to_nat")
+    if isinstance(value, Density) or any(callable(getattr(value, name, None)) for name in asked):
         return True
     kinds = type(value).__mro__
     return any(kind in _OWN for kind in kinds) or any(kind.__module__.startswith("scipy.stats") for kind in kinds)

@@ -47,8 +47,22 @@ def _forward(bijection: Bijection, params: TransformedParameters, x: Array) -> A
 
 
 def _log_prob(bijection: Bijection, params: TransformedParameters, y: Array) -> Array:
-    x, log_det = bijection.inverse_and_log_det(params.map, y)
+    x, log_det = bijection.inverse_and_log_det(params.map, _off_ends(bijection, params, y))
     return log_prob(params.base, x) + log_det
+
+
+def _off_ends(bijection: Bijection, params: TransformedParameters, y: Array) -> Array:
+    """y, a few steps away from where infinity is mapped to: an inverse rounds, and would be infinite next to it."""
+    if params.base.event_shape or params.base.family.support is None:
+        return y
+    for end in support(params.base):
+        image = _image(bijection, params.map, end) if is_infinite(end) else end
+        if is_infinite(end) and not isinstance(image, float):
+            image = jax.lax.stop_gradient(image).astype(y.dtype)
+            dtype = jnp.finfo(y.dtype)
+            room = 4.0 * dtype.eps * jnp.abs(image) + dtype.tiny / dtype.eps
+            y = jnp.where(jnp.abs(y - image) < room, image + jnp.where(y < image, -room, room), y)
+    return y
 
 
 def _image(bijection: Bijection, map_: PyTree, end: Any) -> Any:

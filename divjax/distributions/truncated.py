@@ -139,7 +139,8 @@ def _truncated_normal_quantile(params: Truncated, u: Array, v: Array) -> Array:
 def _far_quantile(low: Array, high: Array, u: Array, v: Array) -> Array:
     """z with Φ(−z) = v Φ(−low) + u Φ(−high), for low ≥ 2, by Newton's steps in how far above low it is."""
     ratio = _tail_ratio(low, high)
-    excess = -jnp.where(u < 0.5, jnp.log1p(-u * (1.0 - ratio)), jnp.log(v + u * ratio))
+    # The logarithm that is not taken must be finite too, at u = 1: 0 times its infinite slope is NaN.
+    excess = -jnp.where(u < 0.5, jnp.log1p(-jnp.minimum(u, 0.5) * (1.0 - ratio)), jnp.log(v + u * ratio))
 
     def newton(step):
         rest = step * (low + 0.5 * step) - jnp.log(erfcx((low + step) / _ROOT_2) / erfcx(low / _ROOT_2)) - excess

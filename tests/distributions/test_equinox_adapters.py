@@ -174,9 +174,10 @@ EFAX = {
     "MultivariateDiagonalNormalVP": ((LOCS, SCALES), PLANE),
     "IsotropicNormalNP": ((LOCS, MINUS), PLANE),
     "MultivariateUnitVarianceNormalNP": ((LOCS,), PLANE),
-    # Not in the table: by its other parametrisation, and by its own methods.
-    "NormalEP": ((LOC, SCALE), LINE),
     "SoftplusNormalNP": ((LOC, MINUS), POSITIVE),
+    "UnitVarianceSoftplusNormalNP": ((LOC,), POSITIVE),
+    # Not in the table: by its other parametrisation.
+    "NormalEP": ((LOC, SCALE), LINE),
 }
 
 

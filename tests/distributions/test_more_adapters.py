@@ -262,3 +262,11 @@ def test_numpyro_says_what_its_record_says(name):
 def test_every_class_of_numpyro_in_the_table_is_tested():
     served = {"CirculantNormal", "LKJ", "Wishart", "InverseWishart"}
     assert set(adapter("numpyro").TABLE) - classes_of(NUMPYRO) == served
+
+
+@needs(nd)
+def test_what_is_above_the_diagonal_of_a_factor_does_not_count():
+    """Numpyro's log-density reads the lower triangle alone: so do nodes, which are images of the factor."""
+    lower, other = jnp.asarray(TRIANGLES[0]), jnp.asarray([[1.2, 5.0], [0.4, 0.8]])
+    dists = [nd.MultivariateNormal(jnp.zeros(2), scale_tril=f, validate_args=False) for f in (lower, other)]
+    close(resolve(dists[1]).params.scale_tril, resolve(dists[0]).params.scale_tril)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from divjax.distributions import counts, finite, half_line, interval, lifetimes, real_line, vectors
@@ -9,6 +10,8 @@ from divjax.distributions.adapters import look_up
 from divjax.distributions.family import Density
 from divjax.distributions.protocol import by_protocol
 from divjax.distributions.resolve import resolve
+from divjax.distributions.transformed import Bijection, transformed
+from divjax.numerics.special import log1m_exp
 
 
 def to_density(dist: Any, kind: type) -> Density | None:
@@ -87,6 +90,13 @@ def _weibull(dist):
     return lifetimes.WEIBULL(dist.concentration, jnp.exp(-jnp.log(-dist.eta) / dist.concentration))
 
 
+# y = log(1 + e^x); its inverse is written so that nothing cancels, however small y is.
+_SOFTPLUS = Bijection(
+    forward=lambda _, x: jax.nn.softplus(x),
+    inverse_and_log_det=lambda _, y: (y + log1m_exp(-y), -log1m_exp(-y)),
+)
+
+
 def _negative_binomial(dist):
     return counts.NEGATIVE_BINOMIAL(dist.failures, failure=jnp.exp(dist.log_not_p))
 
@@ -102,6 +112,9 @@ _NATURAL = {
     "InverseGaussianNP": _inverse_gaussian,
     "LogNormalNP": lambda d: lifetimes.LOG_NORMAL(*_natural(d)),
     "UnitVarianceLogNormalNP": lambda d: lifetimes.LOG_NORMAL(d.mean, 1.0),
+    # Their own log-density is NaN below 0, where they have no mass.
+    "SoftplusNormalNP": lambda d: transformed(real_line.NORMAL(*_natural(d)), (), _SOFTPLUS),
+    "UnitVarianceSoftplusNormalNP": lambda d: transformed(real_line.NORMAL(d.mean, 1.0), (), _SOFTPLUS),
     "RayleighNP": lambda d: lifetimes.WEIBULL(2.0, 1.0 / jnp.sqrt(-d.eta)),
     "WeibullNP": _weibull,
     "BetaNP": lambda d: interval.BETA(d.alpha_minus_one[..., 0] + 1.0, d.alpha_minus_one[..., 1] + 1.0),

@@ -156,6 +156,11 @@ def _negative_binomial_of_mean(dist):
     return counts.NEGATIVE_BINOMIAL(dist.concentration, logit=logit)
 
 
+def _lower(dist):
+    """The factor as numpyro's log-density reads it: what is above the diagonal does not count."""
+    return jnp.tril(dist.scale_tril)
+
+
 def _hurdle(dist):
     """0 with some probability, else what is not 0; the latter may be a density."""
     if not getattr(dist.support, "is_discrete", False):
@@ -234,9 +239,9 @@ _DISCRETE = {
 }
 _VECTORS = {
     "Dirichlet": lambda d: vectors.DIRICHLET(d.concentration),
-    "MultivariateNormal": lambda d: vectors.MULTIVARIATE_NORMAL(d.loc, vectors.positive_diagonal(d.scale_tril)),
+    "MultivariateNormal": lambda d: vectors.MULTIVARIATE_NORMAL(d.loc, vectors.positive_diagonal(_lower(d))),
     "LowRankMultivariateNormal": lambda d: vectors.LOW_RANK_NORMAL(d.loc, d.cov_factor, d.cov_diag),
-    "MultivariateStudentT": lambda d: vectors.MULTIVARIATE_STUDENT_T(d.df, d.loc, d.scale_tril),
+    "MultivariateStudentT": lambda d: vectors.MULTIVARIATE_STUDENT_T(d.df, d.loc, _lower(d)),
 }
 ATOMS = ("Delta", "LeftCensoredDistribution", "RightCensoredDistribution", "IntervalCensoredDistribution")
 _COMPOSED = {

@@ -170,11 +170,12 @@ def served(dist: Any, *, discrete: bool = False) -> Density:
         log_prob=_log_pmf if discrete else _log_pdf,
         event=_no_axes,
         batch=_batch,
-        draw=None,
+        draw=_draw_counts if discrete else None,  # a density is drawn from by its quantiles
         moments=_moments,
         tails=_tails,
         support=_ends,
         discrete=discrete,
+        grid=_values if discrete else None,
     )
 
 
@@ -193,20 +194,25 @@ def _call(method, x, batch):
         "Expected points that stand still for a distribution that is served by scipy itself; got some that are "
         "differentiated along. Use a distribution of distrax, TFP or numpyro, or dj.distributions.register."
     )
-    x = floats(x)
-    shape = jax.ShapeDtypeStruct(np.broadcast_shapes(x.shape, batch), x.dtype)
+    x = floats(x * 1.0)  # whole numbers as floats of the usual precision
+    shape, dtype = np.broadcast_shapes(x.shape, batch), x.dtype
+    # Sent as words of 32 bits: the thread that calls back may not know of jax.enable_x64, and would round doubles.
+    words = (dtype.itemsize // 4,)
 
-    def on_host(x):
+    def on_host(bits):
+        x = np.ascontiguousarray(bits).view(dtype)[..., 0]
         with np.errstate(all="ignore"):  # what overflows there is an infinity here
-            return np.asarray(method(np.asarray(x, np.float64)), shape.dtype)
+            value = np.asarray(method(np.asarray(x, np.float64)), dtype)
+        return np.ascontiguousarray(value[..., None]).view(np.uint32)
 
-    value = jax.pure_callback(
+    found = jax.pure_callback(
         on_host,
-        shape,
-        jax.lax.stop_gradient(x),
+        jax.ShapeDtypeStruct(shape + words, np.uint32),
+        jnp.reshape(jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x), np.uint32), x.shape + words),
         vmap_method="expand_dims",
     )
-    return value + nu.undifferentiable(x, message)
+    found = found if words == (2,) else found[..., 0]
+    return jax.lax.bitcast_convert_type(found, dtype) + nu.undifferentiable(x, message)
 
 
 def _log_pdf(dist, x):
@@ -219,6 +225,18 @@ def _log_pmf(dist, x):
 
 def _tails(dist, x):
     return _call(dist.cdf, x, _batch(dist)), _call(dist.sf, x, _batch(dist))
+
+
+def _draw_counts(dist, key, shape):
+    level = jax.random.uniform(key, shape + _batch(dist))
+    return _call(dist.ppf, jnp.maximum(level, jnp.finfo(level.dtype).tiny), _batch(dist))  # at 0 is no value of it
+
+
+def _values(dist):
+    """All but what rounding hides, None where they are too many: scipy's parameters are known while tracing too."""
+    with np.errstate(all="ignore"):
+        first, last = np.min(dist.ppf(counts.LEFT_OUT)), np.max(dist.isf(counts.LEFT_OUT))
+    return np.arange(int(first), int(last) + 1) if last - first < counts.LONGEST else None
 
 
 def _moments(dist):
