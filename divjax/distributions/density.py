@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from divjax.distributions.family import Density, Profile, is_open
+from divjax.distributions.family import Density, Family, Profile, is_open
 
 
 def log_prob(p: Density, x: Array) -> Array:
@@ -36,18 +36,21 @@ def log_prob_of_draws(p: Density, x: Array) -> Array:
     return jnp.where(log < -0.49 * jnp.finfo(log.dtype).max ** 0.5, -jnp.inf, log)
 
 
-def is_law(p: Density) -> Array:
+def is_law(p: Density, may_be_point: Callable[[Family], bool] = lambda family: False) -> Array:
     """Whether the parameters make a distribution, as those of a batch all must.
 
     Those that are to be positive are, and finite, as a location is; none is NaN; an upper end is above the lower one.
+    A scale of 0 makes a point, a law without a density: it counts as one in families that ``may_be_point``.
     """
     found = []
     for name in getattr(p.params, "_fields", ()):
         value = getattr(p.params, name)
         inner = [leaf for leaf in jax.tree.leaves(value, is_leaf=_is_density) if _is_density(leaf)]
-        found += map(is_law, inner)
+        found += [is_law(part, may_be_point) for part in inner]
         if not inner and isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jnp.floating):
-            found.append(jnp.all(_is_right(name, value, p.family.positive)))
+            right = _is_right(name, value, p.family.positive)
+            is_point = (value == 0.0) if name == "scale" and may_be_point(p.family) else False
+            found.append(jnp.all(right | is_point))
     low, high = support(p)
     if not (isinstance(low, float) or isinstance(high, float)):
         found.append(jnp.all(low < high))

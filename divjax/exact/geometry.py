@@ -1,5 +1,6 @@
 """Closed forms that need more than densities of one family: transport, scores and kernels."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from divjax.distributions.vectors import gaussian_member
 from divjax.divergences.transport.plan import optimal_plan, transport_value
 from divjax.exact.divergences import pair_l2
 from divjax.exact.mixtures import log_overlap, quadratic
-from divjax.exact.pair import Pair, both, comparable, no_closed_form, of_distributions
+from divjax.exact.pair import Pair, both, comparable, is_location_scale, no_closed_form, of_distributions
 
 Scalar = Float[Array, ""]
 
@@ -27,14 +28,15 @@ _X, _W = np.polynomial.legendre.leggauss(6)
 _LEGENDRE = 0.5 + 0.5 * _X, 0.5 * _W  # on [0, 1]
 
 
-@of_distributions
+@functools.partial(of_distributions, points=(is_location_scale, is_location_scale))
 def wasserstein2(p: Density, q: Density) -> Scalar:
     """How far the mass of p has to be moved to become q, in root mean square: the 2-Wasserstein distance.
 
     √ inf E‖X − Y‖², not squared, over all couplings, of Gaussians in any dimension and of two members of a
     location-scale family on the line. Gaussians: ‖Δμ‖² + tr(Σ_p + Σ_q − 2 (Σ_p^½ Σ_q Σ_p^½)^½) under the root, the
     Bures metric (Gelbrich 1990), computed as a Procrustes distance so that nothing cancels. Location-scale: Y = c + s X
-    is the monotone map. The gradient at p = q, where the distance has a kink, is 0.
+    is the monotone map. Points, and Gaussians of singular covariance, have a distance too. The gradient at p = q, where
+    the distance has a kink, is 0.
 
     Examples:
         >>> round(float(dj.exact.wasserstein2(distrax.Normal(3.0, 5.0), distrax.Normal(0.0, 1.0))), 4)

@@ -66,7 +66,7 @@ def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
     # eigenvalues only decide the domain: no gradient passes through them
     whitened = jax.lax.stop_gradient(_whiten(q.scale_tril, difference))
     spectrum = 1.0 + (1.0 - jax.lax.stop_gradient(alpha)) * jnp.linalg.eigvalsh(whitened)
-    ok = jnp.min(spectrum) > 0.0
+    ok = ~(jnp.min(spectrum) <= 0.0)  # of a NaN, which stays one
     beta = 1.0 - jnp.where(ok, alpha, 0.5)
     sigma_q = matmul(q.scale_tril, q.scale_tril.T)
 
@@ -101,16 +101,26 @@ def bures(p: Gaussian, q: Gaussian) -> Float[Array, ""]:
     cross = matmul(q.scale_tril.T, p.scale_tril)
     left, values, right = jnp.linalg.svd(jax.lax.stop_gradient(cross))
     rotated = matmul(left.T, cross, right.T)
-    twist = (rotated - rotated.T) / (values[:, None] + values[None, :])
+    twist = _over_sums(rotated - rotated.T, values)
     twist = twist - jax.lax.stop_gradient(twist)
     step, turn = p.scale_tril - q.scale_tril, _turn(matmul(left, right))
     # Rounding in U may be as large as the step: one Newton step on the skew part of Uᵀ cross.
     turned = matmul(q.scale_tril, turn)
     rest, image = jax.lax.stop_gradient((step - turned, q.scale_tril + turned))
     skew = matmul(right, image.T, rest, right.T)
-    twist = twist + (skew - skew.T) / (values[:, None] + values[None, :])
+    twist = twist + _over_sums(skew - skew.T, values)
     rest = step - matmul(q.scale_tril, turn + matmul(left, twist + 0.5 * matmul(twist, twist), right))
     return jnp.sum((p.loc - q.loc) ** 2) + jnp.sum(rest**2)
+
+
+def _over_sums(skew: Array, values: Array) -> Array:
+    """skew_ij / (values_i + values_j), and 0 in a plane where both singular values are 0 but for rounding.
+
+    There every rotation is as good as another: covariances that are singular along it.
+    """
+    sums = values[:, None] + values[None, :]
+    flat = sums <= 8.0 * len(values) * jnp.finfo(values.dtype).eps * values[0]
+    return jnp.where(flat, 0.0, skew / jnp.where(flat, 1.0, sums))
 
 
 def _turn(rotation: Array) -> Array:
