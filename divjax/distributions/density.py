@@ -49,8 +49,9 @@ def is_law(p: Density, may_be_point: Callable[[Family], bool] = lambda family: F
         found += [is_law(part, may_be_point) for part in inner]
         if not inner and isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jnp.floating):
             right = _is_right(name, value, p.family.positive)
-            is_point = (value == 0.0) if name == "scale" and may_be_point(p.family) else False
-            found.append(jnp.all(right | is_point))
+            if name == "scale" and may_be_point(p.family):
+                right |= value == 0.0
+            found.append(jnp.all(right))
     low, high = support(p)
     if not (isinstance(low, float) or isinstance(high, float)):
         found.append(jnp.all(low < high))

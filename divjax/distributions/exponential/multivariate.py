@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.distributions.exponential.family import combine_legs, same_support
-from divjax.numerics import matmul
+from divjax.numerics import matmul, power_of_two
 
 
 class Gaussian(NamedTuple):
@@ -62,6 +62,10 @@ def _leg(start: Array, end: Array, slope: Array, length: Array) -> Array:
 
 def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
     """½ Δμᵀ Σ*⁻¹ Δμ + ½ K_logdet(1 − a), Σ* = a Σ_q + (1−a) Σ_p; +inf where Σ* is not positive definite."""
+    roots = [jnp.sqrt(jax.lax.stop_gradient(jnp.max(jnp.abs(theta.scale_tril)))) for theta in (p, q)]
+    unit = power_of_two(roots[0] * roots[1])  # between the two, so that squares are as far from either end as can be
+    apart = (p.loc - q.loc) / unit
+    p, q = (theta._replace(scale_tril=theta.scale_tril / unit) for theta in (p, q))
     difference = covariance_difference(p, q)
     # eigenvalues only decide the domain: no gradient passes through them
     whitened = jax.lax.stop_gradient(_whiten(q.scale_tril, difference))
@@ -77,7 +81,7 @@ def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
         return jnp.where(t == beta, middle, jnp.where(t == 0.0, q.scale_tril, p.scale_tril))
 
     spread = combine_legs(beta, lambda start, end, length: _leg(factor(start), factor(end), difference, length))
-    shift = jax.scipy.linalg.solve_triangular(middle, p.loc - q.loc, lower=True)
+    shift = jax.scipy.linalg.solve_triangular(middle, apart, lower=True)
     return jnp.where(ok, 0.5 * p.power * jnp.sum(shift**2) + 0.5 * spread, jnp.inf)
 
 
