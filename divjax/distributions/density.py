@@ -1,5 +1,6 @@
 """What can be asked of one density on the line: its logarithm, its distribution function and its quantiles."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -176,3 +177,32 @@ def quantile(p: Density, u: Array, v: Array) -> Array:
         if not is_open(end):
             x = x + jax.lax.stop_gradient(choose(x, end) - x)
     return x
+
+
+def centred(*laws: Density) -> tuple[Density, ...]:
+    """The laws as seen from the first location: far from 0 distances between nodes would be rounded at the size of x.
+
+    As they are, where one of them has no location that can be moved. What depends on differences of x alone is the
+    same, and so are its derivatives.
+    """
+    locations = [_location(law) for law in laws]
+    if any(each is None for each in locations):
+        return laws
+    origin = jax.lax.stop_gradient(jnp.ravel(locations[0])[0])
+    return tuple(_moved(law, origin) for law in laws)
+
+
+def _location(law: Density) -> Array | None:
+    """The locations of a group of members; of a mixture, of its first one. None where some cannot be moved."""
+    if law.family.located:
+        return law.params.loc
+    parts = getattr(law.params, "groups", None) if law.family.name == "Mixture" else None
+    found = [_location(part) for part in parts or ()]
+    return None if not found or any(each is None for each in found) else found[0]
+
+
+def _moved(law: Density, origin: Array) -> Density:
+    if law.family.located:
+        return dataclasses.replace(law, params=law.params._replace(loc=law.params.loc - origin))
+    groups = tuple(_moved(part, origin) for part in law.params.groups)
+    return dataclasses.replace(law, params=law.params._replace(groups=groups))
