@@ -258,5 +258,4 @@ def test_parameters_that_can_be_called_are_parameters():
     loss = lambda line, case: (line(2.0) - case) ** 2  # noqa: E731
     partial = jax.tree_util.Partial(lambda slope, case: Line(slope), jnp.zeros(()))
     for init in (Line(jnp.zeros(())), lambda case: Line(0.0 * case), partial):
-        fit = dj.fit(loss, init, dj.training.newton())
-        assert float(dj.run(fit, 3.0).params.slope) == pytest.approx(1.5)
+        assert float(run(fit(loss, init, newton()), 3.0).params.slope) == pytest.approx(1.5)
