@@ -503,3 +503,12 @@ def test_median_distance_where_most_pairs_coincide(x64):
         for unit in (1.0, 2.0**-10, 2.0**10)
     ]
     assert found[0] == found[1] == found[2]
+
+
+def test_energy_of_an_infinite_entry():
+    """E‖X − Y‖ is infinite and 2 E‖X − Y‖ − E‖X − X′‖ so too, as a limit: of a far point it grows without bound."""
+    y = jnp.ones((3, 2))
+    far = lambda entry: jnp.array([[0.0, 0.0], [entry, 0.0]])  # noqa: E731
+    assert dj.energy(far(jnp.inf), y) == dj.energy(y, far(-jnp.inf)) == np.inf
+    assert np.isnan(dj.energy(far(jnp.nan), y))
+    assert np.isnan(dj.energy(far(jnp.inf), y.at[0, 0].set(jnp.nan)))
