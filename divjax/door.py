@@ -21,7 +21,7 @@ from divjax import divergences as dv
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
 from divjax.discretize.pmf import values
-from divjax.distributions.density import log_prob
+from divjax.distributions.density import centred, log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked
@@ -189,7 +189,11 @@ def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
 
 def _measure(p: Any, q: Density | None = None, *, leaf: Divergence, crossings: int) -> Nodes | Coupling | Cdfs:
     """What ``leaf`` is measured on between two distributions."""
-    return p if q is None else _discretizer(leaf)(p, q, crossings=crossings)
+    if q is None:
+        return p
+    if leaf is dv.wasserstein and isinstance(p, Density) and isinstance(q, Density):
+        p, q = centred(p, q)  # of a coupling of one's own it is not known that only differences count
+    return _discretizer(leaf)(p, q, crossings=crossings)
 
 
 def _crossings(leaf, params=None):

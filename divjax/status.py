@@ -20,8 +20,8 @@ MEANING = {
     STALLED: "stalled: no step improves the value any more, but the gradient norm is still above tol",
     MASS_MISSED: "mass missed: the weights of the nodes do not give p or q the mass 1",
     LOW_ESS: "low effective sample size: few nodes carry the estimate",
-    UNRESOLVED: "not resolved: the nested rule is off by more than a tenth, or kinks are not nodes; the integral may "
-    "diverge, or needs refine or crossings",
+    UNRESOLVED: "not resolved: the nested rule, or rounding, is off by more than a tenth, or kinks are not nodes; the "
+    "integral may diverge, or needs refine or crossings",
     HEAVY_TAIL: "heavy tail: Pareto k̂ of the weights or the terms is above 0.7; value and error may be far off",
 }
 

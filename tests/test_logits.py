@@ -146,6 +146,18 @@ def test_a_constant_added_to_the_logits_changes_nothing(name):
     np.testing.assert_allclose(ours(a + 64.0, b - 32.0, *rest)[0], ours(a, b, *rest)[0], rtol=2e-4)
 
 
+@every
+def test_a_constant_on_one_side_alone_changes_nothing(name):
+    """Of numbers that float32 holds with the offset too; tempered, and between laws that differ by 1e-4."""
+    p, q = (np.round(64 * np.asarray(y)) / 64 for y in _pair((4, 37)))
+    ours, _ = _compiled(name)
+    value = lambda a, b: ours(a.astype(np.float32), b.astype(np.float32), jnp.float32(1.3), _params(name))[0]  # noqa: E731
+    for other in (q, np.where(np.arange(37) == 3, p + 1 / 64, p)):
+        at_zero = value(p, other)
+        for a, b in ((1e5, 0), (0, -1e5), (1e3, 1e3)):
+            np.testing.assert_allclose(value(p + a, other + b), at_zero, rtol=1e-4)
+
+
 @some
 def test_mask_is_the_smaller_vocabulary(name):
     a, b = _pair((4, 37))

@@ -18,7 +18,7 @@ from divjax.discretize.compiled import compiled
 from divjax.discretize.pmf import values
 from divjax.discretize.quadrature import default_refine
 from divjax.discretize.validity import is_counted, one, univariate
-from divjax.distributions.density import log_prob, profile, quantile, tails
+from divjax.distributions.density import centred, log_prob, profile, quantile, tails
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.reading import onto_heaviest
@@ -101,6 +101,8 @@ def _cdfs(p: Side, q: Side, *, crossings: int, refine: int | None) -> Cdfs:
         weighted = isinstance(p, Points) or isinstance(q, Points)
         found = cdfs_of_samples(_points(p), _points(q)) if weighted else cdfs_of_counts(p, q)
         return replace(found, log_w=found.log_w + _broken(p, q))
+    if not (_is_sample(p) or _is_sample(q)):
+        p, q = centred(p, q)
     shapes = [profile(side) for side in (p, q) if not _is_sample(side)]
     points = [_points(side).x for side in (p, q) if _is_sample(side)]
     grid = panels.lay(*shapes, points=jnp.concatenate(points) if points else None)

@@ -21,7 +21,7 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import panels, validity
 from divjax.discretize.compiled import compiled
-from divjax.distributions.density import log_prob, profile
+from divjax.distributions.density import centred, log_prob, profile
 from divjax.distributions.family import Density
 from divjax.distributions.gaussian import gaussian_mixture
 from divjax.distributions.source import source
@@ -64,6 +64,7 @@ def quadrature(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None)
 
 @compiled
 def _on_line(p: Density, q: Density, *, crossings: int, refine: int | None) -> Nodes:
+    p, q = centred(p, q)
     grid = panels.lay(profile(p), profile(q))
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
 

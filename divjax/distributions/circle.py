@@ -44,52 +44,85 @@ _FAR = _asymptotic(23)
 _SLOPE = [n * c for n, c in enumerate(_FAR)][1:]
 
 
-def _ratio_and_slope(kappa: Array) -> tuple[Array, Array]:
-    """A(κ)/κ = E sin² θ and A'(κ) = Var cos θ: by the trapezoidal rule, spectrally exact on the circle.
+class _Moments(NamedTuple):
+    """Of cos θ and sin θ under a concentration κ: A(κ)/κ = E sin² θ, A'(κ) = Var cos θ and 1 − A = E (1 − cos θ)."""
 
-    1 − A/κ − A² would cancel.
-    """
+    ratio: Array
+    slope: Array
+    rest: Array
+
+
+def _moments(kappa: Array) -> _Moments:
+    """By the trapezoidal rule, spectrally exact on the circle: 1 − A/κ − A² would cancel."""
     far = kappa > _BORDER
     low, high = jnp.where(far, 1.0, kappa), 1.0 / jnp.where(far, kappa, _BORDER)
     versine = jnp.asarray(2.0 * np.sin(0.5 * _ANGLES) ** 2, kappa.dtype)
     square = jnp.asarray(np.sin(_ANGLES) ** 2, kappa.dtype)
     weight = jnp.asarray(_TRAPEZOID, kappa.dtype) * jnp.exp(-low * versine)
     weight = weight / jnp.sum(weight)
-    centred = versine - nu.matmul(weight, versine)
-    ratio = high * nu.polynomial(high, _FAR)
-    slope = -high * high * nu.polynomial(high, _SLOPE)
-    return (
-        jnp.where(far, ratio, nu.matmul(weight, square)),
-        jnp.where(far, slope, nu.matmul(weight, centred**2)),
+    mean = nu.matmul(weight, versine)
+    return _Moments(
+        jnp.where(far, high * nu.polynomial(high, _FAR), nu.matmul(weight, square)),
+        jnp.where(far, -high * high * nu.polynomial(high, _SLOPE), nu.matmul(weight, (versine - mean) ** 2)),
+        jnp.where(far, -high * nu.polynomial(high, _FAR[1:]), mean),
     )
 
 
-def _curvature(eta: Array, delta: Array) -> Array:
-    """Tangential A/κ and radial A' parts of Δᵀ∇² log I₀ Δ."""
-    square = jnp.sum(eta**2)
-    kappa = nu.safe_sqrt(square)
-    ratio, slope = _ratio_and_slope(kappa)
-    some = square > 0.0
-    along = jnp.where(some, jnp.sum(eta * delta) ** 2 / jnp.where(some, square, 1.0), jnp.sum(delta**2))
-    across = jnp.sum(delta**2) - along
-    return slope * along + ratio * across
+def _direction(eta: Array) -> tuple[Array, Array]:
+    """κ = ‖η‖ and the unit vector of η, 0 at 0."""
+    kappa = nu.safe_sqrt(jnp.sum(eta**2))
+    some = kappa > 0.0
+    return kappa, jnp.where(some, eta / jnp.where(some, kappa, 1.0), 0.0)
+
+
+def _curvature(eta: Array, delta: Array, cross: Array) -> Array:
+    """Radial A' and tangential A/κ parts of Δᵀ∇² log I₀ Δ, with cross = η × Δ, which one segment has in common.
+
+    ‖Δ‖² less its radial part would leave nothing but rounding of the tangential one where Δ is along η.
+    """
+    kappa, unit = _direction(eta)
+    some, moments = kappa > 0.0, _moments(kappa)
+    along = jnp.where(some, jnp.sum(unit * delta) ** 2, jnp.sum(delta**2))
+    across = jnp.where(some, cross / jnp.where(some, kappa, 1.0), 0.0) ** 2
+    return moments.slope * along + moments.ratio * across
+
+
+def _bregman(start: Array, end: Array, cross: Array) -> Array:
+    """KL(end‖start) = κ_s (1 − cos) A(κ_e) − (1 − A(κ_e)) (κ_e − κ_s) + log I₀(κ_s)/I₀(κ_e) less its κ_s − κ_e.
+
+    No difference of large numbers; where the two are nearly equal it is one of nearly equal logarithms.
+    """
+    (kappa_s, _), (kappa_e, unit) = _direction(start), _direction(end)
+    projected = jnp.sum(start * unit)
+    acute, some = projected > 0.0, kappa_e > 0.0
+    sine = cross / jnp.where(some, kappa_e, 1.0)
+    fall = jnp.where(acute, sine * (sine / jnp.where(acute, kappa_s + projected, 1.0)), kappa_s - projected)
+    log_i0e = lambda kappa: jnp.log(jax.scipy.special.i0e(kappa))  # noqa: E731
+    rest = _moments(kappa_e).rest
+    return fall * (1.0 - rest) - rest * (kappa_e - kappa_s) + log_i0e(kappa_s) - log_i0e(kappa_e)
+
+
+def _leg(start: Array, end: Array, delta: Array, cross: Array, length: Array) -> Array:
+    """∫₀¹ s φ''(start + s length Δ) ds; over a long way past small κ, where φ'' has a peak, by the primitive."""
+    squares = [jnp.sum(eta**2) for eta in (start, end)]
+    uneven = jnp.maximum(*squares) > 64.0 * jnp.minimum(*squares)
+    long = (jnp.sum((end - start) ** 2) > 900.0) & (uneven | (jnp.sum(start * end) < 0.0))
+    near_end, safe = jnp.where(long, start, end), jnp.where(long, length, 1.0)
+    near = segments.moment(lambda eta: _curvature(eta, delta, cross), start, near_end)
+    return jnp.where(long, _bregman(start, end, length * cross) / safe / safe, near)
 
 
 def _gap(alpha: Array, p: Polar, q: Polar) -> Array:
     # in the frame of q's direction, where the difference of natural parameters does not cancel
     turn = p.loc - q.loc
+    sine = p.concentration * jnp.sin(turn)
     eta_q = jnp.stack([q.concentration, jnp.zeros_like(turn)])
-    delta = jnp.stack(
-        [
-            p.concentration - q.concentration - 2.0 * p.concentration * jnp.sin(0.5 * turn) ** 2,
-            p.concentration * jnp.sin(turn),
-        ]
-    )
-    eta_p = p.concentration * jnp.stack([jnp.cos(turn), jnp.sin(turn)])
+    delta = jnp.stack([p.concentration - q.concentration - 2.0 * p.concentration * jnp.sin(0.5 * turn) ** 2, sine])
+    eta_p = jnp.stack([p.concentration * jnp.cos(turn), sine])
 
-    def leg(start, end, _):
+    def leg(start, end, length):
         ends = mix(start, eta_p, eta_q), mix(end, eta_p, eta_q)
-        return segments.moment(lambda eta: _curvature(eta, delta), *ends)
+        return _leg(*ends, delta, q.concentration * sine, length)
 
     return combine_legs(alpha, leg)
 

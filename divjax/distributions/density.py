@@ -1,5 +1,6 @@
 """What can be asked of one density on the line: its logarithm, its distribution function and its quantiles."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from divjax.distributions.family import Density, Profile, is_open
+from divjax.distributions.family import Density, Family, Profile, is_open
 
 
 def log_prob(p: Density, x: Array) -> Array:
@@ -36,18 +37,22 @@ def log_prob_of_draws(p: Density, x: Array) -> Array:
     return jnp.where(log < -0.49 * jnp.finfo(log.dtype).max ** 0.5, -jnp.inf, log)
 
 
-def is_law(p: Density) -> Array:
+def is_law(p: Density, may_be_point: Callable[[Family], bool] = lambda family: False) -> Array:
     """Whether the parameters make a distribution, as those of a batch all must.
 
     Those that are to be positive are, and finite, as a location is; none is NaN; an upper end is above the lower one.
+    A scale of 0 makes a point, a law without a density: it counts as one in families that ``may_be_point``.
     """
     found = []
     for name in getattr(p.params, "_fields", ()):
         value = getattr(p.params, name)
         inner = [leaf for leaf in jax.tree.leaves(value, is_leaf=_is_density) if _is_density(leaf)]
-        found += map(is_law, inner)
+        found += [is_law(part, may_be_point) for part in inner]
         if not inner and isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jnp.floating):
-            found.append(jnp.all(_is_right(name, value, p.family.positive)))
+            right = _is_right(name, value, p.family.positive)
+            if name == "scale" and may_be_point(p.family):
+                right |= value == 0.0
+            found.append(jnp.all(right))
     low, high = support(p)
     if not (isinstance(low, float) or isinstance(high, float)):
         found.append(jnp.all(low < high))
@@ -172,3 +177,32 @@ def quantile(p: Density, u: Array, v: Array) -> Array:
         if not is_open(end):
             x = x + jax.lax.stop_gradient(choose(x, end) - x)
     return x
+
+
+def centred(*laws: Density) -> tuple[Density, ...]:
+    """The laws as seen from the first location: far from 0 distances between nodes would be rounded at the size of x.
+
+    As they are, where one of them has no location that can be moved. What depends on differences of x alone is the
+    same, and so are its derivatives.
+    """
+    locations = [_location(law) for law in laws]
+    if any(each is None for each in locations):
+        return laws
+    origin = jax.lax.stop_gradient(jnp.ravel(locations[0])[0])
+    return tuple(_moved(law, origin) for law in laws)
+
+
+def _location(law: Density) -> Array | None:
+    """The locations of a group of members; of a mixture, of its first one. None where some cannot be moved."""
+    if law.family.located:
+        return law.params.loc
+    parts = getattr(law.params, "groups", None) if law.family.name == "Mixture" else None
+    found = [_location(part) for part in parts or ()]
+    return None if not found or any(each is None for each in found) else found[0]
+
+
+def _moved(law: Density, origin: Array) -> Density:
+    if law.family.located:
+        return dataclasses.replace(law, params=law.params._replace(loc=law.params.loc - origin))
+    groups = tuple(_moved(part, origin) for part in law.params.groups)
+    return dataclasses.replace(law, params=law.params._replace(groups=groups))

@@ -157,6 +157,7 @@ class Family:
     # what it returns: there is no such list, or it is not known while tracing.
     grid: Callable[[Any], np.ndarray | None] | None = None
     parts: Callable[[Any], tuple["Density", ...]] | None = None  # of a mixture, a product: what it is made of
+    located: bool = False  # not a function: whether x − loc, of the whole line, is all that loc has to do with x
     # For closed forms, see ``divjax.exact``: the member of an exponential family, moments, E log q from moments, and
     # how far a location-scale family is from its standard form.
     member: Callable[[Any], Any] | None = None

@@ -117,6 +117,7 @@ def _normal_target(q: Located) -> Target:
 
 NORMAL = Family(
     name="Normal",
+    located=True,
     parameters=Located,
     log_prob=_normal_log_prob,
     support=line_of,
@@ -162,6 +163,7 @@ LAPLACE_SQUARE = Square(
 
 LAPLACE = Family(
     name="Laplace",
+    located=True,
     parameters=Located,
     log_prob=lambda params, x: -jnp.abs(standardised(params, x)) - jnp.log(2.0 * params.scale),
     support=line_of,
@@ -204,6 +206,7 @@ def _logistic_moments(p: Located) -> Moments:
 
 LOGISTIC = Family(
     name="Logistic",
+    located=True,
     parameters=Located,
     log_prob=_logistic_log_prob,
     support=line_of,
@@ -249,6 +252,7 @@ def _gumbel_target(q: Located) -> Target:
 
 GUMBEL = Family(
     name="Gumbel",
+    located=True,
     parameters=Located,
     log_prob=_gumbel_log_prob,
     support=line_of,
@@ -281,6 +285,7 @@ def _cauchy_tails(params: Located, x: Array) -> tuple[Array, Array]:
 
 CAUCHY = Family(
     name="Cauchy",
+    located=True,
     parameters=Located,
     log_prob=lambda params, x: -_log1p_square((x - params.loc) / params.scale) - jnp.log(math.pi * params.scale),
     support=line_of,
@@ -330,6 +335,7 @@ def _student_t_draw(key: Array, params: StudentTParameters, shape: tuple[int, ..
 
 STUDENT_T = Family(
     name="StudentT",
+    located=True,
     parameters=StudentTParameters,
     log_prob=_student_t_log_prob,
     support=line_of,

@@ -22,18 +22,19 @@ from divjax.distributions.exponential.family import Overlap
 from divjax.distributions.family import Density, is_infinite
 from divjax.distributions.moments import Moments, Target
 from divjax.exact.mixtures import mixture_cauchy_schwarz, mixture_l2
-from divjax.exact.pair import Pair, closed_form, comparable, no_closed_form, of_distributions
+from divjax.exact.pair import Pair, closed_form, comparable, is_normal, never, no_closed_form, of_distributions
 from divjax.numerics import segments
 
 Scalar = Float[Array, ""]
 
 
-@of_distributions
+@functools.partial(of_distributions, points=(is_normal, never))
 def kl(p: Density, q: Density) -> Scalar:
     """How many nats q loses on data of p, in closed form: KL(p‖q) = ∫ p log(p/q) ≥ 0 (Kullback, Leibler 1951).
 
-    +inf where p has mass outside the support of q. Also between families: any p whose entropy and moments are known
-    against any q whose log-density is linear in them.
+    +inf where p has mass outside the support of q, or lies on fewer dimensions than q, as a normal with a scale of 0
+    does. Also between families: any p whose entropy and moments are known against any q whose log-density is linear in
+    them.
 
     Examples:
         >>> round(float(dj.exact.kl(distrax.Normal(1.0, 1.0), distrax.Normal(0.0, 1.0))), 4)
@@ -51,7 +52,7 @@ def kl(p: Density, q: Density) -> Scalar:
     return value
 
 
-@of_distributions
+@functools.partial(of_distributions, points=(never, is_normal))
 def reverse_kl(p: Density, q: Density) -> Scalar:
     """KL with p and q exchanged, in closed form: KL(q‖p) = ∫ q log(q/p) ≥ 0 (Kullback, Leibler 1951).
 
@@ -250,8 +251,8 @@ def _coefficient(parts: Overlap, alpha: Array) -> Scalar:
     log_p, log_q, gap = parts
     alpha = alpha.astype(gap.dtype)
     lost_p, lost_q = log_p < 0.0, log_q < 0.0
-    infinite = (lost_p & (alpha >= 1.0)) | (lost_q & (alpha <= 0.0)) | ~(gap < jnp.inf)
-    infinite |= ~(log_p > -jnp.inf) | ~(log_q > -jnp.inf)
+    infinite = (lost_p & (alpha >= 1.0)) | (lost_q & (alpha <= 0.0)) | (gap == jnp.inf)
+    infinite |= (log_p == -jnp.inf) | (log_q == -jnp.inf)
     safe_p, safe_q = jnp.where(lost_p & ~infinite, log_p, 0.0), jnp.where(lost_q & ~infinite, log_q, 0.0)
     outside = -safe_p / jnp.where(alpha == 1.0, 1.0, 1.0 - alpha) - safe_q / jnp.where(alpha == 0.0, 1.0, alpha)
     # at a = 1 and a = 0 the other side's mass still counts: −log Q(S) and −log P(S)
@@ -264,8 +265,8 @@ def _renyi(parts: Overlap, alpha: Array) -> Scalar:
     log_p, log_q, gap = parts
     alpha = alpha.astype(gap.dtype)
     lost_p, lost_q = log_p < 0.0, log_q < 0.0
-    infinite = (lost_p & (alpha >= 1.0)) | ~(log_p > -jnp.inf) | ~(log_q > -jnp.inf)
-    infinite |= (lost_q & (alpha < 0.0)) | ~(gap < jnp.inf)
+    infinite = (lost_p & (alpha >= 1.0)) | (log_p == -jnp.inf) | (log_q == -jnp.inf)
+    infinite |= (lost_q & (alpha < 0.0)) | (gap == jnp.inf)
     safe_p, safe_q = jnp.where(lost_p & ~infinite, log_p, 0.0), jnp.where(lost_q & ~infinite, log_q, 0.0)
     value = alpha * jnp.where(infinite, 0.0, gap) - safe_q
     value -= alpha * safe_p / jnp.where(alpha == 1.0, 1.0, 1.0 - alpha)

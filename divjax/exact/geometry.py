@@ -1,5 +1,6 @@
 """Closed forms that need more than densities of one family: transport, scores and kernels."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from divjax.distributions.vectors import gaussian_member
 from divjax.divergences.transport.plan import optimal_plan, transport_value
 from divjax.exact.divergences import pair_l2
 from divjax.exact.mixtures import log_overlap, quadratic
-from divjax.exact.pair import Pair, both, comparable, no_closed_form, of_distributions
+from divjax.exact.pair import Pair, both, comparable, is_location_scale, no_closed_form, of_distributions
 
 Scalar = Float[Array, ""]
 
@@ -27,41 +28,60 @@ _X, _W = np.polynomial.legendre.leggauss(6)
 _LEGENDRE = 0.5 + 0.5 * _X, 0.5 * _W  # on [0, 1]
 
 
-@of_distributions
+@functools.partial(of_distributions, points=(is_location_scale, is_location_scale))
 def wasserstein2(p: Density, q: Density) -> Scalar:
     """How far the mass of p has to be moved to become q, in root mean square: the 2-Wasserstein distance.
 
     √ inf E‖X − Y‖², not squared, over all couplings, of Gaussians in any dimension and of two members of a
     location-scale family on the line. Gaussians: ‖Δμ‖² + tr(Σ_p + Σ_q − 2 (Σ_p^½ Σ_q Σ_p^½)^½) under the root, the
     Bures metric (Gelbrich 1990), computed as a Procrustes distance so that nothing cancels. Location-scale: Y = c + s X
-    is the monotone map. The gradient at p = q, where the distance has a kink, is 0.
+    is the monotone map. Points, and Gaussians of singular covariance, have a distance too. The gradient at p = q, where
+    the distance has a kink, is 0.
 
     Examples:
         >>> round(float(dj.exact.wasserstein2(distrax.Normal(3.0, 5.0), distrax.Normal(0.0, 1.0))), 4)
         5.0
     """
-    squared = _location_scale_distance(p, q)
-    if squared is None:
-        pair = comparable(p, q)
-        if pair is None:
-            raise no_closed_form("wasserstein2", p, q)
-        if pair.family is GAUSSIAN:
-            squared = bures(pair.theta_p, pair.theta_q)
-        elif pair.family is product(fam.NORMAL, 1):
-            (m, s, _), (n, t, _) = pair.theta_p, pair.theta_q
-            squared = jnp.sum((m - n) ** 2 + (s - t) ** 2)
-        else:
-            raise no_closed_form("wasserstein2", p, q)
-    return nu.safe_sqrt(squared)
+    step = _location_scale_step(p, q)
+    if step is not None:
+        return _norm(step)
+    pair = comparable(p, q)
+    if pair is not None and pair.family is GAUSSIAN:
+        one, two, unit = _in_one_unit(*((theta.loc, theta.scale_tril) for theta in (pair.theta_p, pair.theta_q)))
+        return unit * nu.safe_sqrt(_bures(*one, *two))
+    if pair is None or pair.family is not product(fam.NORMAL, 1):
+        raise no_closed_form("wasserstein2", p, q)
+    (m, s, _), (n, t, _) = pair.theta_p, pair.theta_q
+    return _norm(jnp.stack([m - n, s - t]))
 
 
-def _location_scale_distance(p: Density, q: Density) -> Scalar | None:
-    """Of two members of one location-scale family, by the difference of their maps from its standard form."""
+def _norm(step: Array) -> Scalar:
+    """√ Σ x², of numbers whose squares would overflow or vanish too."""
+    unit = jax.lax.stop_gradient(nu.power_of_two(jnp.max(jnp.abs(step))))
+    return unit * nu.safe_sqrt(jnp.sum((step / unit) ** 2))
+
+
+def _location_scale_step(p: Density, q: Density) -> Array | None:
+    """Of two members of one location-scale family, the difference of their maps from its standard form."""
     if p.family is not q.family or p.family.standard is None:
         return None
     one, two = p.family.standard(p.params), q.family.standard(q.params)
     loc, scale = one.loc - two.loc, one.scale - two.scale
-    return (loc + one.mean * scale) ** 2 + one.variance * scale**2
+    return jnp.stack([loc + one.mean * scale, math.sqrt(one.variance) * scale])
+
+
+def _in_one_unit(p: tuple[Array, Array], q: tuple[Array, Array]) -> tuple[tuple, tuple, Array]:
+    """Locations and factors over the next power of two above them, as seen from the first location, and that power."""
+    centre = jax.lax.stop_gradient(p[0].reshape(-1, p[0].shape[-1])[0])
+    p, q = ((loc - centre, factor) for loc, factor in (p, q))
+    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(x)) for x in (*p, *q)]))
+    unit = jax.lax.stop_gradient(nu.power_of_two(largest))
+    return *(tuple(x / unit for x in side) for side in (p, q)), unit
+
+
+def _bures(loc_p: Array, factor_p: Array, loc_q: Array, factor_q: Array) -> Scalar:
+    one = jnp.ones((), loc_p.dtype)
+    return bures(Gaussian(loc_p, factor_p, one), Gaussian(loc_q, factor_q, one))
 
 
 class MixturePlan(NamedTuple):
@@ -100,19 +120,12 @@ def mixture_plan(p: Any, q: Any) -> MixturePlan:
     one, two = gaussian_mixture(p), gaussian_mixture(q)
     if one is None or two is None:
         raise no_closed_form("mixture_wasserstein2", p, q)
-    cost = _squared_distances(one, two)
+    in_unit, other, unit = _in_one_unit((one.loc, one.scale_tril), (two.loc, two.scale_tril))
+    to_all = jax.vmap(_bures, (None, None, 0, 0))
+    cost = jax.vmap(to_all, (0, 0, None, None))(*in_unit, *other)
     a, b = (mixture.weight.astype(cost.dtype) for mixture in (one, two))
-    value = nu.safe_sqrt(jnp.maximum(transport_value(cost, a, b), 0.0))
-    return MixturePlan(value, optimal_plan(cost, a, b).coupling, cost)
-
-
-def _squared_distances(p: GaussianMixture, q: GaussianMixture) -> Float[Array, "k l"]:
-    def distance(loc_p, factor_p, loc_q, factor_q):
-        one = jnp.ones((), loc_p.dtype)
-        return bures(Gaussian(loc_p, factor_p, one), Gaussian(loc_q, factor_q, one))
-
-    to_all = jax.vmap(distance, (None, None, 0, 0))
-    return jax.vmap(to_all, (0, 0, None, None))(p.loc, p.scale_tril, q.loc, q.scale_tril)
+    value = unit * nu.safe_sqrt(jnp.maximum(transport_value(cost, a, b), 0.0))
+    return MixturePlan(value, optimal_plan(cost, a, b).coupling, unit * (unit * cost))
 
 
 @of_distributions

@@ -12,6 +12,7 @@ from jaxtyping import Array, PyTree
 from divjax.distributions.density import is_law
 from divjax.distributions.exponential.family import Family, Member, Overlap, Square
 from divjax.distributions.family import Density
+from divjax.distributions.real_line import NORMAL
 from divjax.distributions.resolve import resolve
 from divjax.distributions.vectors import dense
 from divjax.numerics.programs import kept, of_structure
@@ -73,15 +74,33 @@ def comparable(p: Density, q: Density, *, equal_frames: bool = True) -> Pair | N
     return Pair(one.tag, one.family, one.theta, two.theta, one.square, equal)
 
 
-def of_distributions(closed: Callable[..., Array]) -> Callable[..., Array]:
+MayBePoint = Callable[[Any], bool]  # of a family of densities
+
+
+def never(family: Any) -> bool:
+    return False
+
+
+def is_normal(family: Any) -> bool:
+    """Of which the KL from a point, and from a normal on fewer dimensions, is +inf."""
+    return family is NORMAL
+
+
+def is_location_scale(family: Any) -> bool:
+    return family.standard is not None
+
+
+def of_distributions(closed: Callable[..., Array], points: tuple[MayBePoint, MayBePoint] = (never, never)) -> Any:
     """``closed`` of two densities, for whatever ``resolve`` takes.
 
     NaN where the parameters of p or q make no distribution, whatever the formula, and its +inf, make of them.
+    ``points`` says, for p and for q, in which families the formula holds for a scale of 0 too.
     """
 
     @kept
     def program(p: Density, q: Density, **params: Any) -> Array:
-        return jnp.where(is_law(p) & is_law(q), closed(p, q, **params), jnp.nan)
+        are_laws = is_law(p, points[0]) & is_law(q, points[1])
+        return jnp.where(are_laws, closed(p, q, **params), jnp.nan)
 
     @functools.wraps(closed)
     def checked(p: Any, q: Any, **params: Any) -> Array:

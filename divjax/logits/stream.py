@@ -21,6 +21,8 @@ from jaxtyping import Array
 
 from divjax.logits.terms import Term
 
+_OFFSET = 16.0  # about how far the logits that count are below the largest
+
 
 class Operands(NamedTuple):
     """What a divergence of logits is made of. ``[n, V]`` logits; mask and weights ``[n or 1, V]`` or None."""
@@ -34,7 +36,7 @@ class Operands(NamedTuple):
 
 
 class Norms(NamedTuple):
-    """Per row, ``[n, 1]``: the maximum of the tempered logits and log Σ exp(logits − maximum), both sides.
+    """Per row, ``[n, 1]``: the maximum of the logits and log Σ exp((logits − maximum) / T), both sides.
 
     Kept apart: added up they would round at the size of the logits, which is all that is left to see when p
     ≈ q.
@@ -88,15 +90,16 @@ def fold(f: Callable[..., tuple[Array, ...]], arrays: tuple, *, block: int) -> t
     return tuple(part.sum(-1) for part in _unpack(total))
 
 
-def _tempered(logits: Array, x: Operands, mask: Array | None) -> Array:
-    scaled = logits.astype(_dtype(x)) * (1.0 / x.temperature)
+def _tempered(logits: Array, x: Operands, mask: Array | None, less: Array | float = 0.0) -> Array:
+    # A difference first: of nearly equal numbers it is exact, which the quotients are not.
+    scaled = (logits.astype(_dtype(x)) - less) * (1.0 / x.temperature)
     return scaled if mask is None else jnp.where(mask, scaled, -jnp.inf)
 
 
 def _peak(logits: Array, x: Operands) -> Array:
-    # The maximum of the logits as they are: no copy in the accumulation dtype. 1/T > 0 keeps the order.
+    # The maximum of the logits as they are: no copy in the accumulation dtype.
     masked = logits if x.mask is None else jnp.where(x.mask, logits, -jnp.inf)
-    peak = masked.max(-1, keepdims=True).astype(_dtype(x)) * (1.0 / x.temperature)
+    peak = masked.max(-1, keepdims=True).astype(_dtype(x))
     return jax.lax.stop_gradient(jnp.where(jnp.isneginf(peak), 0.0, peak))
 
 
@@ -109,21 +112,27 @@ def normalise(x: Operands, block: int) -> Norms:
     peak_p, peak_q = _peak(x.logits_p, x), _peak(x.logits_q, x)
 
     def body(y_p: Array, y_q: Array, mask: Array | None) -> tuple[Array, Array]:
-        return jnp.exp(_tempered(y_p, x, mask) - peak_p), jnp.exp(_tempered(y_q, x, mask) - peak_q)
+        return jnp.exp(_tempered(y_p, x, mask, peak_p)), jnp.exp(_tempered(y_q, x, mask, peak_q))
 
     sum_p, sum_q = fold(body, (x.logits_p, x.logits_q, x.mask), block=block)
     return Norms(peak_p, _log_sum(sum_p), peak_q, _log_sum(sum_q))
 
 
 def log_densities(y_p: Array, y_q: Array, mask: Array | None, x: Operands, norms: Norms) -> tuple[Array, ...]:
-    """(log p, log q, log p/q) of a block, the ratio from the logits, which round less than the logs."""
-    a, b = _tempered(y_p, x, mask), _tempered(y_q, x, mask)
-    log_p = a - norms.max_p - norms.log_sum_p
-    log_q = b - norms.max_q - norms.log_sum_q
+    """(log p, log q, log p/q) of a block.
+
+    The ratio is that of the logits, which round less than the logs; of logits that are offset from each other by much
+    that of logits less their maxima, which the offset does not round.
+    """
+    a, b = _tempered(y_p, x, mask, norms.max_p), _tempered(y_q, x, mask, norms.max_q)
     empty = jnp.isneginf(a) & jnp.isneginf(b)
-    offset = (norms.max_p - norms.max_q) + (norms.log_sum_p - norms.log_sum_q)
-    ratio = (jnp.where(empty, 0.0, a) - jnp.where(empty, 0.0, b)) - offset
-    return log_p, log_q, jnp.where(empty, 0.0, ratio)
+    apart = norms.max_p - norms.max_q
+    far = jnp.abs(apart) > _OFFSET * x.temperature
+    less_p, less_q = (jnp.where(far, peak, 0.0) for peak in (norms.max_p, norms.max_q))
+    offset = jnp.where(far, 0.0, apart) / x.temperature + (norms.log_sum_p - norms.log_sum_q)
+    steps = (jnp.where(empty, 0.0, y.astype(_dtype(x)) - less) for y, less in ((y_p, less_p), (y_q, less_q)))
+    ratio = functools.reduce(jnp.subtract, steps) * (1.0 / x.temperature) - offset
+    return a - norms.log_sum_p, b - norms.log_sum_q, jnp.where(empty, 0.0, ratio)
 
 
 def _weighted(t: Array, weights: Array | None) -> Array:

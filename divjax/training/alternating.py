@@ -11,7 +11,7 @@ from divjax import checks, status
 from divjax import numerics as nu
 from divjax.models.factorisation import check_ratings, squared_errors
 from divjax.models.parameters import check_names
-from divjax.training.iteration import Iteration, frozen, select
+from divjax.training.iteration import Iteration, frozen, select, starting
 from divjax.training.settling import judged
 
 FLOOR = 32.0  # of the normal equations, in units of eps times their trace
@@ -90,7 +90,7 @@ def alternating(
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def checked(case: PyTree) -> tuple[Any, Any, Any]:
-        table, start = data(case), init(case) if callable(init) else init
+        table, start = data(case), starting(init, case)
         check_ratings(table)
         check_names(start, "users", "items")
         return table, start["users"], start["items"]

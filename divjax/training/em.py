@@ -14,7 +14,7 @@ from divjax import status
 from divjax.measures import Points
 from divjax.models.elliptical import cholesky, entries
 from divjax.models.mixtures import check_mixture
-from divjax.training.iteration import Iteration, all_finite, frozen, select
+from divjax.training.iteration import Iteration, all_finite, frozen, select, starting
 from divjax.training.settling import judged
 
 
@@ -107,7 +107,7 @@ def em(
     _check_arguments(data, floor, max_steps, tol)
 
     def problem(case: PyTree) -> tuple[dict[str, Array], _Data]:
-        params = init(case) if callable(init) else init
+        params = starting(init, case)
         return params, _centred(data(case), params)
 
     def begin(case: PyTree) -> EMState:

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree, Scalar
 
 from divjax import status
-from divjax.training.iteration import Iteration, all_finite, frozen, select, strong
+from divjax.training.iteration import Iteration, all_finite, frozen, select, starting, strong
 
 LARGEST = 2**31 - 1  # steps that are counted
 
@@ -98,7 +98,7 @@ def fit(
     optimizer = optax.with_extra_args_support(optimizer)
 
     def begin(case: PyTree) -> FitState:
-        params = jax.tree.map(as_parameter, init(case) if callable(init) else init)
+        params = jax.tree.map(as_parameter, starting(init, case))
         return _begin(lambda p: _value_and_aux(loss, p, case)[0], optimizer, params, tol, patience)
 
     def step(state: FitState, case: PyTree) -> FitState:

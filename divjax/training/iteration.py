@@ -43,6 +43,16 @@ def frozen(step: Callable[[PyTree, PyTree], PyTree], done: Callable[[PyTree], Ar
     return lambda state, case: select(~done(state), step(state, case), state)
 
 
+def starting(init: PyTree | Callable[[PyTree], PyTree], case: PyTree) -> PyTree:
+    """The parameters to start from: ``init`` itself, or what it makes of the case.
+
+    Parameters that can be called, as a module of equinox can, are a pytree of arrays; a function is not, and one that
+    holds arrays, a ``jax.tree_util.Partial``, is a function all the same.
+    """
+    is_function = callable(init) and (isinstance(init, jax.tree_util.Partial) or jax.tree_util.all_leaves([init]))
+    return init(case) if is_function else init
+
+
 class Iteration(NamedTuple):
     """A loop as four pure functions, unbatched, so that an engine may run many of them in one program.
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats as st
 
 import divjax as dj
 from divjax import status
@@ -165,3 +166,26 @@ def test_own_f_need_not_vanish_at_one():
     assert float(shifted) == pytest.approx(float(dj.kl(nodes)), rel=1e-5)
     with pytest.raises(ValueError, match="elementwise"):
         dj.f_divergence(nodes, f=jnp.sum)
+
+
+def test_far_from_zero_nothing_is_lost():
+    """Where float32 has steps of 8: the values of the same laws about 0, of mixtures too, and slopes."""
+    mixture = lambda loc: distrax.MixtureSameFamily(  # noqa: E731
+        distrax.Categorical(probs=jnp.array([0.5, 0.5])), distrax.Normal(loc + jnp.array([0.0, 64.0]), 8.0)
+    )
+    divergences = (dj.total_variation, dj.jensen_shannon, dj.wasserstein, dj.energy)
+
+    @jax.jit
+    def values(loc):
+        pairs = (distrax.Normal(loc, 8.0), mixture(loc))
+        q = lambda scale: distrax.Normal(loc + 8.0, scale)  # noqa: E731
+        found = [[f(p, q(16.0)) for f in divergences] for p in pairs]
+        return jnp.array(found), jax.grad(lambda scale: dj.wasserstein(pairs[0], q(scale)))(16.0)
+
+    near, far = values(0.0), values(1e8)
+    for one, other in zip(near, far, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-6)
+    x = np.linspace(-300, 300, 600_001)
+    p, q = st.norm(0, 8), st.norm(8, 16)
+    right = 0.5 * np.trapezoid(np.abs(p.pdf(x) - q.pdf(x)), x), np.trapezoid(np.abs(p.cdf(x) - q.cdf(x)), x)
+    np.testing.assert_allclose(far[0][0, [0, 2]], right, rtol=1e-5)

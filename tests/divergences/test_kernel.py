@@ -488,3 +488,27 @@ def test_a_tiny_bandwidth_is_no_nan(name):
         value, slopes = step(x, h)
         assert float(value) == pytest.approx(1 / 6 + 1 / 5, rel=1e-5)
         assert all(np.isfinite(slope).all() for slope in slopes)
+
+
+def test_median_distance_where_most_pairs_coincide(x64):
+    """It is that of the others, in the unit of the data; a p-value knows no unit."""
+    x = np.where(np.arange(60) < 6, np.arange(60.0), 0.0)
+    apart = np.abs(x[:, None] - x)[np.triu_indices(60, 1)]
+    right = np.quantile(apart[apart > 0.0], 0.5, method="lower")
+    for unit in (1.0, 2.0**-90, 2.0**90):
+        assert kernels.median_distance((unit * x).astype(np.float32)) == unit * right
+    y = np.where(np.arange(60) < 12, 1.0 + np.arange(60.0) % 3, 0.0)
+    found = [
+        dj.twosample.mmd_test(jax.random.key(0), unit * x, unit * y, num_draws=99).p_value
+        for unit in (1.0, 2.0**-10, 2.0**10)
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+def test_energy_of_an_infinite_entry():
+    """E‖X − Y‖ is infinite and 2 E‖X − Y‖ − E‖X − X′‖ so too, as a limit: of a far point it grows without bound."""
+    y = jnp.ones((3, 2))
+    far = lambda entry: jnp.array([[0.0, 0.0], [entry, 0.0]])  # noqa: E731
+    assert dj.energy(far(jnp.inf), y) == dj.energy(y, far(-jnp.inf)) == np.inf
+    assert np.isnan(dj.energy(far(jnp.nan), y))
+    assert np.isnan(dj.energy(far(jnp.inf), y.at[0, 0].set(jnp.nan)))

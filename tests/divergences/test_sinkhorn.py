@@ -143,3 +143,15 @@ def test_sinkhorn_of_single_points():
     """All costs the same: their deviation gives no epsilon."""
     assert float(dj.sinkhorn_divergence(X[:1], Y[:1])) == pytest.approx(((X[0] - Y[0]) ** 2).sum(), rel=1e-4)
     assert float(dj.sinkhorn_divergence(X[:1], X[:1])) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("far", [1e4, 1e5, 1e6])
+def test_what_a_far_point_hides_is_told(far):
+    """{0, far} | {1, far} is ½; of float32 costs as large as far² a difference of 1 is nothing."""
+    x, y = jnp.array([[0.0], [far]]), jnp.array([[1.0], [far]])
+    found = dj.samples.sinkhorn(x, y)
+    assert int(found.status) & status.UNRESOLVED
+    with pytest.warns(dj.AccuracyWarning, match="Expected a Sinkhorn divergence above the rounding"):
+        dj.sinkhorn_divergence(x, y)
+    assert int(dj.samples.sinkhorn(x, x).status) == 0
+    assert int(dj.samples.sinkhorn(x / far, y / far + 0.5).status) == 0

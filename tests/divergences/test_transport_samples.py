@@ -238,3 +238,25 @@ def test_of_a_high_order_the_power_neither_overflows_nor_vanishes(order, unit):
     assert float(value) == pytest.approx(truth, rel=1e-5)
     at = gaps.argmax()
     assert abs(float(slope[at])) == pytest.approx((gaps[at] / truth) ** (order - 1.0) / 40, rel=1e-4)
+
+
+def test_sliced_distances_of_high_order_and_any_unit(monkeypatch):
+    """Powers of the distances overflow or vanish; against sorted projections in float64. In several blocks too."""
+    x = RNG.normal(size=(20, 3)).astype(np.float32)
+    y = (1.3 * x + 0.2).astype(np.float32)
+    monkeypatch.setattr(sliced, "_BLOCK", 20 * 50)  # 128 directions in three
+    directions = np.asarray(sliced.sphere(KEY, 128, 3), np.float64)
+    gap = np.abs(np.sort(x.astype(float) @ directions.T, axis=0) - np.sort(y.astype(float) @ directions.T, axis=0))
+    mean = functools.partial(dj.sliced_wasserstein, KEY)
+    largest = functools.partial(dj.max_sliced_wasserstein, KEY, num_starts=2, num_steps=10)
+    slopes = jax.jit(jax.value_and_grad(lambda x, y, order: mean(x, y, order=order), (0, 2)))
+    most = jax.jit(lambda x, y, order: largest(x, y, order=order))
+    power = lambda order: np.mean(gap**order) ** (1 / order)  # noqa: E731
+    for unit, order in ((1e-10, 4.0), (1e10, 4.0), (2.0**100, 25.0), (1.0, 60.0)):
+        unit = np.float32(unit)
+        value, (slope, by_order) = slopes(x * unit, y * unit, order)
+        np.testing.assert_allclose(value, unit * power(order), rtol=1e-5)
+        np.testing.assert_allclose(by_order / unit, (power(order + 1e-4) - power(order - 1e-4)) / 2e-4, rtol=1e-2)
+        np.testing.assert_allclose(slope, slopes(x, y, order)[1][0], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(most(x * unit, y * unit, order) / unit, most(x, y, order), rtol=1e-5)
+    assert float(mean(x, x, order=25.0)) == float(largest(x, x, order=25.0)) == 0.0

@@ -180,3 +180,42 @@ def test_fisher_of_gammas():
     # E (1/x − 1)² with E 1/x = 2/3, E 1/x² = 4/6
     np.testing.assert_allclose(exact.fisher(p, q), 4 / 6 - 4 / 3 + 1, rtol=1e-6)
     assert exact.fisher(distrax.Gamma(2.0, 1.0), q) == jnp.inf
+
+
+# --- Laws on fewer dimensions ------------------------------------------------------------------------------
+
+
+def _flat(d, rank):
+    return np.pad(_tril(d)[:, :rank], ((0, 0), (0, d - rank))).astype(np.float32)
+
+
+def test_transport_of_singular_covariances():
+    """The trace formula by scipy; on axes, the difference of the scales, with a slope."""
+    for one, two in ((_flat(4, 2), _flat(4, 2)), (_flat(4, 2), _tril(4)), (_tril(4), np.zeros((4, 4), np.float32))):
+        a, b = (np.float64(x) @ np.float64(x).T for x in (one, two))
+        cross = np.linalg.svd(np.float64(two).T @ np.float64(one), compute_uv=False).sum()
+        right = np.sqrt(np.trace(a) + np.trace(b) - 2.0 * cross)
+        w2 = lambda x, y: exact.wasserstein2(*(distrax.MultivariateNormalTri(jnp.zeros(4), s) for s in (x, y)))  # noqa: E731
+        value, slope = jax.value_and_grad(w2)(one, two)
+        np.testing.assert_allclose(value, right, rtol=1e-5)
+        assert np.isfinite(slope).all()
+    diagonal = lambda s: distrax.MultivariateNormalDiag(jnp.zeros(2), s)  # noqa: E731
+    q = diagonal(jnp.array([2.0, 0.0]))
+    w2, slope = jax.value_and_grad(lambda s: exact.wasserstein2(diagonal(s), q))(jnp.array([1.0, 0.0]))
+    assert (w2, *slope) == (1.0, -1.0, 0.0)
+    mixture = lambda s: distrax.MixtureSameFamily(  # noqa: E731
+        distrax.Categorical(probs=jnp.ones(2) / 2), distrax.MultivariateNormalDiag(5.0 * jnp.eye(2), jnp.stack([s, s]))
+    )
+    assert exact.mixture_wasserstein2(mixture(jnp.array([1.0, 0.0])), mixture(jnp.array([2.0, 0.0]))) == 1.0
+    point = distrax.Normal(3.0, 0.0)
+    assert exact.wasserstein2(point, distrax.Normal(0.0, 4.0)) == 5.0
+    assert np.isnan(exact.wasserstein2(point, distrax.Normal(0.0, -4.0)))
+
+
+def test_divergence_of_a_singular_covariance():
+    """p has no density on the space of a regular q; of q on fewer dimensions nothing is claimed."""
+    flat, full = jnp.array([1.0, 0.0]), jnp.ones(2)
+    for law in (distrax.MultivariateNormalDiag, lambda m, s: distrax.MultivariateNormalTri(m, jnp.diag(s))):
+        p, q = law(jnp.zeros(2), flat), law(jnp.zeros(2), full)
+        assert exact.kl(p, q) == exact.reverse_kl(q, p) == np.inf
+        assert np.isnan(exact.kl(p, p))

@@ -234,3 +234,28 @@ def test_limits_may_be_arrays_inside_a_jitted_function():
         return run(fit(lambda x, _: x**2, x, optax.sgd(0.1), **limits)).steps
 
     assert int(jax.jit(fitted)(1.0)) == 5
+
+
+@jax.tree_util.register_pytree_node_class
+class Line:
+    """Parameters that can be called, as a module of equinox can."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def __call__(self, x):
+        return self.slope * x
+
+    def tree_flatten(self):
+        return (self.slope,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, leaves):
+        return cls(*leaves)
+
+
+def test_parameters_that_can_be_called_are_parameters():
+    loss = lambda line, case: (line(2.0) - case) ** 2  # noqa: E731
+    partial = jax.tree_util.Partial(lambda slope, case: Line(slope), jnp.zeros(()))
+    for init in (Line(jnp.zeros(())), lambda case: Line(0.0 * case), partial):
+        assert float(run(fit(loss, init, newton()), 3.0).params.slope) == pytest.approx(1.5)

@@ -32,6 +32,8 @@ def log_gap(alpha: Array, ratio: Array) -> Array:
     difference = jnp.where(ratio > 0.0, -1.0, 1.0) * jnp.expm1(-jnp.abs(ratio))  # u − v
     over = jnp.abs(ratio) > nu.log_max(ratio)
     tame = jnp.where(over, 0.0, ratio)
+    # so far apart, a slope is only to be large
+    far_v, far_u = (jnp.expm1(jnp.minimum(way, nu.log_max(ratio))) for way in (ratio, -ratio))
 
     def at(t, on_v, on_u, between):
         return jnp.where(t == 0.0, on_v, jnp.where(t == 1.0, on_u, between))
@@ -45,7 +47,7 @@ def log_gap(alpha: Array, ratio: Array) -> Array:
     def leg(start, end, length):
         # at u and at v from the ratio itself: quotients of tiny numbers have derivatives that overflow
         first, last = at(start, 1.0, 1.0, mix(start, u, v)), at(end, 1.0, 1.0, mix(end, u, v))
-        slope = at(start, jnp.expm1(tame), -jnp.expm1(-tame), difference / first)
+        slope = at(start, far_v, -far_u, difference / first)
         growth = at(end, near_v(end), near_u(end), jnp.log(last)) - at(start, log_v, log_u, jnp.log(first))
         return segments.moment_of_inverse_square(slope, growth, length)
 
@@ -106,9 +108,9 @@ class Tempered(NamedTuple):
 def _normal_gap(alpha: Array, p: Tempered, q: Tempered) -> Array:
     # variance of the normalised p^a q^(1−a), up to σp² σq²; divided by σ² of the larger for safety
     big = jnp.maximum(p.scale, q.scale)
-    variance = mix(alpha, (q.scale / big) ** 2, (p.scale / big) ** 2)
+    variance = mix(alpha, nu.quotient(q.scale, big) ** 2, nu.quotient(p.scale, big) ** 2)
     ok = variance > 0.0
-    shift = (p.loc - q.loc) / big
+    shift = nu.quotient(p.loc - q.loc, big)
     shift = shift / jnp.sqrt(jnp.where(ok, variance, 1.0))
     location = 0.5 * p.power * shift * shift
     spread = 0.5 * log_gap(1.0 - alpha, 2.0 * nu.log_quotient(p.scale, q.scale))

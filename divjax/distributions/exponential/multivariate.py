@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.distributions.exponential.family import combine_legs, same_support
-from divjax.numerics import matmul
+from divjax.numerics import matmul, power_of_two
 
 
 class Gaussian(NamedTuple):
@@ -62,11 +62,15 @@ def _leg(start: Array, end: Array, slope: Array, length: Array) -> Array:
 
 def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
     """½ Δμᵀ Σ*⁻¹ Δμ + ½ K_logdet(1 − a), Σ* = a Σ_q + (1−a) Σ_p; +inf where Σ* is not positive definite."""
+    roots = [jnp.sqrt(jax.lax.stop_gradient(jnp.max(jnp.abs(theta.scale_tril)))) for theta in (p, q)]
+    unit = power_of_two(roots[0] * roots[1])  # between the two, so that squares are as far from either end as can be
+    apart = (p.loc - q.loc) / unit
+    p, q = (theta._replace(scale_tril=theta.scale_tril / unit) for theta in (p, q))
     difference = covariance_difference(p, q)
     # eigenvalues only decide the domain: no gradient passes through them
     whitened = jax.lax.stop_gradient(_whiten(q.scale_tril, difference))
     spectrum = 1.0 + (1.0 - jax.lax.stop_gradient(alpha)) * jnp.linalg.eigvalsh(whitened)
-    ok = jnp.min(spectrum) > 0.0
+    ok = ~(jnp.min(spectrum) <= 0.0)  # of a NaN, which stays one
     beta = 1.0 - jnp.where(ok, alpha, 0.5)
     sigma_q = matmul(q.scale_tril, q.scale_tril.T)
 
@@ -77,7 +81,7 @@ def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
         return jnp.where(t == beta, middle, jnp.where(t == 0.0, q.scale_tril, p.scale_tril))
 
     spread = combine_legs(beta, lambda start, end, length: _leg(factor(start), factor(end), difference, length))
-    shift = jax.scipy.linalg.solve_triangular(middle, p.loc - q.loc, lower=True)
+    shift = jax.scipy.linalg.solve_triangular(middle, apart, lower=True)
     return jnp.where(ok, 0.5 * p.power * jnp.sum(shift**2) + 0.5 * spread, jnp.inf)
 
 
@@ -101,16 +105,26 @@ def bures(p: Gaussian, q: Gaussian) -> Float[Array, ""]:
     cross = matmul(q.scale_tril.T, p.scale_tril)
     left, values, right = jnp.linalg.svd(jax.lax.stop_gradient(cross))
     rotated = matmul(left.T, cross, right.T)
-    twist = (rotated - rotated.T) / (values[:, None] + values[None, :])
+    twist = _over_sums(rotated - rotated.T, values)
     twist = twist - jax.lax.stop_gradient(twist)
     step, turn = p.scale_tril - q.scale_tril, _turn(matmul(left, right))
     # Rounding in U may be as large as the step: one Newton step on the skew part of Uᵀ cross.
     turned = matmul(q.scale_tril, turn)
     rest, image = jax.lax.stop_gradient((step - turned, q.scale_tril + turned))
     skew = matmul(right, image.T, rest, right.T)
-    twist = twist + (skew - skew.T) / (values[:, None] + values[None, :])
+    twist = twist + _over_sums(skew - skew.T, values)
     rest = step - matmul(q.scale_tril, turn + matmul(left, twist + 0.5 * matmul(twist, twist), right))
     return jnp.sum((p.loc - q.loc) ** 2) + jnp.sum(rest**2)
+
+
+def _over_sums(skew: Array, values: Array) -> Array:
+    """skew_ij / (values_i + values_j), and 0 in a plane where both singular values are 0 but for rounding.
+
+    There every rotation is as good as another: covariances that are singular along it.
+    """
+    sums = values[:, None] + values[None, :]
+    flat = sums <= 8.0 * len(values) * jnp.finfo(values.dtype).eps * values[0]
+    return jnp.where(flat, 0.0, skew / jnp.where(flat, 1.0, sums))
 
 
 def _turn(rotation: Array) -> Array:

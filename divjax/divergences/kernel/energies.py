@@ -26,7 +26,8 @@ def energy_of_samples(x: Sample, y: Sample) -> Scalar:
     [n, d].
 
     It is that between the two empirical distributions, a V-statistic, 0 only where they are equal. As an estimate
-    between what they were drawn from it is too large by about E‖X−X'‖/n + E‖Y−Y'‖/m.
+    between what they were drawn from it is too large by about E‖X−X'‖/n + E‖Y−Y'‖/m. +inf where one of the two has an
+    infinite entry.
 
     Examples:
         >>> float(dj.energy(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
@@ -58,7 +59,10 @@ def _biased(x, y):
     points_x, w, points_y, v = two_weighted(x, y)
     if points_x.shape[1] == 1:
         return _on_the_line(points_x[:, 0], w, points_y[:, 0], v)[0]
-    return mmd.biased(Partial(_minus_root), x, y)
+    # Of a point at infinity the means of distances are infinite, and by its share in them their difference is +inf.
+    far_x, far_y = (jnp.any(jnp.isinf(points)) for points in (points_x, points_y))
+    infinite = (far_x != far_y) & ~jnp.any(jnp.isnan(points_x)) & ~jnp.any(jnp.isnan(points_y))
+    return jnp.where(infinite, jnp.inf, mmd.biased(Partial(_minus_root), x, y))
 
 
 @jax.jit

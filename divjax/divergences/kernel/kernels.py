@@ -190,8 +190,8 @@ def median_distance(*samples: Sample, num_points: int = 512) -> Float[Array, ""]
     """Median of ‖z − z'‖ over pairs of the pooled samples: the usual bandwidth (Gretton et al. 2012).
 
     Of ``num_points`` points at most, chosen by systematic resampling (so that weights and masks count), each sample
-    having the same share of the total weight. Constant under differentiation. 1 where more than half of the pairs
-    coincide.
+    having the same share of the total weight. Constant under differentiation. Where half of the pairs coincide it is
+    the median of those that do not, so that it always has the unit of the data; 1 where all of them do.
 
     Examples:
         >>> float(dj.kernels.median_distance(jnp.array([0.0, 1.0, 3.0])))
@@ -208,6 +208,11 @@ def _median_distance(samples, num):
     num = min(num, points.shape[0])
     middle = (jnp.arange(num) + 0.5) / num * levels[-1]
     chosen = jax.lax.stop_gradient(points)[jnp.searchsorted(levels, middle, side="left")]
+    if num == 1:
+        return jnp.ones((), points.dtype)
+    unit = nu.power_of_two(jnp.max(jnp.abs(chosen)))
+    chosen = chosen / unit
     squares = jnp.sort(pairwise.squared_distances(chosen, chosen, same=True)[np.triu_indices(num, 1)])
-    median = nu.safe_sqrt(squares[(squares.shape[0] - 1) // 2]) if num > 1 else jnp.zeros((), points.dtype)
-    return jax.lax.stop_gradient(jnp.where(median == 0.0, 1.0, median))
+    last, coincide = squares.shape[0] - 1, jnp.sum(squares == 0.0)
+    median = unit * nu.safe_sqrt(squares[jnp.where(coincide > last // 2, (coincide + last) // 2, last // 2)])
+    return jnp.where(median == 0.0, 1.0, median)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from divjax import checks, status
 from divjax import numerics as nu
-from divjax import status
 from divjax.divergences.kernel.pairwise import squared_differences
 from divjax.divergences.transport.sliced import centred_samples, paired_samples
 from divjax.measures import Points
@@ -21,10 +21,9 @@ class Sinkhorn(NamedTuple):
     value: Float[Array, ""]
     potentials: tuple[tuple[Array, Array], ...]  # (f [n], g [m]) of each part: what a unit of mass pays at each point
     steps: Int[Array, " 3"]  # iterations of each part
-    status: Int[Array, ""]  # bits of divjax.status: OK, NOT_CONVERGED where a part is not, NON_FINITE
+    status: Int[Array, ""]  # bits of divjax.status: OK, NOT_CONVERGED where a part is not, NON_FINITE, UNRESOLVED
 
 
-@kept
 def sinkhorn_divergence(
     x: Float[Array, "n d"] | Points,
     y: Float[Array, "m d"] | Points,
@@ -37,14 +36,23 @@ def sinkhorn_divergence(
     """The value of ``samples.sinkhorn`` alone: transport between two samples, smoothed by an entropy, 0 where x is y.
 
     T_ε(P, Q) − ½ T_ε(P, P) − ½ T_ε(Q, Q) ≥ 0 (Feydy et al. 2019), in the units of the cost. Arguments, gradients and
-    errors are those of ``samples.sinkhorn``, which also says whether its iterations have converged.
+    errors are those of ``samples.sinkhorn``, which also says whether its iterations have converged. An
+    ``AccuracyWarning``, where nothing is traced, says that the value is lost in rounding, as beside a point far out.
 
     Examples:
         >>> x = jnp.asarray([[0.0], [1.0]])
         >>> round(float(dj.sinkhorn_divergence(x, x + 2.0)), 2)
         4.0
     """
-    return sinkhorn(x, y, epsilon=epsilon, cost=cost, tol=tol, max_steps=max_steps).value
+    found = sinkhorn(x, y, epsilon=epsilon, cost=cost, tol=tol, max_steps=max_steps)
+    if checks.is_known(found.status) and int(found.status) & status.UNRESOLVED:
+        warnings.warn(
+            f"Expected a Sinkhorn divergence above the rounding of its costs; got {float(found.value):.3g} of points "
+            "that are far apart. Use jax_enable_x64, or leave out the points far from the others.",
+            status.AccuracyWarning,
+            stacklevel=2,
+        )
+    return found.value
 
 
 @kept
@@ -63,8 +71,9 @@ def sinkhorn(
     [n, d] and [m, d], or ``Points`` where they have weights. epsilon: ε, in the units of the cost; by default 5 % of
     the weighted standard deviation of the costs, without a gradient. cost: an ``ott.geometry.costs.CostFn``, by default
     ‖x − y‖². It iterates until the marginals are met within ``tol`` in l1, at most ``max_steps`` times; whether they
-    were is in ``status``. Gradients in points and weights by the envelope theorem, once: as exact as the potentials.
-    Memory n m. Raises ValueError for unequal dimensions and empty samples.
+    were is in ``status``, and UNRESOLVED where rounding of the costs may be more than a tenth of the value: of one far
+    point they are large, and the value is a difference of their means. Gradients in points and weights by the envelope
+    theorem, once: as exact as the potentials. Memory n m. Raises ValueError for unequal dimensions and empty samples.
 
     Examples:
         >>> x = jnp.asarray([[0.0], [1.0]])
@@ -80,7 +89,26 @@ def sinkhorn(
     converged, steps = (jnp.stack([jnp.asarray(part) for part in parts]) for parts in (found.converged, found.n_iters))
     bits = jnp.where(jnp.all(converged), status.OK, status.NOT_CONVERGED)
     bits = bits | jnp.where(jnp.isfinite(found.divergence), status.OK, status.NON_FINITE)
+    squares = 0.0 if cost is not None else nu.matmul(a, jnp.sum(x * x, 1)) + nu.matmul(b, jnp.sum(y * y, 1))
+    lost = _rounding(squares, a, b, found.potentials) > 0.1 * jnp.abs(found.divergence)
+    bits = bits | jnp.where(lost & ~_equal(x, y, a, b), status.UNRESOLVED, status.OK)
     return Sinkhorn(found.divergence, found.potentials, steps, bits.astype(jnp.int32))
+
+
+def _rounding(squares, a, b, potentials):
+    """Of the value: half a unit in the last place of the squares that costs are made of, and of what the masses pay."""
+    sides = ((a, b), (a, a), (b, b))
+    paid = [
+        nu.matmul(w, jnp.abs(v))
+        for part, ws in zip(potentials, sides, strict=True)
+        for v, w in zip(part, ws, strict=True)
+    ]
+    return jax.lax.stop_gradient(0.5 * jnp.finfo(a.dtype).eps * jnp.max(jnp.stack([*paid, jnp.asarray(squares)])))
+
+
+def _equal(x, y, a, b):
+    """Whether both are one sample, whose distance from itself is 0, as near as rounding may come."""
+    return jnp.all(x == y) & jnp.all(a == b) if x.shape == y.shape else jnp.zeros((), bool)
 
 
 def _ott():

@@ -5,6 +5,7 @@ does not grow with their number.
 """
 
 import functools
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from divjax import checks
 from divjax import numerics as nu
-from divjax.divergences.line import transport_cost
+from divjax.divergences.line import transport_cost, wasserstein
 from divjax.divergences.reading import onto_heaviest
 from divjax.divergences.transport.monotone import coupling_of_counts, coupling_of_samples
 from divjax.measures import Points
@@ -50,7 +51,8 @@ def sliced_wasserstein(
         >>> float(dj.sliced_wasserstein(jax.random.key(0), x, x))
         0.0
     """
-    return nu.safe_root(sliced_cost(key, x, y, order=order, num_directions=num_directions), order)
+    cost, unit = _along_directions(key, x, y, order, num_directions)
+    return unit * nu.safe_root(cost, order)
 
 
 @kept
@@ -70,9 +72,15 @@ def sliced_cost(
         >>> round(float(dj.samples.sliced_cost(jax.random.key(0), x, x + jnp.array([3.0, 4.0]), num_directions=512)), 0)
         13.0
     """
+    cost, unit = _along_directions(key, x, y, order, num_directions)
+    return unit**order * cost
+
+
+def _along_directions(key, x, y, order, num):
     p, q = centred_samples(x, y)
-    directions = sphere(key, num_directions, p[0].shape[1]).astype(p[0].dtype)
-    return _mean_cost(p, q, jnp.asarray(order, p[0].dtype), directions)
+    directions = sphere(key, num, p[0].shape[1]).astype(p[0].dtype)
+    cost, unit = _mean_cost(p, q, jnp.asarray(order, p[0].dtype), directions)
+    return cost, jax.lax.stop_gradient(unit)
 
 
 def sphere(key: Array, num: int, dim: int) -> Float[Array, "num dim"]:
@@ -104,13 +112,13 @@ def centred_samples(x, y):
     return (x - shift, log_w_x), (y - shift, log_w_y)
 
 
-def _cost_along(direction, p, q, order):
-    """∫ |P_θ⁻¹ − Q_θ⁻¹|^k du of the projections on one direction."""
+def _along(direction, p, q):
+    """The coupling of the projections on one direction."""
     (x, log_w_x), (y, log_w_y) = p, q
     x, y = nu.matmul(x, direction), nu.matmul(y, direction)
     if log_w_x is None:
-        return transport_cost(coupling_of_counts(x, y), order=order)
-    return transport_cost(coupling_of_samples(Points(x, log_w_x), Points(y, log_w_y)), order=order)
+        return coupling_of_counts(x, y)
+    return coupling_of_samples(Points(x, log_w_x), Points(y, log_w_y))
 
 
 def _blocks(directions, size):
@@ -125,31 +133,57 @@ def _blocks(directions, size):
 
 
 def _sum_of_costs(p, q, order, directions, share):
-    return nu.matmul(share, jax.vmap(lambda direction: _cost_along(direction, p, q, order))(directions))
+    """∫ |P_θ⁻¹ − Q_θ⁻¹|^k du of the directions θ in units of about the largest distance, and that unit.
+
+    A power of the distances themselves may overflow or vanish.
+    """
+    coupled = jax.vmap(lambda direction: _along(direction, p, q))(directions)
+    farthest, dtype = jnp.max(jax.lax.stop_gradient(jnp.abs(coupled.x - coupled.y))), jnp.finfo(coupled.x.dtype)
+    unit = jax.lax.clamp(jnp.asarray(dtype.tiny, dtype.dtype), farthest, jnp.asarray(dtype.max, dtype.dtype))
+    coupled = replace(coupled, x=coupled.x / unit, y=coupled.y / unit)
+    return nu.matmul(share, jax.vmap(lambda each: transport_cost(each, order=order))(coupled)), unit
 
 
 @jax.custom_vjp
 def _mean_cost(p, q, order, directions):
+    """The mean over the directions, and its unit, which counts as constant."""
     blocks = _blocks(directions, max(p[0].shape[0], q[0].shape[0]))
-    return jnp.sum(jax.lax.map(lambda block: _sum_of_costs(p, q, order, *block), blocks))
+    costs, units = jax.lax.map(lambda block: _sum_of_costs(p, q, order, *block), blocks)
+    if len(units) == 1:
+        return costs[0], units[0]
+    return jnp.sum(costs * (units / jnp.max(units)) ** order), jnp.max(units)
 
 
 def _mean_cost_forward(p, q, order, directions):
     """One pass for value and gradient: kept are a gradient as large as the points, not the permutations."""
     blocks = _blocks(directions, max(p[0].shape[0], q[0].shape[0]))
-    gradient = jax.value_and_grad(_sum_of_costs, argnums=(0, 1, 2))
+    gradient = jax.value_and_grad(_sum_of_costs, argnums=(0, 1, 2), has_aux=True)
 
     def add(total, block):
-        return jax.tree.map(jnp.add, total, gradient(p, q, order, *block)), None
+        (value, unit), slopes = gradient(p, q, order, *block)
+        larger = jnp.maximum(total[-1], unit)
+        parts = (_in_unit(part, order, larger) for part in (total, (value, slopes, unit)))
+        return (*jax.tree.map(jnp.add, *((value, slopes) for value, slopes in parts)), larger), None
 
-    start = (jnp.zeros_like(order), jax.tree.map(jnp.zeros_like, (p, q, order)))
-    (value, slopes), _ = jax.lax.scan(add, start, blocks)
-    return value, (slopes, jnp.zeros_like(directions))  # random directions: nothing to differentiate
+    least = jnp.full_like(order, jnp.finfo(order.dtype).tiny)
+    start = (jnp.zeros_like(order), jax.tree.map(jnp.zeros_like, (p, q, order)), least)
+    (value, slopes, unit), _ = jax.lax.scan(add, start, blocks)
+    return (value, unit), (slopes, jnp.zeros_like(directions))  # random directions: nothing to differentiate
 
 
-def _mean_cost_backward(kept, cotangent):
+def _in_unit(part, order, unit):
+    """A sum of costs and its slopes in points, weights and order, in a larger unit than its own."""
+    value, slopes, own = part
+    ratio = own / unit
+    factor = ratio**order
+    *slopes, by_order = jax.tree.map(lambda slope: factor * slope, slopes)
+    grown = jnp.where(ratio > 0.0, jnp.log(ratio), 0.0) * factor * value
+    return factor * value, (*slopes, by_order + grown)
+
+
+def _mean_cost_backward(kept, cotangents):
     slopes, no_slope = kept
-    return *jax.tree.map(lambda slope: cotangent * slope, slopes), no_slope
+    return *jax.tree.map(lambda slope: cotangents[0] * slope, slopes), no_slope
 
 
 _mean_cost.defvjp(_mean_cost_forward, _mean_cost_backward)
@@ -205,18 +239,24 @@ def max_sliced(
     """
     p, q = centred_samples(x, y)
     order = jnp.asarray(order, p[0].dtype)
-    fixed = jax.lax.stop_gradient((p, q, order))
-    cost = functools.partial(lambda direction, args: _cost_along(direction, *args), args=fixed)
+    fixed = jax.lax.stop_gradient(_in_one_unit(p, q))
     starts = sphere(key, num_starts, p[0].shape[1]).astype(p[0].dtype)
+    distance = lambda direction: wasserstein(_along(direction, *fixed), order=jax.lax.stop_gradient(order))  # noqa: E731
     starts = starts.at[0].set(_unit(_mean(*fixed[0]) - _mean(*fixed[1]), starts[0]))
-    found, values = jax.lax.map(lambda start: _ascend(cost, start, num_steps), starts)
+    found, values = jax.lax.map(lambda start: _ascend(distance, start, num_steps), starts)
     direction = found[jnp.argmax(values)]
-    return MaxSliced(nu.safe_root(_cost_along(direction, p, q, order), order), direction)
+    return MaxSliced(wasserstein(_along(direction, p, q), order=order), direction)
 
 
-def _ascend(cost, start, steps):
+def _in_one_unit(p, q):
+    """Points over the next power of two above all their coordinates: squares of slopes neither overflow nor vanish."""
+    unit = nu.power_of_two(jnp.maximum(jnp.max(jnp.abs(p[0])), jnp.max(jnp.abs(q[0]))))
+    return (p[0] / unit, p[1]), (q[0] / unit, q[1])
+
+
+def _ascend(distance, start, steps):
     """Steps along the sphere, longer after one that gains and shorter after one that does not."""
-    value_and_slope = jax.value_and_grad(cost)
+    value_and_slope = jax.value_and_grad(distance)
 
     def step(state, _):
         at, value, slope, length = state
