@@ -57,7 +57,7 @@ CEILINGS = {
     "bounds.kl": (dj.bounds.kl, (P, OTHER), 1870),
     "unrealistic_rate": (dj.diagnostics.unrealistic_rate, (P, Q), 1180),
     "region_level": (dj.diagnostics.region_level, (P,), 1060),
-    "sliced_wasserstein": (lambda x, y: dj.sliced_wasserstein(KEY, x, y), SAMPLES, 280),
+    "sliced_wasserstein": (lambda x, y: dj.sliced_wasserstein(KEY, x, y), SAMPLES, 285),
     "run(fit(..., newton))": (_fit, (jnp.asarray(6.0),), 1440),
 }
 

@@ -167,16 +167,19 @@ def _carried(base: Density, other: Density, crossings: int, refine: int | None):
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
 
     def image(x):
-        below, above = tails(base, x)
-        # Below it the second derivative of a quantile, like u⁻², would overflow.
-        least = math.sqrt(jnp.finfo(x.dtype).tiny)
-        return quantile(other, jnp.maximum(below, least), jnp.maximum(above, least))
+        return _quantile(other, *tails(base, x))
 
     if crossings:
         x = jax.lax.stop_gradient(placed.x)
         placed = panels.split(grid, placed, lambda x: x - image(x), x - image(x), crossings)
     log_w = placed.log_w + log_prob(base, placed.x)
     return placed.x.ravel(), image(placed.x).ravel(), log_w.ravel()
+
+
+def _quantile(dist: Density, u: Array, v: Array) -> Array:
+    """At no level so small that the second derivative of a quantile, like u⁻², would overflow."""
+    least = math.sqrt(jnp.finfo(u.dtype).tiny)
+    return quantile(dist, jnp.maximum(u, least), jnp.maximum(v, least))
 
 
 def _against_sample(dist, sample):
@@ -193,7 +196,7 @@ def _against_sample(dist, sample):
     kink = jnp.clip(jnp.where(lower, cdf, survival), start, end)
     level, log_w = (jnp.stack(part) for part in zip(_levels(start, kink), _levels(kink, end), strict=True))
     u, v = jnp.where(lower[:, None], level, 1.0 - level), jnp.where(lower[:, None], 1.0 - level, level)
-    x = quantile(dist, u, v)
+    x = _quantile(dist, u, v)
     return x.ravel(), jnp.broadcast_to(y[:, None], x.shape).ravel(), log_w.ravel()
 
 

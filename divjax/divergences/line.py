@@ -35,9 +35,10 @@ def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, "
     """
     order = checks.parameter(order, "order", 1.0)
     coupling, order = checks.operands(coupling, order)
-    # A power of the largest distance may overflow or vanish where the distance itself does not.
-    farthest = jnp.max(jnp.where(coupling.log_w == -jnp.inf, 0.0, jnp.abs(coupling.x - coupling.y)))
-    unit = nu.power_of_two(jax.lax.stop_gradient(farthest))
+    # A power of a distance may overflow or vanish where the distance itself does not. In the unit of the largest term's
+    # root the sum is between 1 and the number of nodes, of which some lie far out with next to no weight.
+    largest = jnp.max(jnp.exp(coupling.log_w / order) * nu.finite(jnp.abs(coupling.x - coupling.y)))
+    unit = nu.power_of_two(jax.lax.stop_gradient(largest))
     scaled = replace(coupling, x=coupling.x / unit, y=coupling.y / unit)
     return unit * nu.safe_root(transport_cost(scaled, order=order), order)
 

@@ -218,3 +218,18 @@ def test_bad_samples():
         dj.coupling(jnp.zeros((3, 2)), jnp.zeros(3))
     with pytest.raises(ValueError, match="n > 0"):
         dj.cdfs(jnp.zeros(0), distrax.Normal(0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    "other", [jnp.array([-1.3, 0.2, 0.4, 1.9, 2.5]), distrax.Normal(0.0, 1.0)], ids=["sample", "law"]
+)
+def test_transport_of_any_order_has_second_derivatives(other):
+    """Which Newton's method asks for; levels next to 0 and 1, where those of a quantile overflow, carry no mass."""
+
+    def value(v):
+        return dj.wasserstein(other, distrax.Normal(v[0], jnp.exp(v[1])), order=3.0)
+
+    at, step = jnp.array([0.3, 0.3]), 1e-2
+    hessian, slope = jax.jit(jax.hessian(value))(at), jax.jit(jax.grad(value))
+    differences = [(slope(at + step * e) - slope(at - step * e)) / (2.0 * step) for e in jnp.eye(2)]
+    np.testing.assert_allclose(hessian, jnp.stack(differences), atol=5e-3)

@@ -1,6 +1,6 @@
 """The fits to a sample in words: the table that ``divjax fit`` prints."""
 
-from divjax.status import OK, STALLED
+from divjax.status import explain
 from divjax.studies.sample.study import SampleFit
 from divjax.tables import table
 
@@ -11,10 +11,9 @@ data near μ: share of the rows within σ/4 of μ, where the fitted Gaussian its
 
 def sample(fits: dict[str, SampleFit], name: str, num: int) -> str:
     """The fits of a Gaussian to a sample."""
-    ended = {OK: "ok", STALLED: "stalled"}
     numbers = {key: [f"{each:.5g}" for each in (found.loc, found.scale, found.value)] for key, found in fits.items()}
     rows = [
-        (key, *numbers[key], f"{100 * found.near:.1f} %", ended.get(int(found.status), "not converged"))
+        (key, *numbers[key], f"{100 * found.near:.1f} %", explain(found.status).partition(":")[0])
         for key, found in fits.items()
     ]
     header = ("divergence", "μ", "σ", "value", "data near μ", "status")
