@@ -18,17 +18,13 @@ from .discretize import monte_carlo as monte_carlo
 from .discretize import pmf as pmf
 from .discretize import quadrature as quadrature
 from .divergences import critic as critic
-from .divergences import jensen as jensen
 from .divergences import kernels as kernels
 from .divergences import max_sliced_wasserstein as max_sliced_wasserstein
-from .divergences import reverse as reverse
 from .divergences import samples as samples
 from .divergences import score_matching as score_matching
 from .divergences import sinkhorn_divergence as sinkhorn_divergence
-from .divergences import skew as skew
 from .divergences import sliced_wasserstein as sliced_wasserstein
 from .divergences import stein as stein
-from .divergences import symmetrize as symmetrize
 from .door import alpha_divergence as alpha_divergence
 from .door import beta_divergence as beta_divergence
 from .door import bhattacharyya as bhattacharyya
@@ -41,6 +37,7 @@ from .door import f_divergence as f_divergence
 from .door import fisher as fisher
 from .door import gamma_divergence as gamma_divergence
 from .door import jeffreys as jeffreys
+from .door import jensen as jensen
 from .door import jensen_shannon as jensen_shannon
 from .door import kl as kl
 from .door import l2 as l2
@@ -48,8 +45,11 @@ from .door import mmd2 as mmd2
 from .door import neyman_chi2 as neyman_chi2
 from .door import pearson_chi2 as pearson_chi2
 from .door import renyi as renyi
+from .door import reverse as reverse
 from .door import reverse_kl as reverse_kl
+from .door import skew as skew
 from .door import squared_hellinger as squared_hellinger
+from .door import symmetrize as symmetrize
 from .door import table as table
 from .door import total_variation as total_variation
 from .door import triangular as triangular

@@ -6,6 +6,7 @@ declared to be measured. The program of a route is compiled once for each struct
 """
 
 import functools
+import inspect
 import itertools
 import math
 import warnings
@@ -63,7 +64,41 @@ def door(
         return _between(leaf, closed, p, q, params)
 
     divergence.leaf, divergence.closed = leaf, closed
+    divergence.__signature__, divergence.__doc__ = _signature(leaf), _told(leaf, of_samples)
     return divergence
+
+
+def _signature(leaf: Divergence) -> inspect.Signature:
+    """What may be called: two sides, or a measure alone, and the parameters by name."""
+    sides = [
+        inspect.Parameter("p", inspect.Parameter.POSITIONAL_ONLY),
+        inspect.Parameter("q", inspect.Parameter.POSITIONAL_ONLY, default=None),
+    ]
+    params = [each for each in inspect.signature(leaf).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    return inspect.Signature(sides + params)
+
+
+def _told(leaf: Divergence, of_samples: Divergence | None) -> str:
+    """The leaf's docstring, with what else it takes here behind its first paragraph."""
+    name, measure = leaf.__name__, declared(leaf)
+    first, _, rest = inspect.cleandoc(leaf.__doc__ or "").partition("\n\n")
+    on_line = measure in (Coupling, Cdfs)
+    samples = ", two samples, or one of each" if on_line else ""
+    samples += ", in any dimension if both are samples" if of_samples else ""
+    how = f"``{name}(p, q)``: of two distributions of any known library{samples}."
+    if measure is not None:
+        how += f" ``{name}(measure)``: of {measure.__name__}, made by {measure.made_by}."
+    return "\n\n".join((first, how, rest))
+
+
+def combinator(combine: Callable[..., Divergence]) -> Callable[..., Divergence]:
+    """A combinator of divergences, whose divergences take two distributions too."""
+
+    @functools.wraps(combine)
+    def combined(divergence: Divergence, **params: Any) -> Divergence:
+        return door(combine(getattr(divergence, "leaf", divergence), **params))
+
+    return combined
 
 
 def _check_sides(leaf, sides, params):
@@ -95,7 +130,7 @@ def _kind(side: Any, leaf: Divergence) -> str:
 
 def _of_samples(leaf, of_samples, p, q, given, params):
     """Between two samples, or a sample and a distribution."""
-    if declared(leaf) is Nodes:
+    if declared(leaf) in (Nodes, None):
         raise TypeError(
             f"Expected two distributions for {leaf.__name__}, which is measured on log-densities; got "
             f"{' and '.join(f'a {kind}' for kind in given)}. Log-probabilities are dj.pmf(log_p, log_q); samples have "
@@ -119,7 +154,8 @@ def _is_column(side):
 
 
 def _discretizer(leaf: Divergence) -> Callable[..., Any]:
-    return {Nodes: discretize.quadrature, Coupling: discretize.coupling, Cdfs: discretize.cdfs}[declared(leaf)]
+    """A function that does not say what it is measured on is taken for one of nodes."""
+    return {Coupling: discretize.coupling, Cdfs: discretize.cdfs}.get(declared(leaf), discretize.quadrature)
 
 
 def _between(leaf, closed, p, q, params):
@@ -131,7 +167,7 @@ def _between(leaf, closed, p, q, params):
         return _spoken(leaf, value)
     traced = not all(map(checks.is_known, jax.tree.leaves((p, q, params))))
     asked = (_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
-    if traced or declared(leaf) is not Nodes:
+    if traced or declared(leaf) in (Coupling, Cdfs):
         return _spoken(leaf, _value(*asked))
     found = _estimated(*asked)
     _warn(leaf, found)
@@ -150,7 +186,7 @@ def _check_parameters(leaf, params):
 def _look_at_parameters(leaf, params):
     if params:
         arrays = [jax.ShapeDtypeStruct((1,), jnp.result_type(float))] * 3
-        jax.eval_shape(lambda *arrays: leaf(declared(leaf)(*arrays), **dict(params)), *arrays)
+        jax.eval_shape(lambda *arrays: leaf((declared(leaf) or Nodes)(*arrays), **dict(params)), *arrays)
 
 
 def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, params: dict[str, Any]) -> Scalar | None:
@@ -204,11 +240,11 @@ def _crossings(leaf, params=None):
 def _spoken(leaf, value):
     """The value; a NaN does not go out in silence, unless it is traced: a scale below 0 makes no distribution."""
     if checks.is_known(value) and jnp.isnan(value):
-        _warn(leaf, Estimate(value, jnp.inf, jnp.nan, status.NON_FINITE))
+        _warn(leaf, Estimate(value, jnp.inf, jnp.nan, status.NON_FINITE), stacklevel=5)
     return value
 
 
-def _warn(leaf, found: Estimate) -> None:
+def _warn(leaf, found: Estimate, stacklevel: int = 4) -> None:
     if not checks.is_known(found.status):  # of an object that hides what is traced
         return
     bits = int(found.status)
@@ -219,14 +255,14 @@ def _warn(leaf, found: Estimate) -> None:
             f"dj.{leaf.__name__}(p, q) is nan: look for a scale that is not above 0, or a NaN, among the parameters of "
             "p and q, or for numbers that are too large or too small for their dtype.",
             status.AccuracyWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
     elif bits:
         warnings.warn(
             f"dj.{leaf.__name__}(p, q) is {float(found.value):.6g}, but: {status.explain(bits)}. "
             f"dj.estimate(dj.{leaf.__name__}, p, q) has its error.",
             status.AccuracyWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 
@@ -346,6 +382,8 @@ cauchy_schwarz = door(dv.cauchy_schwarz, closed=exact.cauchy_schwarz)
 f_divergence = door(dv.f_divergence)
 wasserstein = door(dv.wasserstein, closed=OfOrder(2, exact.wasserstein2))
 cramer = door(dv.cramer)
+reverse, symmetrize = combinator(dv.reverse), combinator(dv.symmetrize)
+skew, jensen = combinator(dv.skew), combinator(dv.jensen)
 energy = door(dv.energy, of_samples=dv.energy_of_samples)
 
 

@@ -1,5 +1,6 @@
 """The door: a measure, two distributions or two samples in; what is neither is refused in one line."""
 
+import inspect
 import warnings
 
 import distrax
@@ -198,3 +199,36 @@ def test_a_traced_parameter_outside_of_its_domain_is_nan(divergence, name, outsi
     at = jax.jit(lambda value: divergence(nodes, **{name: value}))
     assert np.isnan(at(outside))
     assert float(at(0.3)) == pytest.approx(float(divergence(nodes, **{name: 0.3})))
+
+
+def test_signatures_and_docstrings_say_what_may_be_called():
+    assert list(inspect.signature(dj.renyi).parameters) == ["p", "q", "alpha"]
+    assert inspect.signature(dj.kl).bind(P, Q)
+    assert (
+        "``energy(p, q)``: of two distributions of any known library, two samples, or one of each" in dj.energy.__doc__
+    )
+    assert "``kl(measure)``: of Nodes" in dj.kl.__doc__
+
+
+def test_combined_divergences_take_distributions():
+    one, other = distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 2.0)
+    assert float(dj.symmetrize(dj.kl)(one, other)) == pytest.approx(float(dj.jeffreys(one, other)), rel=1e-5)
+    assert float(dj.reverse(dj.kl)(one, other)) == pytest.approx(float(dj.kl(other, one)), rel=1e-5)
+    assert float(dj.jensen(dj.kl)(one, other)) == pytest.approx(float(dj.jensen_shannon(one, other)), rel=1e-5)
+
+
+def test_log_probabilities_without_mass_1_are_warned_of():
+    half = jnp.log(jnp.array([0.5, 0.5]))
+    for wrong in (jnp.array([0.25, 0.75]), half - 1.0, jnp.stack([half, half])):
+        with pytest.warns(dj.AccuracyWarning, match=r"mass 1; got .* give log_w"):
+            dj.pmf(wrong, jnp.broadcast_to(half, wrong.shape))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dj.pmf(half, half)
+        dj.pmf(half - 1.0, half, log_w=0.0)
+
+
+def test_every_line_that_makes_a_nan_is_warned_of():
+    with pytest.warns(dj.AccuracyWarning, match="is nan") as told:
+        dj.kl(distrax.Normal(0.0, -1.0), distrax.Normal(0.0, 1.0))
+    assert told[0].filename == __file__
