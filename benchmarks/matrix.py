@@ -203,7 +203,7 @@ def by_draws(entry: Entry, wanted: float) -> str:
 
 REASONS = {
     "vector": "of points in several dimensions: transport, energy and regions are measured on the line",
-    "discrete": "of masses: transport, energy and regions are of densities on the line, or of samples",
+    "discrete": "of masses: regions are of densities on the line",
     "none": "infinite for want of a mean, or not defined: of a flat density every region of one size is as small",
     "quadrature": "no nodes for this law in several dimensions: dj.monte_carlo",
     "reference": "the independent integration does not have mass 1",
@@ -250,7 +250,7 @@ def not_applicable(column: str, wanted: Truth, record: Any) -> str:
         return f"– {wanted}"
     if record.event_shape and column in ("wasserstein", "energy", "unrealistic_rate"):
         return "– vector"
-    if validity.is_discrete(record) and column in ("wasserstein", "energy", "unrealistic_rate"):
+    if validity.is_discrete(record) and column == "unrealistic_rate":
         return "– discrete"
     return "– none" if wanted["kl" if column == "monte_carlo" else column] is None else ""
 

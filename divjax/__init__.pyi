@@ -2,7 +2,9 @@
 
 from . import catalog as catalog
 from . import diagnostics as diagnostics
+from . import discretize as discretize
 from . import distributions as distributions
+from . import divergences as divergences
 from . import exact as exact
 from . import logits as logits
 from . import models as models

@@ -61,8 +61,8 @@ NODES = {
     "gamma_0.5": Row(dj.divergences.gamma_divergence, {"gamma": 0.5}, linear=False),
     "l2": Row(dj.divergences.l2, symmetric=True),
     "cauchy_schwarz": Row(dj.divergences.cauchy_schwarz, symmetric=True, linear=False),
-    "symmetrize_kl": Row(dj.symmetrize(dj.kl), symmetric=True),
-    "reverse_pearson": Row(dj.reverse(dj.pearson_chi2)),
-    "jensen_kl": Row(dj.jensen(dj.kl), symmetric=True, top=math.log(2)),
-    "skew_kl": Row(dj.skew(dj.kl, weight=0.25), top=math.log(4)),
+    "symmetrize_kl": Row(dj.divergences.symmetrize(dj.kl), symmetric=True),
+    "reverse_pearson": Row(dj.divergences.reverse(dj.pearson_chi2)),
+    "jensen_kl": Row(dj.divergences.jensen(dj.kl), symmetric=True, top=math.log(2)),
+    "skew_kl": Row(dj.divergences.skew(dj.kl, weight=0.25), top=math.log(4)),
 }

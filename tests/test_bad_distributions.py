@@ -118,6 +118,7 @@ FUNCTIONS = {
 SAMPLES = ("list", "array", "tensor", "points", "series", "frame")
 VALID = {(function, bad) for function in ("wasserstein", "energy", "coupling", "cdfs") for bad in SAMPLES}
 VALID |= {("coupling", "tuple"), ("cdfs", "tuple")}
+VALID |= {(function, "discrete") for function in ("wasserstein", "energy", "coupling", "cdfs")}
 
 
 def complaint(call):

@@ -353,7 +353,11 @@ def test_points_left_out_and_parameters_elsewhere():
         (lambda: li.log_likelihood(dj.targets.two_modes(1.0)), TypeError, "Discretise first"),
         (lambda: li.log_likelihood(jnp.zeros(2, bool)), TypeError, "A mask is log_w"),
         (lambda: li.empirical_kl(jnp.ones(3), jnp.zeros(2)), ValueError, "counts and log_q of equal shapes"),
-        (lambda: li.predicted_kl(dj.pmf(jnp.zeros(2), jnp.zeros(2)), num_points=0), ValueError, "num_points in "),
+        (
+            lambda: li.predicted_kl(dj.pmf(jnp.zeros(2), jnp.zeros(2), log_w=0.0), num_points=0),
+            ValueError,
+            "num_points in ",
+        ),
         (lambda: li.sandwich(log_prob, {"loc": 0, "log_scale": 0.0}, jnp.zeros(3)), TypeError, "floating-point param"),
         (lambda: li.sandwich(3.0, 1.0, jnp.zeros(3)), TypeError, r"log_prob\(params, point\)"),
         (lambda: li.sandwich(log_prob, {}, jnp.zeros(3)), ValueError, "at least one parameter"),

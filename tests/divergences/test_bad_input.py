@@ -97,17 +97,20 @@ def test_a_measure_cannot_be_taken_apart():
 
 
 def test_combinators_keep_what_is_measured():
-    for made in (dj.reverse(dj.energy), dj.symmetrize(functools.partial(dj.wasserstein, order=2.0))):
+    for made in (
+        dj.divergences.reverse(dj.energy),
+        dj.divergences.symmetrize(functools.partial(dj.wasserstein, order=2.0)),
+    ):
         with refused(TypeError, r"(Cdfs for reverse\(energy\)|Coupling for symmetrize\(wasserstein\))", "Nodes"):
             made(WHOLE)
-    for combinator in (functools.partial(dj.skew, weight=0.5), dj.jensen):
+    for combinator in (functools.partial(dj.divergences.skew, weight=0.5), dj.divergences.jensen):
         with refused(TypeError, "measured on Nodes", "Cdfs", r"dj\.kl"):
             combinator(dj.energy)
-    assert float(dj.reverse(dj.reverse(dj.kl))(WHOLE)) == float(dj.kl(WHOLE))
+    assert float(dj.divergences.reverse(dj.divergences.reverse(dj.kl))(WHOLE)) == float(dj.kl(WHOLE))
     cdfs = dj.Cdfs(np.exp(P), np.exp(Q), np.zeros(2))
-    assert float(dj.symmetrize(dj.energy)(cdfs)) == pytest.approx(2 * float(dj.energy(cdfs)))
+    assert float(dj.divergences.symmetrize(dj.energy)(cdfs)) == pytest.approx(2 * float(dj.energy(cdfs)))
     own = lambda nodes: dj.kl(nodes) ** 2  # noqa: E731  it says nothing, and is called with what comes
-    assert float(dj.reverse(own)(WHOLE)) == pytest.approx(float(dj.reverse_kl(WHOLE)) ** 2)
+    assert float(dj.divergences.reverse(own)(WHOLE)) == pytest.approx(float(dj.reverse_kl(WHOLE)) ** 2)
 
 
 def test_the_arrays_are_named():
@@ -131,12 +134,12 @@ def test_any_shape_of_nodes():
 
 @dj.divergences.measured_on(dj.Nodes)
 def skewed(nodes, *, weight):
-    return dj.skew(dj.kl, weight=weight)(nodes)
+    return dj.divergences.skew(dj.kl, weight=weight)(nodes)
 
 
 @dj.divergences.measured_on(dj.Nodes)
 def jensened(nodes, *, weight):
-    return dj.jensen(dj.kl, weight=weight)(nodes)
+    return dj.divergences.jensen(dj.kl, weight=weight)(nodes)
 
 
 PARAMETERS = [

@@ -51,7 +51,7 @@ IDENTITIES = {
     "gamma_1_is_cauchy_schwarz": (functools.partial(dj.gamma_divergence, gamma=1.0), dj.cauchy_schwarz),
     "gamma_ignores_scale": (
         functools.partial(dj.gamma_divergence, gamma=0.7),
-        lambda n: dj.gamma_divergence(dj.pmf(n.log_p + 3.0, n.log_q - 2.0), gamma=0.7),
+        lambda n: dj.gamma_divergence(dj.pmf(n.log_p + 3.0, n.log_q - 2.0, log_w=0.0), gamma=0.7),
     ),
     "f_divergence_kl": (functools.partial(dj.f_divergence, f=lambda t: t * jnp.log(t)), dj.kl),
     "f_divergence_reverse_kl": (functools.partial(dj.f_divergence, f=lambda t: -jnp.log(t)), dj.reverse_kl),

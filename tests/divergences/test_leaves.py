@@ -166,7 +166,7 @@ def test_eager_and_mapped_agree(name):
 
 
 def test_integers_and_scalars():
-    assert float(dj.kl(dj.pmf(jnp.zeros(2, int), jnp.zeros(2, int)))) == 0.0
+    assert float(dj.kl(dj.pmf(jnp.zeros(2, int), jnp.zeros(2, int), log_w=0.0))) == 0.0
     assert dj.kl(dj.pmf(np.log([0.5, 0.5]), np.log([0.25, 0.75]))).dtype == jnp.float32
 
 
@@ -191,7 +191,7 @@ def test_an_f_of_ones_own_is_right_beyond_the_range_of_the_ratio(name, gap):
     f, leaf = FAR_OWN[name]
     own = functools.partial(dj.f_divergence, f=f)
     for log_p, log_q in ((0.0, -gap), (-gap, 0.0)):
-        at = dj.pmf(jnp.full(1, log_p), jnp.full(1, log_q))
+        at = dj.pmf(jnp.full(1, log_p), jnp.full(1, log_q), log_w=0.0)
         np.testing.assert_allclose(own(at), leaf(at), rtol=1e-5)
         for slope, expected in zip(*(jax.tree.leaves(jax.grad(f)(at))[:2] for f in (own, leaf)), strict=True):
             np.testing.assert_allclose(slope, expected, rtol=1e-5, atol=1e-8)
@@ -200,13 +200,15 @@ def test_an_f_of_ones_own_is_right_beyond_the_range_of_the_ratio(name, gap):
 @pytest.mark.parametrize("order", [0.0, 1.0])
 def test_second_derivatives_of_an_infinite_alpha_divergence(order):
     place = jnp.array([-jnp.inf, 45.0])[:: 1 if order == 0.0 else -1]
-    leaf = lambda v: dj.alpha_divergence(dj.pmf(v[:1], v[1:]), alpha=order)  # noqa: E731
+    leaf = lambda v: dj.alpha_divergence(dj.pmf(v[:1], v[1:], log_w=0.0), alpha=order)  # noqa: E731
     np.testing.assert_array_equal(jax.grad(lambda v: jax.grad(leaf)(v).sum())(place), 0.0)
 
 
 def test_a_large_order_at_and_near_equal_densities():
     one = jnp.array([-1.0])
     for order in (1e5, -1e5, 1e20):
-        assert dj.alpha_divergence(dj.pmf(one, one), alpha=order) == 0.0
+        assert dj.alpha_divergence(dj.pmf(one, one, log_w=0.0), alpha=order) == 0.0
     exact = 4.48398e-5  # 50 digits
-    assert dj.alpha_divergence(dj.pmf(jnp.array([-0.0103]), jnp.zeros(1)), alpha=50.0) == pytest.approx(exact, rel=2e-5)
+    assert dj.alpha_divergence(dj.pmf(jnp.array([-0.0103]), jnp.zeros(1), log_w=0.0), alpha=50.0) == pytest.approx(
+        exact, rel=2e-5
+    )
