@@ -28,6 +28,7 @@ from divjax.divergences.measured import declared, is_kinked
 from divjax.estimation import Estimate
 from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Nodes, Points
+from divjax.numerics.calls import by_name, check_names, described, said
 from divjax.numerics.programs import kept
 
 Scalar = Float[Array, ""]
@@ -53,6 +54,8 @@ def door(
 
     @functools.wraps(leaf)
     def divergence(*sides: Any, **params: Any) -> Scalar:
+        if params and not {"p", "q"} <= set(params):
+            check_names(leaf, tuple(params))
         if len(sides) != 2:
             _check_sides(leaf, sides, params)
             return leaf(*sides, **params)  # which says what it is measured on
@@ -68,11 +71,12 @@ def door(
 
 def _check_sides(leaf, sides, params):
     """TypeError for distributions that are not two, or not given by their place, or parameters that are."""
-    if {"p", "q"} & set(params) or any(map(is_distribution, sides)):
-        given = [*(type(side).__name__ for side in sides), *(f"{name}=" for name in params)]
+    named = by_name(leaf, sides[2]) if len(sides) == 3 else None
+    if {"p", "q"} & set(params) or any(map(is_distribution, sides)) or named:
+        given = [*map(described, sides), *(f"{name}=" for name in params)]
         raise TypeError(
             f"Expected two distributions for {leaf.__name__}, by their place, and its parameters by name; got "
-            f"{', '.join(given)}. Write dj.{leaf.__name__}(p, q)."
+            f"{', '.join(given)}. Write dj.{leaf.__name__}(p, q{f', {named}' if named else ''})."
         )
 
 
@@ -234,6 +238,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     if q is None:
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)
+    check_names(leaf, tuple(params))
     p, q = _pair(p, q, leaf)
     _check_parameters(leaf, params)
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
@@ -369,6 +374,7 @@ def _fisher(p: Density, q: Density) -> Scalar:
     return dv.fisher(x, *(jax.vmap(jax.grad(functools.partial(log_prob, side)))(x.x) for side in (p, q)))
 
 
+@said
 def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
     """Squared maximum mean discrepancy E k(X,X') + E k(Y,Y') − 2 E k(X,Y) ≥ 0 (Gretton et al. 2012).
 
@@ -382,9 +388,11 @@ def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
     """
     if not is_distribution(p) and not is_distribution(q):
         return dv.mmd2(p, q, kernel=kernel)
-    bandwidths = dv.kernels.rbf_bandwidths(kernel)
+    checks.both_or_neither("mmd2", p, q)
+    bandwidths = dv.kernels.rbf_bandwidths(dv.kernels.as_kernel(kernel))
     if bandwidths is None:
         raise NotImplementedError(
-            "Expected a kernel made by dj.kernels.rbf between distributions; got another. Draw samples of both."
+            "Expected a kernel made by dj.kernels.rbf between distributions; got another. Draw samples of both, or use "
+            "kernel=dj.kernels.rbf(1.0)."
         )
     return sum(exact.mmd2(p, q, bandwidth=bandwidth) for bandwidth in bandwidths)

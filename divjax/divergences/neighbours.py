@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.kernel.pairwise import squared_differences
-from divjax.divergences.reading import broken
+from divjax.divergences.reading import broken, shape_remedy
 from divjax.measures import Points
 from divjax.numerics.programs import kept
 
@@ -174,7 +174,10 @@ def _both_distances(x, y, k):
     """k-th distances within x and from x to y, made positive, and the dimension."""
     x, y = _arrays(x, y)
     if x.shape[0] <= k or y.shape[0] < k:
-        raise ValueError(f"Expected more than k = {k} points in x and as many in y; got {x.shape[0]} and {y.shape[0]}.")
+        raise ValueError(
+            f"Expected more than k = {k} points in x and as many in y; got {x.shape[0]} and {y.shape[0]}. "
+            "Choose a smaller k, or give more points."
+        )
     own = neighbour_distances(x, x, k=k, skip_self=True)[:, -1]
     other = neighbour_distances(x, y, k=k)[:, -1]
     # More than k equal points have distance 0, and no density: they count as apart by a rounding of the largest, or
@@ -188,7 +191,10 @@ def _both_distances(x, y, k):
 def _arrays(x, y):
     if isinstance(x, Points) or isinstance(y, Points):
         raise TypeError("Expected samples [n, d] without weights; got Points. Resample by the weights first.")
-    x, y = checks.floating(x, y)
+    x, y = checks.floating(checks.points(x, "x"), checks.points(y, "y"))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
-        raise ValueError(f"Expected samples of shapes [n, d] and [m, d]; got {x.shape} and {y.shape}.")
+        raise ValueError(
+            f"Expected samples of shapes [n, d] and [m, d]; got {x.shape} and {y.shape}. "
+            f"{shape_remedy(x, y, on_the_line='dj.wasserstein(x, y) or dj.energy(x, y)')}"
+        )
     return x, y
