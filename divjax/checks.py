@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from divjax.measures import Measure, arrays
+from divjax.measures import Measure, Points, arrays
 from divjax.numerics.calls import described
 from divjax.numerics.programs import warn_of_rounding
 
@@ -97,6 +97,24 @@ def both_or_neither(name: str, p: Any, q: Any) -> None:
         raise TypeError(
             f"Expected two distributions or two samples for {name}; got {described(p)} and {described(q)}. Draw a "
             "sample of the distribution; a distribution and a sample have dj.wasserstein and dj.energy."
+        )
+
+
+def both_laws(name: str, p: Any, q: Any) -> None:
+    """TypeError for samples."""
+    if any(isinstance(side, Points | list) or hasattr(side, "__array__") for side in (p, q)):
+        raise TypeError(
+            f"Expected two distributions for {name}; got {described(p)} and {described(q)}. Of samples use "
+            "dj.wasserstein(x, y), dj.energy(x, y), dj.mmd2(x, y, kernel=dj.kernels.rbf(1.0)) or dj.samples."
+        )
+
+
+def untraced(name: str, *sides: Any) -> None:
+    """TypeError for distributions of traced parameters."""
+    if not all(map(is_known, jax.tree.leaves(sides))):
+        raise TypeError(
+            f"Expected known parameters for {name}, which is of Python's numbers; got traced ones. Call it outside of "
+            "jax.jit and jax.grad, or the divergences themselves within."
         )
 
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax import checks, discretize, exact, status, tables
+from divjax import checks, discretize, exact, status
 from divjax import divergences as dv
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
@@ -30,6 +30,7 @@ from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Nodes, Points
 from divjax.numerics.calls import by_name, check_names, described, said
 from divjax.numerics.programs import kept
+from divjax.rows import Row, Table
 
 Scalar = Float[Array, ""]
 Divergence = Callable[..., Scalar]
@@ -110,9 +111,10 @@ def _of_samples(leaf, of_samples, p, q, given, params):
     if of_samples is not None and given == ["sample", "sample"] and max(dims) == 2:
         return of_samples(p, q, **params)
     if max(dims) > 1 and not all(_is_column(side) for side in (p, q)):
+        shape = "samples of points [n, d]" if max(dims) == 2 else "arrays of more than two axes"
         raise ValueError(
-            f"Expected samples [n] on the line for {leaf.__name__}; got samples of points [n, d]. In d dimensions use "
-            "dj.sliced_wasserstein, dj.sinkhorn_divergence or dj.energy of two samples."
+            f"Expected samples [n] on the line for {leaf.__name__}; got {shape}. In d dimensions use "
+            "dj.sliced_wasserstein, dj.sinkhorn_divergence or dj.energy of two samples [n, d]; over batches jax.vmap."
         )
     return leaf(_discretizer(leaf)(p, q, crossings=_crossings(leaf, params)), **params)
 
@@ -239,6 +241,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)
     check_names(leaf, tuple(params))
+    checks.both_laws("dj.estimate", p, q)
     p, q = _pair(p, q, leaf)
     _check_parameters(leaf, params)
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
@@ -248,47 +251,22 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     return _estimated(_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
 
 
-class Row(NamedTuple):
-    """One divergence between two distributions."""
-
-    name: str
-    value: float
-    stderr: float  # NaN where the route has no error
-    route: str
-    status: int  # bits of divjax.status
-
-
-class Table(tuple[Row, ...]):
-    """Rows that print as a table; ``table["kl"]`` is one of them."""
-
-    def __getitem__(self, key):
-        if not isinstance(key, str):
-            return super().__getitem__(key)
-        return next(row for row in self if row.name == key)
-
-    def __repr__(self) -> str:
-        def error(row):
-            return "" if math.isnan(row.stderr) else f"{row.stderr:.1e}" if row.stderr else "0"
-
-        def words(bits):
-            return ", ".join(text.partition(":")[0] for bit, text in status.MEANING.items() if bits & bit) or "ok"
-
-        cells = [(row.name, f"{row.value:.6g}", error(row), row.route, words(row.status)) for row in self]
-        return tables.table(("divergence", "value", "±", "route", "status"), cells)
-
-
 def table(p: Any, q: Any) -> Table:
     """Every divergence of the catalogue between two distributions, with its error and route.
 
-    Parameters have their usual values (see ``divjax.catalog``). A row whose route is "none" has no value here: between
-    distributions in more than three dimensions only what has a closed form has one, and transport and energy are
-    measured on the line. Raises TypeError and ValueError as a divergence does for one of the two that is no
-    distribution, is batched, or lives elsewhere than the other.
+    Parameters have their usual values (see ``divjax.catalog``). A row has a ``name``, ``value``, ``stderr`` (NaN where
+    its route has no error), ``route`` and ``status``, bits that ``dj.explain`` puts in words. ``table["kl"]`` is one of
+    them, ``"kl" in table`` and ``table.keys()`` are about names, ``table.to_pandas()`` is a frame. A row whose route is
+    "none" has no value here: between distributions in more than three dimensions only what has a closed form has one,
+    and transport and energy are measured on the line. Raises TypeError and ValueError as a divergence does for one of
+    the two that is no distribution, is batched, or lives elsewhere than the other.
 
     Examples:
         >>> dj.table(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))["kl"].value  # doctest: +SKIP
         0.5
     """
+    checks.both_laws("dj.table", p, q)
+    checks.untraced("dj.table", p, q)
     p, q = validity.pair(p, q)
     found = {entry.name: closed_form(globals()[entry.name].closed, p, q, {}) for entry in ENTRIES}
     rows = {name: Row(name, float(value), 0.0, "exact", 0) for name, value in found.items() if value is not None}

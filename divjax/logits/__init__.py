@@ -15,3 +15,6 @@ from divjax.logits.losses import squared_hellinger as squared_hellinger
 from divjax.logits.losses import total_variation as total_variation
 from divjax.logits.losses import triangular as triangular
 from divjax.logits.losses import tsallis as tsallis
+from divjax.numerics import calls as _calls
+
+__getattr__ = _calls.meant(__name__)

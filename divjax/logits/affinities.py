@@ -27,7 +27,8 @@ def _log_affinity(x: Operands, block: int) -> Array:
     # Beyond that one of the densities is 0: the sum is then 0 or +inf, and is to come out so.
     shift = jnp.where(jnp.abs(shift) < 1e20, shift, 0.0)
     total = term_sum(terms.BLEND, block, x._replace(params=(*x.params, shift)))
-    return shift[:, 0] + jnp.where(total > 0, jnp.log(jnp.where(total > 0, total, 1.0)), -jnp.inf)
+    empty = jnp.where(jnp.isnan(total), jnp.nan, -jnp.inf)
+    return shift[:, 0] + jnp.where(total > 0, jnp.log(jnp.where(total > 0, total, 1.0)), empty)
 
 
 @said

@@ -20,7 +20,7 @@ they are and summed in float32; a gradient comes back in the dtype of its logits
     and the whole vocabulary elsewhere, where XLA fuses the sum. It changes speed and memory, not the value.
 
 Logits may be −inf (probability 0), but not all of a row on one side alone: that is no distribution, and the value
-then means nothing. Where only one side is −inf the value is the mathematical one, +inf for
+is NaN. Where only one side is −inf the value is the mathematical one, +inf for
 ``kl`` if q = 0 < p; the gradient is then that of the finite terms, never NaN. Logits that are equal bit for
 bit give exactly 0 with gradient exactly 0. Gradients exist for both logits, temperature, weights and the
 divergence's own parameter.

@@ -21,6 +21,7 @@ from divjax import numerics as nu
 from divjax.divergences.kernel import pairwise
 from divjax.divergences.reading import Sample, weighted
 from divjax.measures import Points
+from divjax.numerics import calls as _calls
 
 Kernel = Callable[[Array], Array]
 Draw = Callable[[Array, int, int], Float[Array, "num d"]]
@@ -70,6 +71,9 @@ def _power(scale, exponent, squares):
 
 def _sum(kernels, squares):
     return sum(kernel(squares) for kernel in kernels)
+
+
+__getattr__ = _calls.meant(__name__, {"gaussian": "rbf", "squared_exponential": "rbf", "inverse_multiquadric": "imq"})
 
 
 def rbf(bandwidth: ArrayLike) -> Kernel:
