@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from divjax.measures import Measure, arrays
+from divjax.measures import Measure, Points, arrays
+from divjax.numerics.calls import described
 from divjax.numerics.programs import warn_of_rounding
 
 
@@ -59,17 +60,89 @@ def sample(value: Any, name: str) -> Array:
             f"Expected {name} without masked entries; got {masked} of {value.size}. Pass {name}.compressed(), or "
             "dj.Points with a log-weight of −inf where it is masked."
         )
-    is_array = isinstance(value, list | tuple) or hasattr(value, "__array__") or hasattr(value, "shape")
-    try:
-        x = jnp.asarray(_of_host(value)) if is_array else None
-    except (TypeError, ValueError):  # of strings, of objects, of rows of unequal length
-        x = None
-    if x is None or jnp.issubdtype(x.dtype, jnp.complexfloating):
+    x = _array(value)
+    if x is None:
         raise TypeError(
             f"Expected {name} to be a distribution, or a sample of real numbers; got {_kind(value)}. Pass an array, "
             "dj.Points(x, log_w), or an object of distrax, TFP, numpyro, distreqx, flowjax, efax or scipy.stats."
         )
     return x
+
+
+def points(value: Any, name: str) -> Array:
+    """A sample, as an array of real numbers; TypeError for anything else, a distribution above all."""
+    if is_law(value):
+        raise TypeError(
+            f"Expected {name} to be a sample, an array [n, d] or dj.Points; got the distribution "
+            f"{type(value).__name__}. Between distributions use dj.kl, dj.wasserstein, dj.energy or another of "
+            "dj.table(p, q), or draw a sample of each."
+        )
+    x = _array(value)
+    if x is None:
+        raise TypeError(f"Expected {name} to be a sample of real numbers; got {_kind(value)}. Pass an array [n, d].")
+    return x
+
+
+def is_law(value: Any) -> bool:
+    """Whether it looks like a distribution, of whatever library."""
+    asked = ("log_prob", "log_pdf", "to_nat")
+    return any(callable(getattr(value, each, None)) for each in asked) or any(
+        kind.__module__.startswith("scipy.stats") for kind in type(value).__mro__
+    )
+
+
+def both_or_neither(name: str, p: Any, q: Any) -> None:
+    """TypeError for a distribution beside a sample."""
+    if is_law(p) != is_law(q) and (hasattr(p, "__array__") or hasattr(q, "__array__")):
+        raise TypeError(
+            f"Expected two distributions or two samples for {name}; got {described(p)} and {described(q)}. Draw a "
+            "sample of the distribution; a distribution and a sample have dj.wasserstein and dj.energy."
+        )
+
+
+def both_laws(name: str, p: Any, q: Any) -> None:
+    """TypeError for samples."""
+    if any(isinstance(side, Points | list) or hasattr(side, "__array__") for side in (p, q)):
+        raise TypeError(
+            f"Expected two distributions for {name}; got {described(p)} and {described(q)}. Of samples use "
+            "dj.wasserstein(x, y), dj.energy(x, y), dj.mmd2(x, y, kernel=dj.kernels.rbf(1.0)) or dj.samples."
+        )
+
+
+def untraced(name: str, *sides: Any) -> None:
+    """TypeError for distributions of traced parameters."""
+    if not all(map(is_known, jax.tree.leaves(sides))):
+        raise TypeError(
+            f"Expected known parameters for {name}, which is of Python's numbers; got traced ones. Call it outside of "
+            "jax.jit and jax.grad, or the divergences themselves within."
+        )
+
+
+def key(value: Any) -> Any:
+    """One key of JAX's random numbers; TypeError for anything else, ValueError for a batch of them."""
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", ())
+    is_key = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not is_key and not (dtype == jnp.uint32 and shape and shape[-1] in (2, 4)):
+        raise TypeError(f"Expected a key of random numbers first; got {_got(value)}. Make one: jax.random.key(0).")
+    if (batch := shape if is_key else shape[:-1]) != ():
+        raise ValueError(
+            f"Expected one key; got a batch of keys of shape {batch}. Use one of them, keys[0], or jax.vmap over keys."
+        )
+    return value
+
+
+def _got(value):
+    return repr(value) if isinstance(value, int | float | str | None) else described(value)
+
+
+def _array(value: Any) -> Array | None:
+    """An array of real numbers, None for what is none."""
+    is_array = isinstance(value, list | tuple) or hasattr(value, "__array__") or hasattr(value, "shape")
+    try:
+        x = jnp.asarray(_of_host(value)) if is_array else None
+    except (TypeError, ValueError):  # of strings, of objects, of rows of unequal length
+        return None
+    return None if x is None or jnp.issubdtype(x.dtype, jnp.complexfloating) else x
 
 
 def _of_host(value: Any) -> Any:

@@ -6,7 +6,6 @@ declared to be measured. The program of a route is compiled once for each struct
 """
 
 import functools
-import inspect
 import itertools
 import math
 import warnings
@@ -17,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from divjax import checks, discretize, exact, status, tables
+from divjax import checks, discretize, exact, status
 from divjax import divergences as dv
 from divjax.catalog import ENTRIES
 from divjax.discretize import validity
@@ -25,11 +24,13 @@ from divjax.discretize.pmf import values
 from divjax.distributions.density import centred, log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
-from divjax.divergences.measured import declared, is_kinked
+from divjax.divergences.measured import declared, is_kinked, signature_of_sides, told_of_sides
 from divjax.estimation import Estimate
 from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Nodes, Points
+from divjax.numerics.calls import by_name, check_names, described, said
 from divjax.numerics.programs import kept
+from divjax.rows import Row, Table
 
 Scalar = Float[Array, ""]
 Divergence = Callable[..., Scalar]
@@ -54,6 +55,8 @@ def door(
 
     @functools.wraps(leaf)
     def divergence(*sides: Any, **params: Any) -> Scalar:
+        if params and not {"p", "q"} <= set(params):
+            check_names(leaf, tuple(params))
         if len(sides) != 2:
             _check_sides(leaf, sides, params)
             return leaf(*sides, **params)  # which says what it is measured on
@@ -64,31 +67,8 @@ def door(
         return _between(leaf, closed, p, q, params)
 
     divergence.leaf, divergence.closed = leaf, closed
-    divergence.__signature__, divergence.__doc__ = _signature(leaf), _told(leaf, of_samples)
+    divergence.__signature__, divergence.__doc__ = signature_of_sides(leaf), told_of_sides(leaf, of_samples)
     return divergence
-
-
-def _signature(leaf: Divergence) -> inspect.Signature:
-    """What may be called: two sides, or a measure alone, and the parameters by name."""
-    sides = [
-        inspect.Parameter("p", inspect.Parameter.POSITIONAL_ONLY),
-        inspect.Parameter("q", inspect.Parameter.POSITIONAL_ONLY, default=None),
-    ]
-    params = [each for each in inspect.signature(leaf).parameters.values() if each.kind is each.KEYWORD_ONLY]
-    return inspect.Signature(sides + params)
-
-
-def _told(leaf: Divergence, of_samples: Divergence | None) -> str:
-    """The leaf's docstring, with what else it takes here behind its first paragraph."""
-    name, measure = leaf.__name__, declared(leaf)
-    first, _, rest = inspect.cleandoc(leaf.__doc__ or "").partition("\n\n")
-    on_line = measure in (Coupling, Cdfs)
-    samples = ", two samples, or one of each" if on_line else ""
-    samples += ", in any dimension if both are samples" if of_samples else ""
-    how = f"``{name}(p, q)``: of two distributions of any known library{samples}."
-    if measure is not None:
-        how += f" ``{name}(measure)``: of {measure.__name__}, made by {measure.made_by}."
-    return "\n\n".join((first, how, rest))
 
 
 def combinator(combine: Callable[..., Divergence]) -> Callable[..., Divergence]:
@@ -103,11 +83,12 @@ def combinator(combine: Callable[..., Divergence]) -> Callable[..., Divergence]:
 
 def _check_sides(leaf, sides, params):
     """TypeError for distributions that are not two, or not given by their place, or parameters that are."""
-    if {"p", "q"} & set(params) or any(map(is_distribution, sides)):
-        given = [*(type(side).__name__ for side in sides), *(f"{name}=" for name in params)]
+    named = by_name(leaf, sides[2]) if len(sides) == 3 else None
+    if {"p", "q"} & set(params) or any(map(is_distribution, sides)) or named:
+        given = [*map(described, sides), *(f"{name}=" for name in params)]
         raise TypeError(
             f"Expected two distributions for {leaf.__name__}, by their place, and its parameters by name; got "
-            f"{', '.join(given)}. Write dj.{leaf.__name__}(p, q)."
+            f"{', '.join(given)}. Write dj.{leaf.__name__}(p, q{f', {named}' if named else ''})."
         )
 
 
@@ -141,9 +122,10 @@ def _of_samples(leaf, of_samples, p, q, given, params):
     if of_samples is not None and given == ["sample", "sample"] and max(dims) == 2:
         return of_samples(p, q, **params)
     if max(dims) > 1 and not all(_is_column(side) for side in (p, q)):
+        shape = "samples of points [n, d]" if max(dims) == 2 else "arrays of more than two axes"
         raise ValueError(
-            f"Expected samples [n] on the line for {leaf.__name__}; got samples of points [n, d]. In d dimensions use "
-            "dj.sliced_wasserstein, dj.sinkhorn_divergence or dj.energy of two samples."
+            f"Expected samples [n] on the line for {leaf.__name__}; got {shape}. In d dimensions use "
+            "dj.sliced_wasserstein, dj.sinkhorn_divergence or dj.energy of two samples [n, d]; over batches jax.vmap."
         )
     return leaf(_discretizer(leaf)(p, q, crossings=_crossings(leaf, params)), **params)
 
@@ -274,6 +256,8 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     if q is None:
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)
+    check_names(leaf, tuple(params))
+    checks.both_laws("dj.estimate", p, q)
     p, q = _pair(p, q, leaf)
     _check_parameters(leaf, params)
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
@@ -283,47 +267,22 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     return _estimated(_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
 
 
-class Row(NamedTuple):
-    """One divergence between two distributions."""
-
-    name: str
-    value: float
-    stderr: float  # NaN where the route has no error
-    route: str
-    status: int  # bits of divjax.status
-
-
-class Table(tuple[Row, ...]):
-    """Rows that print as a table; ``table["kl"]`` is one of them."""
-
-    def __getitem__(self, key):
-        if not isinstance(key, str):
-            return super().__getitem__(key)
-        return next(row for row in self if row.name == key)
-
-    def __repr__(self) -> str:
-        def error(row):
-            return "" if math.isnan(row.stderr) else f"{row.stderr:.1e}" if row.stderr else "0"
-
-        def words(bits):
-            return ", ".join(text.partition(":")[0] for bit, text in status.MEANING.items() if bits & bit) or "ok"
-
-        cells = [(row.name, f"{row.value:.6g}", error(row), row.route, words(row.status)) for row in self]
-        return tables.table(("divergence", "value", "±", "route", "status"), cells)
-
-
 def table(p: Any, q: Any) -> Table:
     """Every divergence of the catalogue between two distributions, with its error and route.
 
-    Parameters have their usual values (see ``divjax.catalog``). A row whose route is "none" has no value here: between
-    distributions in more than three dimensions only what has a closed form has one, and transport and energy are
-    measured on the line. Raises TypeError and ValueError as a divergence does for one of the two that is no
-    distribution, is batched, or lives elsewhere than the other.
+    Parameters have their usual values (see ``divjax.catalog``). A row has a ``name``, ``value``, ``stderr`` (NaN where
+    its route has no error), ``route`` and ``status``, bits that ``dj.explain`` puts in words. ``table["kl"]`` is one of
+    them, ``"kl" in table`` and ``table.keys()`` are about names, ``table.to_pandas()`` is a frame. A row whose route is
+    "none" has no value here: between distributions in more than three dimensions only what has a closed form has one,
+    and transport and energy are measured on the line. Raises TypeError and ValueError as a divergence does for one of
+    the two that is no distribution, is batched, or lives elsewhere than the other.
 
     Examples:
         >>> dj.table(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))["kl"].value  # doctest: +SKIP
         0.5
     """
+    checks.both_laws("dj.table", p, q)
+    checks.untraced("dj.table", p, q)
     p, q = validity.pair(p, q)
     found = {entry.name: closed_form(globals()[entry.name].closed, p, q, {}) for entry in ENTRIES}
     rows = {name: Row(name, float(value), 0.0, "exact", 0) for name, value in found.items() if value is not None}
@@ -411,6 +370,7 @@ def _fisher(p: Density, q: Density) -> Scalar:
     return dv.fisher(x, *(jax.vmap(jax.grad(functools.partial(log_prob, side)))(x.x) for side in (p, q)))
 
 
+@said
 def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
     """Squared maximum mean discrepancy E k(X,X') + E k(Y,Y') − 2 E k(X,Y) ≥ 0 (Gretton et al. 2012).
 
@@ -424,9 +384,11 @@ def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
     """
     if not is_distribution(p) and not is_distribution(q):
         return dv.mmd2(p, q, kernel=kernel)
-    bandwidths = dv.kernels.rbf_bandwidths(kernel)
+    checks.both_or_neither("mmd2", p, q)
+    bandwidths = dv.kernels.rbf_bandwidths(dv.kernels.as_kernel(kernel))
     if bandwidths is None:
         raise NotImplementedError(
-            "Expected a kernel made by dj.kernels.rbf between distributions; got another. Draw samples of both."
+            "Expected a kernel made by dj.kernels.rbf between distributions; got another. Draw samples of both, or use "
+            "kernel=dj.kernels.rbf(1.0)."
         )
     return sum(exact.mmd2(p, q, bandwidth=bandwidth) for bandwidth in bandwidths)

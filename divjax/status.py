@@ -1,5 +1,7 @@
 """Status is data: an int32 of bits that survives jit, vmap and a store. Zero is good news."""
 
+import operator
+
 
 class AccuracyWarning(UserWarning):
     """A divergence between two distributions is not known to the accuracy that one expects of it."""
@@ -35,7 +37,13 @@ def explain(status: int) -> str:
         >>> dj.explain(0)
         'ok'
     """
-    status = int(status)
+    try:
+        status = operator.index(status)
+    except TypeError:
+        raise TypeError(
+            f"Expected a status, a whole number such as that of dj.estimate(dj.kl, p, q).status; got "
+            f"{type(status).__name__}. Write dj.explain(found.status), of one result at a time."
+        ) from None
     if unknown := status & ~sum(MEANING):
         raise ValueError(f"Expected a sum of the bits {sorted(MEANING)}; got {status} (unknown part {unknown}).")
     return "; ".join(text for bit, text in MEANING.items() if status & bit) or "ok"

@@ -25,3 +25,6 @@ from divjax.diagnostics.samples import unrealistic_rate_of_samples as unrealisti
 from divjax.diagnostics.stability import Stability as Stability
 from divjax.diagnostics.stability import stability as stability
 from divjax.estimation import pareto_k as pareto_k
+from divjax.numerics import calls as _calls
+
+__getattr__ = _calls.meant(__name__)

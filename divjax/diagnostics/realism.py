@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from divjax import checks
@@ -15,6 +16,7 @@ from divjax.distributions.family import Density
 from divjax.numerics.implicit import implicit_roots
 from divjax.numerics.programs import kept
 
+_OF_SAMPLES = "draw samples [n, d] of both, for dj.diagnostics.unrealistic_rate_of_samples"
 _STEPS = 8  # of the secant method
 _HALVINGS = 16  # for where it begins: to 0.003, in double precision to 0.02
 
@@ -29,7 +31,7 @@ def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
         >>> round(float(dj.diagnostics.region_level(distrax.Normal(0.0, 1.0))), 2)
         -4.24
     """
-    return _level(univariate(p, "p"), _checked(mass))
+    return _level(univariate(p, "p", _OF_SAMPLES), _checked(mass))
 
 
 def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike | None = None) -> Float[Array, ""]:
@@ -42,7 +44,14 @@ def unrealistic_rate(p: Any, q: Any, *, mass: ArrayLike = 0.99, level: ArrayLike
         >>> round(float(dj.diagnostics.unrealistic_rate(distrax.Normal(0.0, 1.0), distrax.Normal(0.0, 1.0))), 3)
         0.01
     """
-    return _rate(univariate(p, "p"), univariate(q, "q"), _checked(mass), level)
+    for side, name in ((p, "p"), (q, "q")):
+        if hasattr(side, "__array__"):
+            raise TypeError(
+                f"Expected {name} to be a distribution; got an array of shape {np.shape(side)}. Samples of both have "
+                "dj.diagnostics.unrealistic_rate_of_samples(x, y)."
+            )
+    p, q = (univariate(side, name, _OF_SAMPLES) for side, name in ((p, "p"), (q, "q")))
+    return _rate(p, q, _checked(mass), level)
 
 
 def _checked(mass: ArrayLike) -> ArrayLike:

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from divjax import checks
@@ -31,6 +32,9 @@ from divjax.divergences.transport.monotone import (
 from divjax.measures import Cdfs, Coupling, Points
 from divjax.sorting import ranked, take
 
+_REMEDY_OF_SHAPE = (
+    "Use jax.vmap over batches; points [n, d] have dj.energy, dj.sliced_wasserstein and dj.sinkhorn_divergence."
+)
 Side = Density | Points | Array  # a law, a weighted sample, a sample
 
 
@@ -44,11 +48,17 @@ def _side(data: Any, name: str) -> Side:
         return values(side) if is_counted(side) else univariate(side, name)
     x, log_w = (data.x, data.log_w) if isinstance(data, Points) else (data, None)
     x = checks.sample(x, name)
+    if log_w is not None and np.shape(log_w) not in ((), x.shape[:1]):
+        raise ValueError(
+            f"Expected one log-weight for each of the {x.shape[0]} points of {name}; got shape {np.shape(log_w)}. Use "
+            "dj.Points(x[n], log_w[n])."
+        )
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32)) if jnp.issubdtype(x.dtype, jnp.inexact) else x * 1.0
     if x.ndim == 2 and x.shape[1] == 1:
         x = x[:, 0]
     if x.ndim != 1 or x.size == 0:
-        raise ValueError(f"Expected a sample of shape [n] with n > 0; got shape {x.shape}. Use jax.vmap over batches.")
+        remedy = "Look where its points were lost." if x.size == 0 else _REMEDY_OF_SHAPE
+        raise ValueError(f"Expected a sample {name} of shape [n] with n > 0; got shape {x.shape}. {remedy}")
     if log_w is None:
         return x
     log_w = jnp.broadcast_to(jnp.asarray(log_w, x.dtype), x.shape)

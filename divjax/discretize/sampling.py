@@ -18,9 +18,11 @@ from divjax.distributions.mixtures import log_base
 from divjax.distributions.resolve import is_distribution
 from divjax.distributions.source import outline, source
 from divjax.measures import Nodes, Rule
+from divjax.numerics.calls import said
 from divjax.numerics.programs import kept
 
 
+@said
 def monte_carlo(
     key: PRNGKeyArray,
     p: Any,
@@ -58,6 +60,7 @@ def monte_carlo(
         >>> abs(float(dj.kl(nodes)) - 0.5) < 0.1
         True
     """
+    checks.key(key)
     p, q = validity.pair(p, q)
     checks.check_count(num_draws, "num_draws")
     parts = _bases(p, q, base)

@@ -15,6 +15,10 @@ from divjax.distributions.mixtures import MIXTURE
 from divjax.distributions.resolve import resolve
 
 Ends = tuple[Any, Any]
+OF_SAMPLES = (
+    "draw samples [n, d] of both, for dj.energy, dj.sliced_wasserstein or dj.sinkhorn_divergence; of two Gaussians "
+    "there is dj.exact.wasserstein2"
+)
 
 
 def one(dist: Any, name: str = "the distribution") -> Density:
@@ -22,8 +26,9 @@ def one(dist: Any, name: str = "the distribution") -> Density:
     p = resolve(dist, name)
     if p.batch_shape != ():
         raise ValueError(
-            f"Expected {name} to be unbatched; got batch_shape {p.batch_shape}. Use jax.vmap(dj.kl)(p, q) for one "
-            "value each, or build the distribution inside the mapped function."
+            f"Expected {name} to be unbatched; got batch_shape {p.batch_shape}. Use jax.vmap(dj.kl)(p, q) where "
+            "all parameters of both have the batch axis, jax.vmap(dj.kl, in_axes=(0, None))(p, q) where those of q "
+            "have none, or build the distributions inside the mapped function."
         )
     return p
 
@@ -53,8 +58,11 @@ def check_pair(p: Density, q: Density) -> None:
         )
 
 
-def univariate(dist: Any, name: str = "the distribution") -> Density:
-    """One unbatched continuous distribution on the line, resolved; TypeError or ValueError where it is not that."""
+def univariate(dist: Any, name: str = "the distribution", remedy: str = OF_SAMPLES) -> Density:
+    """One unbatched continuous distribution on the line, resolved; TypeError or ValueError where it is not that.
+
+    remedy: what there is in more dimensions.
+    """
     p = one(dist, name)
     if is_discrete(p):
         raise TypeError(
@@ -64,7 +72,7 @@ def univariate(dist: Any, name: str = "the distribution") -> Density:
     if p.event_shape != ():
         raise ValueError(
             f"Expected {name} to be one-dimensional with event_shape (); got event_shape {p.event_shape}. "
-            "In more dimensions use dj.quadrature or dj.monte_carlo with both p and q."
+            f"In more dimensions {remedy}."
         )
     return p
 

@@ -94,8 +94,8 @@ def tails(p: Density, x: Array) -> tuple[Array, Array]:
     """(P(X ≤ x), P(X > x)), neither of them the rounded complement of the other."""
     if p.family.tails is None:
         raise TypeError(
-            f"Expected a distribution with a distribution function; got {p.name}, which has none. Give its record "
-            "``tails``, or measure on dj.quadrature(p, q)."
+            f"Expected a distribution with a distribution function; got {p.name}, which has none. Give it a "
+            "cdf (a record: ``tails``), or draw samples of both."
         )
     below, above = p.family.tails(p.params, x)
     low, high = support(p)

@@ -313,7 +313,7 @@ CATEGORICAL = Family(
     pathwise=False,
     discrete=True,
     grid=lambda params: np.arange(_given(params).shape[-1]),
-    member=lambda params: pmf_member("Categorical", _pmf(params)),
+    member=lambda params: pmf_member(f"Categorical of {_given(params).shape[-1]}", _pmf(params)),
 )
 
 

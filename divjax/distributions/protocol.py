@@ -5,6 +5,7 @@ Where the mass is is asked of ``mean()`` and ``stddev()`` if there are such, els
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
@@ -69,11 +70,30 @@ def is_by_protocol(p: Density) -> bool:
 
 
 def _draw(dist, key, shape):
-    return dist.sample(seed=key, sample_shape=shape)
+    """By ``sample(seed=key, sample_shape=shape)``, as in TFP and distrax, or ``sample(key, shape)``, as in numpyro."""
+    try:
+        given = inspect.signature(dist.sample).parameters.values()
+    except ValueError:  # of what is not written in Python
+        given = ()
+    names = {each.name for each in given}
+    if not given or {"seed", "sample_shape"} <= names or any(each.kind is each.VAR_KEYWORD for each in given):
+        return dist.sample(seed=key, sample_shape=shape)
+    if sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in given) < 2:
+        raise TypeError(
+            f"Expected a method sample(key, shape) or sample(seed=key, sample_shape=shape) of {type(dist).__name__}; "
+            f"got sample({', '.join(names)}). Give it one of these."
+        )
+    return dist.sample(key, shape)
 
 
 def _moments(dist):
-    return dist.mean(), dist.stddev()
+    """The mean and the standard deviation, or the root of the variance; methods, or attributes as in numpyro."""
+    mean, stddev = _asked(dist.mean), getattr(dist, "stddev", None)
+    return mean, jnp.sqrt(_asked(dist.variance)) if stddev is None else _asked(stddev)
+
+
+def _asked(value):
+    return jnp.asarray(value() if callable(value) else value)
 
 
 def _tails(dist, x):
@@ -128,7 +148,7 @@ def _family(name, log_prob, event, batch, draw, moments, tails, support, pathwis
     return Family(
         name=name,
         parameters=wrap,
-        log_prob=lambda params, x: _underflown(functools.partial(log_prob, params.unwrap()), x),
+        log_prob=lambda params, x: _traced(functools.partial(log_prob, params.unwrap()), x, name),
         event=lambda params: tuple(event(params.unwrap())),
         batch=lambda params: tuple(batch(params.unwrap())),
         support=(lambda params: support(params.unwrap())) if support else None,
@@ -141,6 +161,16 @@ def _family(name, log_prob, event, batch, draw, moments, tails, support, pathwis
     )
 
 
+def _traced(log_prob, x, name):
+    try:
+        return _underflown(log_prob, x)
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):
+        raise TypeError(
+            f"Expected a log_prob of {name} that JAX can trace; got one that needs numbers, as numpy, scipy and `if` "
+            "do. Write it with jax.numpy, jax.scipy and jnp.where."
+        ) from None
+
+
 def _underflown(log_prob, x):
     """log p(x), a constant where it is −inf: its derivative may be infinite there."""
     empty = jax.lax.stop_gradient(log_prob(x)) == -jnp.inf
@@ -151,17 +181,25 @@ def _underflown(log_prob, x):
     return jnp.where(empty, -jnp.inf, log_prob(inside))
 
 
+def _drawn(draw, dist):
+    """Draws that tell where the mass is, None where there are none: of an improper law, say."""
+    try:
+        return jax.lax.stop_gradient(draw(dist, jax.random.key(0), (_DRAWS,)))
+    except _MISSING:
+        return None
+
+
 def _profile(dist, name, moments, draw, support) -> Profile:
     try:
         # Moments only place panels; their own derivatives need not exist.
         center, scale = jax.lax.stop_gradient(moments(dist))
     except _MISSING as error:
-        if draw is None:
+        x = None if draw is None else _drawn(draw, dist)
+        if x is None:
             raise TypeError(
                 f"Expected a distribution whose mass can be located; got {name}, which has neither mean and stddev nor "
                 f"sample. Say which family it is: dj.distributions.register({name}, lambda d: ...)."
             ) from error
-        x = jax.lax.stop_gradient(draw(dist, jax.random.key(0), (_DRAWS,)))
         low, center, high = jnp.quantile(x, jnp.asarray([0.25, 0.5, 0.75], x.dtype), axis=0)
         scale = (high - low) / 1.35
     if support is None:

@@ -4,7 +4,6 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from divjax.distributions.family import Density
@@ -62,7 +61,7 @@ def resolve(dist: Any, name: str = "the distribution") -> Density:
         raise TypeError(f"Expected {name} to be a distribution; got the class {dist.__name__}. Build one of it.")
     for kind in type(dist).__mro__:
         if kind in _OWN:
-            return _OWN[kind](dist)
+            return _registered(_OWN[kind](dist), kind)
         library = ADAPTERS.get(kind.__module__.partition(".")[0])
         if library is None:
             continue
@@ -75,6 +74,18 @@ def resolve(dist: Any, name: str = "the distribution") -> Density:
     raise TypeError(_refusal(dist, name))
 
 
+def _registered(found: Any, kind: type) -> Density:
+    """What the function that was registered for a class made of an object."""
+    if isinstance(found, Density):
+        return found
+    if is_distribution(found) and type(found) is not kind:
+        return resolve(found)
+    raise TypeError(
+        f"Expected a Density of the function registered for {kind.__name__}; got {type(found).__name__}. Return a "
+        "record such as NORMAL(loc, scale) of divjax.distributions.real_line, or a distribution of a known library."
+    )
+
+
 def is_distribution(value: Any) -> bool:
     """Whether it can be meant as one: it has a log-density, or is of a class that is known."""
     # A parametrisation that has no log-density of its own can be turned into one that has.
@@ -85,15 +96,25 @@ def is_distribution(value: Any) -> bool:
     return any(kind in _OWN for kind in kinds) or any(kind.__module__.startswith("scipy.stats") for kind in kinds)
 
 
+def _remedy_of_scipy(dist: Any) -> str:
+    if hasattr(dist, "dataset"):  # gaussian_kde
+        return "Draw samples, dist.resample(1000), or build the mixture, such as distrax.MixtureSameFamily."
+    if callable(getattr(dist, "freeze", None)):
+        if hasattr(dist, "xk"):  # of values and probabilities of one's own
+            return "Call it, dist(), which freezes it; classes 0, 1, … are distrax.Categorical(probs=...)."
+        return "Freeze it: scipy.stats.norm(0, 1) is a distribution, scipy.stats.norm a family."
+    return "Use a frozen distribution, scipy.stats.norm(0, 1), or one of distrax, TFP or numpyro."
+
+
 def _refusal(dist: Any, name: str) -> str:
-    got = type(dist).__name__
-    if isinstance(dist, jax.Array | np.ndarray | list | tuple) or hasattr(dist, "__array__"):
+    got = f"an array of shape {np.shape(dist)}" if hasattr(dist, "__array__") else type(dist).__name__
+    if isinstance(dist, list | tuple) or hasattr(dist, "__array__"):
         remedy = (
             "Samples are compared by dj.wasserstein, dj.energy, dj.mmd2 and the like; log-probabilities are "
             "dj.pmf(log_p, log_q)."
         )
     elif type(dist).__module__.startswith("scipy.stats"):
-        remedy = "Freeze it: scipy.stats.norm(0, 1) is a distribution, scipy.stats.norm a family."
+        remedy = _remedy_of_scipy(dist)
     else:
         remedy = (
             "Build a distribution of distrax, TFP, numpyro, distreqx, flowjax, efax or scipy.stats, or give it a "

@@ -17,7 +17,7 @@ from divjax.measures import Cdfs, Coupling
 
 def _has_kink(*, order: ArrayLike = 1.0) -> bool | None:
     """Of |x − y|^k, k ≥ 1: at k = 1 alone."""
-    return float(order) == 1.0 if checks.is_known(order) else None
+    return float(checks.parameter(order, "order", 1.0)) == 1.0 if checks.is_known(order) else None
 
 
 @measured_on(Coupling, kinked=_has_kink)

@@ -1,6 +1,7 @@
 """What a divergence is measured on: declared where it is defined, read from there by everyone else."""
 
 import functools
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -90,6 +91,29 @@ def declared_as(divergence: Divergence, name: str) -> Callable[[Divergence], Div
         return made if measure is None else measured_on(measure, kinked=is_kinked(divergence) is not False)(made)
 
     return declare
+
+
+def signature_of_sides(leaf: Divergence) -> inspect.Signature:
+    """What may be called: two sides, or a measure alone, and the parameters by name."""
+    sides = [
+        inspect.Parameter("p", inspect.Parameter.POSITIONAL_ONLY),
+        inspect.Parameter("q", inspect.Parameter.POSITIONAL_ONLY, default=None),
+    ]
+    params = [each for each in inspect.signature(leaf).parameters.values() if each.kind is each.KEYWORD_ONLY]
+    return inspect.Signature(sides + params)
+
+
+def told_of_sides(leaf: Divergence, of_samples: Divergence | None) -> str:
+    """The leaf's docstring, with what else it takes here behind its first paragraph."""
+    name, measure = leaf.__name__, declared(leaf)
+    first, _, rest = inspect.cleandoc(leaf.__doc__ or "").partition("\n\n")
+    on_line = measure in (Coupling, Cdfs)
+    samples = ", two samples, or one of each" if on_line else ""
+    samples += ", in any dimension if both are samples" if of_samples else ""
+    how = f"``{name}(p, q)``: of two distributions of any known library{samples}."
+    if measure is not None:
+        how += f" ``{name}(measure)``: of {measure.__name__}, made by {measure.made_by}."
+    return "\n\n".join((first, how, rest))
 
 
 def _inner(divergence):

@@ -13,7 +13,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.kernel.pairwise import squared_differences
-from divjax.divergences.reading import broken
+from divjax.divergences.reading import broken, shape_remedy
 from divjax.measures import Points
 from divjax.numerics.programs import kept
 
@@ -186,7 +186,10 @@ def _around(x, y, k):
     """By the distances of the k-th neighbours, or by counts where they are tied."""
     x, y = _arrays(x, y)
     if x.shape[0] <= k or y.shape[0] < k:
-        raise ValueError(f"Expected more than k = {k} points in x and as many in y; got {x.shape[0]} and {y.shape[0]}.")
+        raise ValueError(
+            f"Expected more than k = {k} points in x and as many in y; got {x.shape[0]} and {y.shape[0]}. "
+            "Choose a smaller k, or give more points."
+        )
     # Nothing here has a unit, so take one in which no square overflows or vanishes.
     largest = jnp.maximum(jnp.max(jnp.abs(x)), jnp.max(jnp.abs(y)))
     unit = jax.lax.stop_gradient(nu.power_of_two(largest))
@@ -235,7 +238,10 @@ def _counts(x, y, radii):
 def _arrays(x, y):
     if isinstance(x, Points) or isinstance(y, Points):
         raise TypeError("Expected samples [n, d] without weights; got Points. Resample by the weights first.")
-    x, y = checks.floating(x, y)
+    x, y = checks.floating(checks.points(x, "x"), checks.points(y, "y"))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
-        raise ValueError(f"Expected samples of shapes [n, d] and [m, d]; got {x.shape} and {y.shape}.")
+        raise ValueError(
+            f"Expected samples of shapes [n, d] and [m, d]; got {x.shape} and {y.shape}. "
+            f"{shape_remedy(x, y, on_the_line='dj.wasserstein(x, y) or dj.energy(x, y)')}"
+        )
     return x, y

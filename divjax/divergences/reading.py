@@ -19,12 +19,12 @@ def weighted(sample: Sample, name: str = "x", least: int = 1) -> tuple[Float[Arr
     A masked point (log-weight −inf) may be anything, NaN too: it is put at the origin and counts for nothing.
     """
     x, log_w = (sample.x, sample.log_w) if isinstance(sample, Points) else (sample, None)
-    (x,) = checks.floating(x)
+    (x,) = checks.floating(checks.points(x, name))
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or x.shape[0] < least or x.shape[1] < 1:
         raise ValueError(
             f"Expected a sample {name} of shape [n, d] or [n] with n >= {least}; got shape {list(x.shape)}. "
-            "Use jax.vmap over batches."
+            f"{shape_remedy(x)}"
         )
     if log_w is None:
         return x, jnp.full(x.shape[0], 1.0 / x.shape[0], x.dtype)
@@ -36,6 +36,20 @@ def weighted(sample: Sample, name: str = "x", least: int = 1) -> tuple[Float[Arr
         )
     log_w = jnp.broadcast_to(log_w, x.shape[:1])
     return jnp.where(log_w[:, None] == -jnp.inf, 0.0, x), nu.softmax(log_w)
+
+
+def shape_remedy(*samples: Array, on_the_line: str = "") -> str:
+    """What to do with arrays that are no samples [n, d] of one dimension. on_the_line: what takes those [n]."""
+    most, least = max(x.ndim for x in samples), min(x.ndim for x in samples)
+    if most > 2:
+        return "Use jax.vmap over batches of samples; x.reshape(len(x), -1) makes every row a point."
+    if least == 0:
+        return "One point on the line is an array of shape [1]."
+    if least == 1 and on_the_line:
+        return f"A sample [n] on the line is x[:, None] here; or use {on_the_line}."
+    if any(x.size == 0 for x in samples):
+        return "Look where its points were lost: there are too few."
+    return "Give both the same coordinates." if len(samples) > 1 else "There are too few points."
 
 
 def two_weighted(x: Sample, y: Sample, least: int = 1):

@@ -21,3 +21,6 @@ from divjax.divergences.transport.sinkhorn import sinkhorn as sinkhorn
 from divjax.divergences.transport.sliced import MaxSliced as MaxSliced
 from divjax.divergences.transport.sliced import max_sliced as max_sliced
 from divjax.divergences.transport.sliced import sliced_cost as sliced_cost
+from divjax.numerics import calls as _calls
+
+__getattr__ = _calls.meant(__name__)

@@ -23,3 +23,6 @@ from divjax.exact.geometry import mixture_plan as mixture_plan
 from divjax.exact.geometry import mixture_wasserstein2 as mixture_wasserstein2
 from divjax.exact.geometry import mmd2 as mmd2
 from divjax.exact.geometry import wasserstein2 as wasserstein2
+from divjax.numerics import calls as _calls
+
+__getattr__ = _calls.meant(__name__)

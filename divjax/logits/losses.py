@@ -20,7 +20,7 @@ they are and summed in float32; a gradient comes back in the dtype of its logits
     and the whole vocabulary elsewhere, where XLA fuses the sum. It changes speed and memory, not the value.
 
 Logits may be −inf (probability 0), but not all of a row on one side alone: that is no distribution, and the value
-then means nothing. Where only one side is −inf the value is the mathematical one, +inf for
+is NaN. Where only one side is −inf the value is the mathematical one, +inf for
 ``kl`` if q = 0 < p; the gradient is then that of the finite terms, never NaN. Logits that are equal bit for
 bit give exactly 0 with gradient exactly 0. Gradients exist for both logits, temperature, weights and the
 divergence's own parameter.
@@ -39,7 +39,8 @@ from jaxtyping import Array, Bool, Float
 
 from divjax.logits import terms
 from divjax.logits.operands import checked_block, operands, real
-from divjax.logits.stream import Operands, accumulation_dtype, log_densities, normalise, term_sum
+from divjax.logits.stream import accumulation_dtype, term_sum
+from divjax.numerics.calls import said
 
 Logits = Float[Array, "*tokens vocabulary"]
 Values = Float[Array, "*tokens"]
@@ -61,6 +62,7 @@ def _measure(
     return term_sum(term, checked_block(block, x), x).reshape(jnp.shape(logits_p)[:-1])
 
 
+@said
 def kl(
     logits_p: Logits,
     logits_q: Logits,
@@ -84,6 +86,7 @@ def kl(
     return _measure(terms.KL, logits_p, logits_q, temperature, mask, weights, block)
 
 
+@said
 def reverse_kl(
     logits_p: Logits,
     logits_q: Logits,
@@ -104,6 +107,7 @@ def reverse_kl(
     return _measure(terms.REVERSE_KL, logits_p, logits_q, temperature, mask, weights, block)
 
 
+@said
 def jeffreys(
     logits_p: Logits,
     logits_q: Logits,
@@ -123,6 +127,7 @@ def jeffreys(
     return _measure(terms.JEFFREYS, logits_p, logits_q, temperature, mask, weights, block)
 
 
+@said
 def jensen_shannon(
     logits_p: Logits,
     logits_q: Logits,
@@ -148,6 +153,7 @@ def jensen_shannon(
     return _measure(terms.JENSEN_SHANNON, logits_p, logits_q, temperature, mask, weights, block, *params)
 
 
+@said
 def alpha_divergence(
     logits_p: Logits,
     logits_q: Logits,
@@ -172,6 +178,7 @@ def alpha_divergence(
     return _measure(terms.ALPHA, logits_p, logits_q, temperature, mask, weights, block, a)
 
 
+@said
 def tsallis(
     logits_p: Logits,
     logits_q: Logits,
@@ -197,6 +204,7 @@ def tsallis(
     return jnp.where(jnp.isinf(value), value, a * jnp.where(jnp.isinf(value), 0.0, value))
 
 
+@said
 def squared_hellinger(
     logits_p: Logits,
     logits_q: Logits,
@@ -215,6 +223,7 @@ def squared_hellinger(
     return _measure(terms.SQUARED_HELLINGER, logits_p, logits_q, temperature, mask, weights, block)
 
 
+@said
 def pearson_chi2(
     logits_p: Logits,
     logits_q: Logits,
@@ -236,6 +245,7 @@ def pearson_chi2(
     return _measure(terms.PEARSON, logits_p, logits_q, temperature, mask, weights, block)
 
 
+@said
 def neyman_chi2(
     logits_p: Logits,
     logits_q: Logits,
@@ -257,6 +267,7 @@ def neyman_chi2(
     return _measure(terms.NEYMAN, logits_p, logits_q, temperature, mask, weights, block)
 
 
+@said
 def triangular(
     logits_p: Logits,
     logits_q: Logits,
@@ -276,6 +287,7 @@ def triangular(
     return _measure(terms.TRIANGULAR, logits_p, logits_q, temperature, mask, weights, block)
 
 
+@said
 def total_variation(
     logits_p: Logits,
     logits_q: Logits,
@@ -297,6 +309,7 @@ def total_variation(
     return _measure(terms.TOTAL_VARIATION, logits_p, logits_q, temperature, mask, weights, block)
 
 
+@said
 def f_divergence(
     logits_p: Logits,
     logits_q: Logits,
@@ -326,73 +339,3 @@ def f_divergence(
     # Kept as it is where nothing is hidden in it, so that its compiled sum is found again.
     term, params = (terms.generated(pure), tuple(hidden)) if hidden else (terms.generated(f), ())
     return _measure(term, logits_p, logits_q, temperature, mask, weights, block, *params)
-
-
-def _log1p_ratio(x: Array) -> Array:
-    """log(1 + x) / x for |x| < 1/2, and its derivative, through x = 0."""
-    small = jnp.abs(x) < 0.1
-    series = jnp.polyval(jnp.asarray([(-1.0) ** k / (k + 1) for k in range(15, -1, -1)], x.dtype), x)
-    return jnp.where(small, series, jnp.log1p(x) / jnp.where(small, 1.0, x))
-
-
-def _log_affinity(x: Operands, block: int) -> Array:
-    """log Σ p^a q^(1−a), ``[n]``, as a log-sum-exp; a is the parameter of x."""
-    fixed = jax.lax.stop_gradient(x)
-    log_p, log_q, _ = log_densities(*fixed[:2], fixed.mask, fixed, normalise(fixed, block))
-    shift = terms.log_blend(log_p, log_q, fixed.params[0]).max(-1, keepdims=True)
-    # Beyond that one of the densities is 0: the sum is then 0 or +inf, and is to come out so.
-    shift = jnp.where(jnp.abs(shift) < 1e20, shift, 0.0)
-    total = term_sum(terms.BLEND, block, x._replace(params=(*x.params, shift)))
-    return shift[:, 0] + jnp.where(total > 0, jnp.log(jnp.where(total > 0, total, 1.0)), -jnp.inf)
-
-
-def renyi(
-    logits_p: Logits,
-    logits_q: Logits,
-    *,
-    alpha: ArrayLike = 0.5,
-    temperature: ArrayLike = 1.0,
-    mask: Mask = None,
-    block: int | None = None,
-) -> Values:
-    """A family around KL that stresses where p/q is large: log(Σ p^α q^(1−α)) / (α − 1) ≥ 0 (Rényi 1961).
-
-    alpha: α > 0; α = 1 is kl, reached smoothly. Near p = q it is a function of the alpha-divergence, whose terms do not
-    cancel; far from it, of a log-sum-exp, which neither over- nor underflows.
-
-    Examples:
-        >>> teacher, student = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75]))
-        >>> round(float(dj.logits.renyi(teacher, student, alpha=2.0)), 4)
-        0.2877
-    """
-    a = real(alpha, "alpha", accumulation_dtype(logits_p, logits_q), 0.0)
-    x = operands(logits_p, logits_q, temperature, mask, None)._replace(params=(a,))
-    block = checked_block(block, x)
-    close, far = term_sum(terms.ALPHA, block, x), _log_affinity(x, block)
-    near = jnp.abs(a * (a - 1.0) * close) < 0.5
-    # The inner wheres keep the gradient of what is not taken finite.
-    scaled = a * jnp.where(near, close, 0.0)
-    infinite = jnp.isinf(far)
-    far_value = jnp.where(infinite, 0.0, far) / jnp.where(near, 1.0, a - 1.0)
-    value = jnp.where(near, scaled * _log1p_ratio((a - 1.0) * scaled), jnp.where(infinite, jnp.inf, far_value))
-    value = jnp.where(jnp.isnan(a), jnp.nan, value)
-    return value.reshape(jnp.shape(logits_p)[:-1])
-
-
-def bhattacharyya(
-    logits_p: Logits,
-    logits_q: Logits,
-    *,
-    temperature: ArrayLike = 1.0,
-    mask: Mask = None,
-    block: int | None = None,
-) -> Values:
-    """Minus the logarithm of the overlap of the roots of p and q: −log Σ √(p q), in [0, ∞] (Bhattacharyya 1943).
-
-    Half of ``renyi`` at alpha = ½.
-
-    Examples:
-        >>> round(float(dj.logits.bhattacharyya(jnp.array([0.0, -jnp.inf]), jnp.zeros(2))), 4)
-        0.3466
-    """
-    return 0.5 * renyi(logits_p, logits_q, alpha=0.5, temperature=temperature, mask=mask, block=block)

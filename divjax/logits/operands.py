@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from divjax.logits.stream import Operands, accumulation_dtype
+from divjax.numerics.calls import described
 
 # The lanes a sum is carried in, a few times [rows, block], stay below a twentieth of one input.
 _SHARE = 96
@@ -46,6 +47,18 @@ def real(x: ArrayLike, name: str, dtype: jnp.dtype, low: float = -math.inf, high
     if _concrete(x) or (math.isinf(low) and math.isinf(high)):
         return value
     return value * jnp.where((low < value) & (value < high), 1.0, jnp.nan)
+
+
+def _array(logits: ArrayLike, name: str) -> Array:
+    if hasattr(logits, "log_prob") or type(logits).__module__.startswith("scipy.stats"):
+        raise TypeError(
+            f"Expected {name}, an array [..., V]; got the distribution {type(logits).__name__}. Between distributions "
+            "use dj.kl(p, q) and the like, without dj.logits."
+        )
+    try:
+        return jnp.asarray(logits)
+    except (TypeError, ValueError):
+        raise TypeError(f"Expected {name}, an array [..., V]; got {described(logits)}. Use jnp.asarray.") from None
 
 
 def _check_logits(logits: Array, name: str) -> None:
@@ -87,7 +100,7 @@ def operands(
     weights: ArrayLike | None,
 ) -> Operands:
     """Checked operands with ``[n, V]`` logits and no parameters."""
-    logits_p, logits_q = jnp.asarray(logits_p), jnp.asarray(logits_q)
+    logits_p, logits_q = _array(logits_p, "logits_p"), _array(logits_q, "logits_q")
     _check_logits(logits_p, "logits_p")
     _check_logits(logits_q, "logits_q")
     shape = logits_p.shape

@@ -103,9 +103,10 @@ def _peak(logits: Array, x: Operands) -> Array:
     return jax.lax.stop_gradient(jnp.where(jnp.isneginf(peak), 0.0, peak))
 
 
-def _log_sum(total: Array) -> Array:
-    # A row without a single finite logit: p = 0 everywhere, and no NaN.
-    return jnp.where(total > 0, jnp.log(jnp.where(total > 0, total, 1.0)), 0.0)[:, None]
+def _log_sum(total: Array, other: Array) -> Array:
+    # A row without a single finite logit: no distribution, unless nothing is left on the other side either.
+    empty = jnp.where(other > 0, jnp.nan, 0.0)
+    return jnp.where(total > 0, jnp.log(jnp.where(total > 0, total, 1.0)), empty)[:, None]
 
 
 def normalise(x: Operands, block: int) -> Norms:
@@ -115,7 +116,7 @@ def normalise(x: Operands, block: int) -> Norms:
         return jnp.exp(_tempered(y_p, x, mask, peak_p)), jnp.exp(_tempered(y_q, x, mask, peak_q))
 
     sum_p, sum_q = fold(body, (x.logits_p, x.logits_q, x.mask), block=block)
-    return Norms(peak_p, _log_sum(sum_p), peak_q, _log_sum(sum_q))
+    return Norms(peak_p, _log_sum(sum_p, sum_q), peak_q, _log_sum(sum_q, sum_p))
 
 
 def log_densities(y_p: Array, y_q: Array, mask: Array | None, x: Operands, norms: Norms) -> tuple[Array, ...]:

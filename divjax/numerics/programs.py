@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from divjax import status
+from divjax.numerics.calls import check_call
 
 _DTYPES = "biufc"  # kinds of numpy dtypes that JAX has too
 _Shape = jax.ShapeDtypeStruct
@@ -35,7 +36,8 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     closes over must not change; an object of one's own is another one where what it holds was changed. Within
     ``jax.jit`` nothing is left of the program, it is inlined. A number that is given by name is shown to ``function``
     once as it is, to be refused: a program does not see values. What raised NotImplementedError is not tried again.
-    Arguments that hold anything else, such as a list, are passed to ``function`` as they are.
+    Arguments that hold anything else, such as a list, are passed to ``function`` as they are, but tables of
+    numbers, which are arrays.
     """
 
     def filled(form, arrays):
@@ -56,24 +58,24 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*args, **kwargs):
-        form, arrays = _parted((args, kwargs))
-        if form is None:
-            return function(*args, **kwargs)
-        for array in arrays:
-            warn_of_rounding(array)
-        named = (kwargs, [each.keywords for each in args if isinstance(each, functools.partial)])
-        numbers = [leaf for leaf in jax.tree.leaves(named) if _is_known_number(leaf)]
-        if numbers:
-            look(form, tuple(float(x) if any(x is each for each in numbers) else _shape(x) for x in arrays))
-        shapes = tuple(map(_shape, arrays)) if refusals else None
-        if (form, shapes) in refusals:
-            raise NotImplementedError(refusals[form, shapes])
         try:
-            return program(form, arrays)
-        except NotImplementedError as error:  # it was traced for nothing, and is not again
-            if len(refusals) >= 4096:
-                refusals.clear()
-            refusals[form, tuple(map(_shape, arrays))] = str(error)
+            (args, kwargs), form, arrays = _read_and_parted((args, kwargs))
+            if form is None:
+                return function(*args, **kwargs)
+            for array in arrays:
+                warn_of_rounding(array)
+            if numbers := _known_numbers(args, kwargs):
+                look(form, tuple(float(x) if any(x is each for each in numbers) else _shape(x) for x in arrays))
+            shapes = tuple(map(_shape, arrays)) if refusals else None
+            if (form, shapes) in refusals:
+                raise NotImplementedError(refusals[form, shapes])
+            try:
+                return program(form, arrays)
+            except NotImplementedError as error:  # it was traced for nothing, and is not again
+                _remember(refusals, (form, tuple(map(_shape, arrays))), str(error))
+                raise
+        except TypeError:
+            check_call(function, args, kwargs)
             raise
 
     return call
@@ -119,9 +121,18 @@ def of_structure(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return call
 
 
+def _read_and_parted(given):
+    """Arguments, tables of other libraries made arrays where they have no form as they are, their form and arrays."""
+    form, arrays = _parted(given)
+    if form is None:
+        given = jax.tree.map(_read, given, is_leaf=_is_list)
+        form, arrays = _parted(given)
+    return given, form, arrays
+
+
 def _parted(given):
     """The form of arguments and the arrays in them; no form where what is no array cannot be compared."""
-    leaves, structure = jax.tree.flatten(given, is_leaf=lambda node: isinstance(node, list))
+    leaves, structure = jax.tree.flatten(given, is_leaf=_is_list)
     if any(map(_is_closed, leaves)):
         return _parted(structure.unflatten(map(_opened, leaves)))
     # An array is known again by itself; a number is another one wherever it stands.
@@ -159,6 +170,18 @@ def contents(value: Any, depth: int = 4) -> Any:
     return value if isinstance(value, float | int | str | bytes | complex | None) else id(value)
 
 
+def _is_list(node):
+    return isinstance(node, list)
+
+
+def _read(leaf):
+    """A table of numbers of another library as an array; anything else as it is."""
+    if isinstance(leaf, jax.Array | np.ndarray | np.generic) or not hasattr(leaf, "__array__"):
+        return leaf
+    array = np.asarray(leaf)
+    return array if array.dtype.kind in "iuf" else leaf
+
+
 def _is_closed(leaf):
     return isinstance(leaf, functools.partial) and not isinstance(leaf, jax.tree_util.Partial)
 
@@ -176,6 +199,18 @@ def _is_array(leaf):
 
 def _is_known_number(leaf):
     return _is_array(leaf) and not isinstance(leaf, jax.core.Tracer) and np.ndim(leaf) == 0 and _is_real(leaf)
+
+
+def _remember(refusals, call, text):
+    if len(refusals) >= 4096:
+        refusals.clear()
+    refusals[call] = text
+
+
+def _known_numbers(args, kwargs):
+    """Those that are given by name, to the function or to a part of it."""
+    named = (kwargs, [each.keywords for each in args if isinstance(each, functools.partial)])
+    return [leaf for leaf in jax.tree.leaves(named) if _is_known_number(leaf)]
 
 
 def _is_real(leaf):

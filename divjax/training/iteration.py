@@ -97,6 +97,11 @@ def run(iteration: Iteration, case: PyTree = None) -> Any:
         >>> int(dj.run(fit, 3.0).status)
         0
     """
+    if not isinstance(iteration, Iteration):
+        raise TypeError(
+            f"Expected an Iteration, as dj.fit makes one; got {type(iteration).__name__}. Write "
+            "dj.run(dj.fit(loss, init, optimizer), case)."
+        )
     if iteration.check is not None:
         iteration.check(case)
     return _run(iteration._replace(check=None, constants=None), case, iteration.constants)

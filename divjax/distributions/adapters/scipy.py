@@ -31,8 +31,15 @@ def to_density(dist: Any, kind: type) -> Density | None:
     make = TABLE.get(kind.__name__)
     if make is None:
         return None
-    with np.errstate(all="ignore"):  # a scale of 0 makes no law, which is said later on
-        return make(dist)
+    try:
+        with np.errstate(all="ignore"):  # a scale of 0 makes no law, which is said later on
+            return make(dist)
+    except jax.errors.TracerArrayConversionError:
+        name = getattr(getattr(dist, "dist", None), "name", kind.__name__)
+        raise TypeError(
+            f"Expected constants as the parameters of scipy.stats.{name}; got traced ones. Under jax.jit, jax.grad and "
+            "jax.vmap build it of a library of JAX, such as distrax.Normal."
+        ) from None
 
 
 def _continuous(dist):

@@ -20,13 +20,30 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.kernel import pairwise
 from divjax.divergences.reading import Sample, weighted
+from divjax.measures import Points
+from divjax.numerics import calls as _calls
 
 Kernel = Callable[[Array], Array]
 Draw = Callable[[Array, int, int], Float[Array, "num d"]]
 
 
-def _parameters(*values):
-    return jnp.broadcast_arrays(*map(jnp.atleast_1d, checks.floating(*map(jnp.asarray, values))))
+def _parameters(**values):
+    """Positive numbers, or arrays of them, as arrays [k]; those that are traced are not looked at."""
+    for name, value in values.items():
+        _check_positive(value, name)
+    return jnp.broadcast_arrays(*map(jnp.atleast_1d, checks.floating(*map(jnp.asarray, values.values()))))
+
+
+def _check_positive(value, name):
+    if not checks.is_known(value):
+        return
+    array = np.asarray(value) if isinstance(value, int | float | list | tuple) or hasattr(value, "dtype") else None
+    if array is None or array.dtype.kind not in "iuf":
+        given = repr(value) if isinstance(value, str) else type(value).__name__
+        median = " Measure one: dj.kernels.median_distance(x, y)." if name == "bandwidth" else ""
+        raise TypeError(f"Expected a number > 0 as {name}; got {given}.{median or ' Pass a float.'}")
+    if not np.all(array > 0.0):
+        raise ValueError(f"Expected {name} > 0; got {array.min():g}. Choose a positive one.")
 
 
 def _total(profile, squares, *parameters):
@@ -56,6 +73,9 @@ def _sum(kernels, squares):
     return sum(kernel(squares) for kernel in kernels)
 
 
+__getattr__ = _calls.meant(__name__, {"gaussian": "rbf", "squared_exponential": "rbf", "inverse_multiquadric": "imq"})
+
+
 def rbf(bandwidth: ArrayLike) -> Kernel:
     """Gaussian kernel exp(−s / (2 h²)), h the bandwidth > 0, a scalar or [k] for a sum.
 
@@ -63,7 +83,7 @@ def rbf(bandwidth: ArrayLike) -> Kernel:
         >>> round(float(dj.kernels.rbf(1.0)(jnp.asarray(4.0))), 3)
         0.135
     """
-    return Partial(_rbf, *_parameters(bandwidth))
+    return Partial(_rbf, *_parameters(bandwidth=bandwidth))
 
 
 def rbf_bandwidths(kernel: Kernel) -> Float[Array, " k"] | None:
@@ -83,7 +103,7 @@ def laplace(bandwidth: ArrayLike) -> Kernel:
         >>> round(float(dj.kernels.laplace(1.0)(jnp.asarray(4.0))), 3)
         0.135
     """
-    return Partial(_laplace, *_parameters(bandwidth))
+    return Partial(_laplace, *_parameters(bandwidth=bandwidth))
 
 
 def imq(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Kernel:
@@ -93,7 +113,7 @@ def imq(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Kernel:
         >>> round(float(dj.kernels.imq(1.0)(jnp.asarray(3.0))), 3)
         0.5
     """
-    return Partial(_power, *_parameters(scale, exponent))
+    return Partial(_power, *_parameters(scale=scale, exponent=exponent))
 
 
 def rational_quadratic(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Kernel:
@@ -103,7 +123,7 @@ def rational_quadratic(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Kerne
         >>> round(float(dj.kernels.rational_quadratic(1.0)(jnp.asarray(2.0))), 3)
         0.5
     """
-    bandwidth, alpha = _parameters(bandwidth, alpha)
+    bandwidth, alpha = _parameters(bandwidth=bandwidth, alpha=alpha)
     return Partial(_power, bandwidth * nu.safe_sqrt(2.0 * alpha), alpha)
 
 
@@ -126,9 +146,13 @@ def as_kernel(kernel: Kernel) -> Kernel:
     """
     if isinstance(kernel, Partial):
         return kernel
+    if any(kernel is each for each in (rbf, laplace, imq, rational_quadratic)):
+        made_by = f"dj.kernels.{kernel.__name__}"
+        raise TypeError(f"Expected a kernel; got {made_by}, which makes one. Write {made_by}(1.0), with its bandwidth.")
     if not callable(kernel):
         raise TypeError(
-            f"Expected kernel as a function of the squared distance; got {type(kernel).__name__}. Use e.g. rbf(1.0)."
+            f"Expected kernel as a function of the squared distance; got {type(kernel).__name__}. Use e.g. "
+            "dj.kernels.rbf(1.0)."
         )
     function, closed_over = jax.closure_convert(kernel, jnp.zeros((1, 1)))
     if not closed_over:
@@ -197,6 +221,7 @@ def median_distance(*samples: Sample, num_points: int = 512) -> Float[Array, ""]
         >>> float(dj.kernels.median_distance(jnp.array([0.0, 1.0, 3.0])))
         2.0
     """
+    samples = tuple(each if isinstance(each, Points) else checks.points(each, "x") for each in samples)
     return _median_distance(samples, num_points)
 
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.kernel.kernels import Draw, Kernel, as_kernel
 from divjax.divergences.kernel.pairwise import radial_sums, squared_distances
@@ -222,7 +223,7 @@ def mmd2_features(key: Array, x: Sample, y: Sample, *, frequencies: Draw, num_fe
     if num_features < 1:
         raise ValueError(f"Expected num_features >= 1; got {num_features}.")
     size = min(num_features, 64)
-    omega = frequencies(key, num_features, x.shape[1]).astype(x.dtype)
+    omega = frequencies(checks.key(key), num_features, x.shape[1]).astype(x.dtype)
     # Padded frequencies are 0: both means are 1 there, and their difference 0.
     omega = jnp.pad(omega, [(0, -num_features % size), (0, 0)]).reshape(-1, size, x.shape[1])
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, ArrayLike, Float
 from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.line import transport_cost, wasserstein
-from divjax.divergences.reading import onto_heaviest
+from divjax.divergences.reading import onto_heaviest, shape_remedy
 from divjax.divergences.transport.monotone import coupling_of_counts, coupling_of_samples
 from divjax.measures import Points
 from divjax.numerics.programs import kept
@@ -85,20 +85,30 @@ def _along_directions(key, x, y, order, num):
 
 def sphere(key: Array, num: int, dim: int) -> Float[Array, "num dim"]:
     """Unit vectors, uniform on the sphere."""
-    normal = jax.random.normal(key, (num, dim))
+    normal = jax.random.normal(checks.key(key), (num, dim))
     return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
 
 
 def paired_samples(x, y):
     """(points [n, d], log-weights or None) of both; weights are given to both or to neither."""
     weighted = isinstance(x, Points) or isinstance(y, Points)
+    x, y = (
+        replace(z, x=checks.points(z.x, name)) if isinstance(z, Points) else checks.points(z, name)
+        for z, name in ((x, "x"), (y, "y"))
+    )
     parts = [z if isinstance(z, Points) else Points(z, jnp.zeros(jnp.shape(z)[:1])) for z in (x, y)]
     x, y, *log_w = checks.floating(*(part.x for part in parts), *(part.log_w for part in parts))
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or not x.size or not y.size:
         raise ValueError(
             f"Expected two samples of shapes [n, d] and [m, d], not empty; got {x.shape} and {y.shape}. "
-            "For samples [n] on the line use wasserstein(coupling(x, y))."
+            f"{shape_remedy(x, y, on_the_line='dj.wasserstein(x, y)')}"
         )
+    for z, w in ((x, log_w[0]), (y, log_w[1])):
+        if w.shape not in ((), z.shape[:1]):
+            raise ValueError(
+                f"Expected one log-weight for each of the {z.shape[0]} points; got shape {list(w.shape)}. Use "
+                "dj.Points(x[n, d], log_w[n])."
+            )
     if not weighted:
         return (x, None), (y, None)
     log_w = [jax.nn.log_softmax(jnp.broadcast_to(w, z.shape[:1])) for w, z in zip(log_w, (x, y), strict=True)]
