@@ -341,8 +341,10 @@ cauchy_schwarz = door(dv.cauchy_schwarz, closed=exact.cauchy_schwarz)
 f_divergence = door(dv.f_divergence)
 wasserstein = door(dv.wasserstein, closed=OfOrder(2, exact.wasserstein2))
 cramer = door(dv.cramer)
-reverse, symmetrize = combinator(dv.reverse), combinator(dv.symmetrize)
-skew, jensen = combinator(dv.skew), combinator(dv.jensen)
+reverse = combinator(dv.reverse)
+symmetrize = combinator(dv.symmetrize)
+skew = combinator(dv.skew)
+jensen = combinator(dv.jensen)
 energy = door(dv.energy, of_samples=dv.energy_of_samples)
 
 
