@@ -251,6 +251,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     return _estimated(_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
 
 
+@said
 def table(p: Any, q: Any) -> Table:
     """Every divergence of the catalogue between two distributions, with its error and route.
 
@@ -328,6 +329,7 @@ cramer = door(dv.cramer)
 energy = door(dv.energy, of_samples=dv.energy_of_samples)
 
 
+@said
 def fisher(p: Any, q: Any, score_q: Any = None, /) -> Scalar:
     """Fisher divergence ∫ p ‖∇log p − ∇log q‖² ≥ 0 (Hyvärinen 2005), blind to the weights of far-apart modes.
 
