@@ -55,7 +55,7 @@ def door(
 
     @functools.wraps(leaf)
     def divergence(*sides: Any, **params: Any) -> Scalar:
-        if params and not {"p", "q"} <= set(params):
+        if params and not {"p", "q"} & set(params):
             check_names(leaf, tuple(params))
         if len(sides) != 2:
             _check_sides(leaf, sides, params)

@@ -165,7 +165,9 @@ def _family(name, log_prob, event, batch, draw, moments, tails, support, pathwis
 def _traced(log_prob, x, name):
     try:
         return _underflown(log_prob, x)
-    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError, ValueError) as error:
+        if isinstance(error, ValueError) and "truth value" not in str(error):
+            raise
         raise TypeError(
             f"Expected a log_prob of {name} that JAX can trace; got one that needs numbers, as numpy, scipy and `if` "
             "do. Write it with jax.numpy, jax.scipy and jnp.where."
