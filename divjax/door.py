@@ -27,7 +27,7 @@ from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked
 from divjax.estimation import Estimate
 from divjax.estimation import estimate as estimate_on
-from divjax.measures import Cdfs, Coupling, Nodes, Points
+from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
 from divjax.numerics.calls import by_name, check_names, described, said
 from divjax.numerics.programs import kept
 from divjax.rows import Row, Table
@@ -55,7 +55,7 @@ def door(
 
     @functools.wraps(leaf)
     def divergence(*sides: Any, **params: Any) -> Scalar:
-        if params and not {"p", "q"} & set(params):
+        if params and (len(sides) > 1 or isinstance(sides[0] if sides else None, Measure)):
             check_names(leaf, tuple(params))
         if len(sides) != 2:
             _check_sides(leaf, sides, params)
