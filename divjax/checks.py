@@ -79,7 +79,10 @@ def points(value: Any, name: str) -> Array:
         )
     x = _array(value)
     if x is None:
-        raise TypeError(f"Expected {name} to be a sample of real numbers; got {_kind(value)}. Pass an array [n, d].")
+        raise TypeError(
+            f"Expected {name} to be a sample of real numbers; got {_kind(value)}. Pass an array [n, d]; of a "
+            "table its columns of numbers, table.to_numpy(float)."
+        )
     return x
 
 
@@ -138,8 +141,9 @@ def _got(value):
 def _array(value: Any) -> Array | None:
     """An array of real numbers, None for what is none."""
     is_array = isinstance(value, list | tuple) or hasattr(value, "__array__") or hasattr(value, "shape")
+    is_traced = isinstance(value, list | tuple) and not all(map(is_known, jax.tree.leaves(value)))
     try:
-        x = jnp.asarray(_of_host(value)) if is_array else None
+        x = jnp.asarray(value if is_traced else _of_host(value)) if is_array else None
     except (TypeError, ValueError):  # of strings, of objects, of rows of unequal length
         return None
     return None if x is None or jnp.issubdtype(x.dtype, jnp.complexfloating) else x

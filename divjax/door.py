@@ -27,7 +27,7 @@ from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked, signature_of_sides, told_of_sides
 from divjax.estimation import Estimate
 from divjax.estimation import estimate as estimate_on
-from divjax.measures import Cdfs, Coupling, Nodes, Points
+from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
 from divjax.numerics.calls import by_name, check_names, described, said
 from divjax.numerics.programs import kept
 from divjax.rows import Row, Table
@@ -55,7 +55,7 @@ def door(
 
     @functools.wraps(leaf)
     def divergence(*sides: Any, **params: Any) -> Scalar:
-        if params and not {"p", "q"} <= set(params):
+        if params and (len(sides) > 1 or isinstance(sides[0] if sides else None, Measure)):
             check_names(leaf, tuple(params))
         if len(sides) != 2:
             _check_sides(leaf, sides, params)
@@ -267,6 +267,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     return _estimated(_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
 
 
+@said
 def table(p: Any, q: Any) -> Table:
     """Every divergence of the catalogue between two distributions, with its error and route.
 
@@ -348,6 +349,7 @@ jensen = combinator(dv.jensen)
 energy = door(dv.energy, of_samples=dv.energy_of_samples)
 
 
+@said
 def fisher(p: Any, q: Any, score_q: Any = None, /) -> Scalar:
     """Fisher divergence ∫ p ‖∇log p − ∇log q‖² ≥ 0 (Hyvärinen 2005), blind to the weights of far-apart modes.
 

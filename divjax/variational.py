@@ -20,11 +20,13 @@ from divjax.discretize import designs, sampling, validity
 from divjax.distributions.density import log_prob_of_draws
 from divjax.distributions.family import Density
 from divjax.distributions.source import outline, source
+from divjax.numerics.calls import said
 from divjax.numerics.programs import kept
 
 Scalar = Float[Array, ""]
 
 
+@said
 def reverse_kl_stl(
     key: PRNGKeyArray, p: Any, q: Any, *, num_draws: int, design: Callable[..., Array] = designs.independent
 ) -> Scalar:
@@ -53,6 +55,7 @@ def _stl(key, p, q, num_draws, design):
     return jnp.mean(_shared(jnp.exp(log_share), _along_path(q, x) - log_prob_of_draws(p, x)))
 
 
+@said
 def iwae(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: int) -> Scalar:
     """The negative importance-weighted bound in nats, −E log 1/K Σ_k p(x_k)/q(x_k) over draws of q (Burda et al. 2016).
 
@@ -74,6 +77,7 @@ def _iwae(key, p, q, num_groups, num_particles):
     return -jnp.mean(_shared(share, _log_mean(log_prob_of_draws(p, x) - log_prob_of_draws(q, x))))
 
 
+@said
 def dreg(key: PRNGKeyArray, p: Any, q: Any, *, num_groups: int, num_particles: int) -> Scalar:
     """``iwae`` with the doubly reparameterised gradient (Tucker et al. 2019): Σ_k w̃_k² ∂ log(p/q)/∂x ∂x/∂θ for q.
 

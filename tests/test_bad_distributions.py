@@ -117,6 +117,9 @@ FUNCTIONS = {
 # What these take besides distributions.
 SAMPLES = ("list", "array", "tensor", "points", "series", "frame")
 VALID = {(function, bad) for function in ("wasserstein", "energy", "coupling", "cdfs") for bad in SAMPLES}
+VALID |= {
+    (function, "discrete") for function in ("wasserstein", "energy", "coupling", "cdfs")
+}  # their masses are moved
 VALID |= {("coupling", "tuple"), ("cdfs", "tuple")}
 VALID |= {(function, "discrete") for function in ("wasserstein", "energy", "coupling", "cdfs")}
 

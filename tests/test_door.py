@@ -161,27 +161,55 @@ RBF = dj.kernels.rbf(1.0)
 SHORT = dj.Points(X[:, 0], jnp.zeros(5))
 REFUSED |= {
     "a parameter of another": (lambda: dj.kl(P, Q, alpha=2.0), TypeError, r"no parameters for kl; got alpha=\. Leave"),
-    "a parameter by another name": (lambda: dj.wasserstein(P, Q, p=2), TypeError, r"Did you mean order="),
+    "a parameter by another name": (
+        lambda: dj.wasserstein(P, Q, p=2),
+        TypeError,
+        r"parameter order.*Did you mean order=",
+    ),
     "of samples": (lambda: dj.wasserstein(X[:, 0], Y[:, 0], p=2), TypeError, r"Did you mean order="),
     "of a measure": (lambda: dj.renyi(dj.pmf(X[0], Y[0], log_w=0.0), order=2.0), TypeError, r"Did you mean alpha="),
     "of an estimate": (lambda: dj.estimate(dj.renyi, P, Q, order=2.0), TypeError, r"Did you mean alpha="),
-    "of draws": (lambda: dj.monte_carlo(KEY, P, Q, num_samples=9), TypeError, r"Did you mean num_draws="),
+    "of draws": (
+        lambda: dj.monte_carlo(KEY, P, Q, num_samples=9),
+        TypeError,
+        r"num_samples=\. Did you mean num_draws=",
+    ),
     "of logits": (lambda: dj.logits.kl(X, Y, T=2.0), TypeError, r"Did you mean temperature="),
     "a parameter by its place": (lambda: dj.renyi(P, Q, 2.0), TypeError, r"Write dj\.renyi\(p, q, alpha=2\.0\)"),
     "an order by its place": (lambda: dj.wasserstein(X[:, 0], Y[:, 0], 2), TypeError, r"\(p, q, order=2\)"),
     "no kernel": (lambda: dj.mmd2(X, Y), TypeError, r"of shape \(40, 3\)\. Write mmd2\(p, q, kernel=dj\.kernels\.rbf"),
-    "no key": (lambda: dj.monte_carlo(P, Q, num_draws=9), TypeError, r"A key comes first: write monte_carlo"),
+    "no key": (
+        lambda: dj.monte_carlo(P, Q, num_draws=9),
+        TypeError,
+        r"A key comes first: write monte_carlo\(jax\.random",
+    ),
     "no key for slices": (lambda: dj.sliced_wasserstein(X, Y), TypeError, "A key comes first"),
     "a number as key": (lambda: dj.monte_carlo(0, P, Q, num_draws=9), TypeError, r"got 0\. Make one: jax\.random\.key"),
     "None as key": (lambda: dj.sliced_wasserstein(None, X, Y), TypeError, r"got None\. Make one"),
     "many keys": (lambda: dj.monte_carlo(jax.random.split(KEY), P, Q, num_draws=9), ValueError, r"a batch .* \(2,\)"),
-    "a maker of kernels": (lambda: dj.mmd2(X, Y, kernel=dj.kernels.rbf), TypeError, r"Write dj\.kernels\.rbf"),
+    "a maker of kernels": (
+        lambda: dj.mmd2(X, Y, kernel=dj.kernels.rbf),
+        TypeError,
+        r"makes one\. Write dj\.kernels\.rbf",
+    ),
     "no bandwidth": (lambda: dj.kernels.rbf(0.0), ValueError, "Expected bandwidth > 0; got 0"),
     "a bandwidth by name": (lambda: dj.kernels.rbf("median"), TypeError, r"dj\.kernels\.median_distance"),
-    "a distribution for a sample": (lambda: dj.samples.mmd2_unbiased(X, P, kernel=RBF), TypeError, "y .* Logistic"),
-    "distributions for samples": (lambda: dj.sinkhorn_divergence(P, Q), TypeError, "use dj.kl"),
-    "distributions for slices": (lambda: dj.sliced_wasserstein(KEY, PLANE, PLANE), TypeError, "use dj.kl"),
-    "distributions to diagnose": (lambda: dj.diagnostics.precision_recall(P, Q), TypeError, "use dj.kl"),
+    "a distribution for a sample": (
+        lambda: dj.samples.mmd2_unbiased(X, P, kernel=RBF),
+        TypeError,
+        "Expected y .* Logistic",
+    ),
+    "distributions for samples": (lambda: dj.sinkhorn_divergence(P, Q), TypeError, r"distributions use dj\.kl"),
+    "distributions for slices": (
+        lambda: dj.sliced_wasserstein(KEY, PLANE, PLANE),
+        TypeError,
+        r"distributions use dj\.kl",
+    ),
+    "distributions to diagnose": (
+        lambda: dj.diagnostics.precision_recall(P, Q),
+        TypeError,
+        r"distributions use dj\.kl",
+    ),
     "distributions for logits": (lambda: dj.logits.kl(P, Q), TypeError, r"distributions use dj\.kl\(p, q\)"),
     "one of each": (lambda: dj.mmd2(P, X, kernel=RBF), TypeError, r"got Logistic and an array of shape \(40, 3\)"),
     "an estimate of samples": (lambda: dj.estimate(dj.energy, X, Y), TypeError, r"Of samples use dj\.wasserstein"),
@@ -191,20 +219,36 @@ REFUSED |= {
     "a rate in the plane": (lambda: dj.diagnostics.unrealistic_rate(PLANE, PLANE), ValueError, "rate_of_samples"),
     "energy in the plane": (lambda: dj.energy(PLANE, PLANE), ValueError, r"draw samples .* dj\.sliced_wasserstein"),
     "orders": (lambda: dj.wasserstein(X[:, 0], Y[:, 0], order=jnp.ones(2)), ValueError, r"Use jax\.vmap over order"),
-    "fewer weights than points": (lambda: dj.wasserstein(SHORT, Y[:, 0]), ValueError, "each of the 40"),
+    "fewer weights than points": (
+        lambda: dj.wasserstein(SHORT, Y[:, 0]),
+        ValueError,
+        "one log-weight for each of the 40",
+    ),
     "no points": (lambda: dj.wasserstein(X[:0, 0], Y[:, 0]), ValueError, "Look where its points were lost"),
-    "a batch of samples": (lambda: dj.samples.neighbour_kl(X[None], Y[None]), ValueError, "jax.vmap over batches"),
-    "samples on the line": (lambda: dj.samples.neighbour_kl(X[:, 0], Y[:, 0]), ValueError, r"x\[:, None\]"),
+    "a batch of samples": (
+        lambda: dj.samples.neighbour_kl(X[None], Y[None]),
+        ValueError,
+        r"Use jax\.vmap over batches",
+    ),
+    "samples on the line": (
+        lambda: dj.samples.neighbour_kl(X[:, 0], Y[:, 0]),
+        ValueError,
+        r"x\[:, None\].*dj\.wasserstein",
+    ),
     "no fit": (lambda: dj.run(lambda x: x**2), TypeError, r"got function\. Write dj\.run\(dj\.fit"),
     "no status": (lambda: dj.explain("kl"), TypeError, r"got str\. Write dj\.explain"),
     "registered to a tuple": (lambda: dj.kl(Registered(), Q), TypeError, "registered for Registered; got tuple"),
     "written with numpy": (lambda: dj.kl(OfNumpy(), Q), TypeError, r"OfNumpy that JAX can trace.*jax\.numpy"),
     "draws of no shape": (lambda: dj.kl(OneDraw(), Q), TypeError, r"got sample\(key\)"),
     "without a cdf": (lambda: dj.wasserstein(Bare(), Q), TypeError, "Give it a cdf"),
-    "scipy in a program": (lambda: jax.grad(lambda m: dj.kl(st.norm(m), Q))(1.0), TypeError, "distrax.Normal"),
+    "scipy in a program": (
+        lambda: jax.grad(lambda m: dj.kl(st.norm(m), Q))(1.0),
+        TypeError,
+        r"such as distrax\.Normal",
+    ),
     "a density estimate of scipy": (lambda: dj.kl(st.gaussian_kde(X[:, 0]), Q), TypeError, r"dist\.resample"),
     "values of scipy": (lambda: dj.kl(st.rv_discrete(values=([0, 1], [0.5, 0.5])), Q), TypeError, r"Call it, dist\(\)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -238,7 +282,7 @@ def test_a_table_is_read_by_name():
     assert "KL" not in table
     assert table.keys() == ["kl", "cramer"]
     assert repr(table).splitlines()[-1].split() == ["cramer", "nan", "none", "none"]
-    with pytest.raises(KeyError, match=r"got 'KL'. Choose one of kl"):
+    with pytest.raises(KeyError, match=r"got 'KL'\. Choose one of kl"):
         table["KL"]
     pytest.importorskip("pandas")
     assert table.to_pandas().loc["kl", "route"] == "exact"

@@ -194,6 +194,14 @@ ZERO_IN_P = {"reverse_kl", "jeffreys", "neyman_chi2"}
 
 
 @every
+def test_a_row_of_nothing_on_one_side_is_nan(name):
+    ours, _ = _compiled(name)
+    a, b = _pair((4, 37))
+    value, _ = ours(a.at[0].set(-jnp.inf), b.at[1].set(-jnp.inf), jnp.float32(1.3), _params(name))
+    assert jnp.isnan(value).tolist() == [True, True, False, False]
+
+
+@every
 def test_minus_infinity_is_probability_zero(name):
     ours, formula = _compiled(name)
     a, b = _pair((4, 37))

@@ -20,6 +20,7 @@ from divjax import numerics as nu
 from divjax.diagnostics.balls import reached, within
 from divjax.divergences.neighbours import nearest, neighbour_distances
 from divjax.divergences.reading import broken, two_unweighted
+from divjax.numerics.calls import said
 
 Rate = Float[Array, ""]
 
@@ -46,6 +47,7 @@ class ModesCaptured(NamedTuple):
     high_quality: Rate
 
 
+@said
 def precision_recall(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int = 5) -> PrecisionRecall:
     """How much of what the model makes looks like data, and how much of the data the model makes.
 
@@ -70,6 +72,7 @@ def _precision_recall(x, y, k):
     return PrecisionRecall(*(_share(inside, x, y) for inside in (precision, recall)))
 
 
+@said
 def density_coverage(x: Float[Array, "n d"], y: Float[Array, "m d"], *, k: int = 5) -> DensityCoverage:
     """How densely the model fills the neighbourhoods of the data, and how many of them it reaches (Naeem et al. 2020).
 
@@ -94,6 +97,7 @@ def _density_coverage(x, y, k):
     return DensityCoverage(_share(counts, x, y) / k, _share(covered, x, y))
 
 
+@said
 def modes_captured(
     y: Float[Array, "m d"],
     modes: Float[Array, "k d"],
@@ -141,6 +145,7 @@ class CopyDistances(NamedTuple):
     y: Float[Array, " m"]
 
 
+@said
 def memorisation_rate(x: Float[Array, "n d"], y: Float[Array, "m d"], *, level: float = 0.01) -> Rate:
     """The share of y that are copies, or nearly, of a training point x: about ``level`` for fresh draws.
 
@@ -155,6 +160,7 @@ def memorisation_rate(x: Float[Array, "n d"], y: Float[Array, "m d"], *, level: 
     return _share(distance <= 1.0, distance, x, y)
 
 
+@said
 def copy_distances(
     x: Float[Array, "n d"], y: Float[Array, "m d"], *, level: float = 0.01, num_points: int | None = None
 ) -> CopyDistances:
@@ -207,6 +213,7 @@ def _copy_ratio(points, x, index, besides):
     return jnp.where(copy, 0.0, distance / jnp.where(copy, 1.0, spacing))
 
 
+@said
 def unrealistic_rate_of_samples(
     x: Float[Array, "n d"], y: Float[Array, "m d"], *, level: float = 0.99, k: int = 5
 ) -> Rate:
@@ -224,6 +231,7 @@ def unrealistic_rate_of_samples(
     return _share(distance > 1.0, distance, x, y)
 
 
+@said
 def distance_to_data(
     x: Float[Array, "n d"], y: Float[Array, "m d"], *, level: float = 0.99, k: int = 5
 ) -> Float[Array, " m"]:

@@ -142,7 +142,7 @@ def draw(
 
     A share carries the derivative of a component's weight: what is drawn more often counts more.
     """
-    key_cube, key_own = jax.random.split(key)
+    key_cube, key_own = jax.random.split(checks.key(key))
     t = design(key_cube, num, 1 + origin.dim)
     shape, t = t.shape[:-1], t.reshape(-1, t.shape[-1])
     z = math.sqrt(2.0) * jax.scipy.special.erfinv(t[..., 1:])

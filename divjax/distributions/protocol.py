@@ -18,6 +18,7 @@ from divjax.distributions.family import EXPONENTIAL, Density, Family, Profile, b
 from divjax.numerics.programs import contents
 
 _DRAWS = 1023  # for the quartiles of an unknown law
+_OF_DRAWS = ("seed", "key", "rng_key", "rng"), ("sample_shape", "shape")  # what a class of one's own may call them
 _MISSING = (AttributeError, NotImplementedError)
 
 
@@ -72,18 +73,18 @@ def is_by_protocol(p: Density) -> bool:
 def _draw(dist, key, shape):
     """By ``sample(seed=key, sample_shape=shape)``, as in TFP and distrax, or ``sample(key, shape)``, as in numpyro."""
     try:
-        given = inspect.signature(dist.sample).parameters.values()
+        given = inspect.signature(dist.sample).parameters
     except ValueError:  # of what is not written in Python
-        given = ()
-    names = {each.name for each in given}
-    if not given or {"seed", "sample_shape"} <= names or any(each.kind is each.VAR_KEYWORD for each in given):
+        given = {}
+    if not given or any(each.kind is each.VAR_KEYWORD for each in given.values()):
         return dist.sample(seed=key, sample_shape=shape)
-    if sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in given) < 2:
+    names = [next((each for each in known if each in given), None) for known in _OF_DRAWS]
+    if None in names:
         raise TypeError(
             f"Expected a method sample(key, shape) or sample(seed=key, sample_shape=shape) of {type(dist).__name__}; "
-            f"got sample({', '.join(names)}). Give it one of these."
+            f"got sample({', '.join(given)}). Give it one of these."
         )
-    return dist.sample(key, shape)
+    return dist.sample(**dict(zip(names, (key, shape), strict=True)))
 
 
 def _moments(dist):
@@ -164,7 +165,9 @@ def _family(name, log_prob, event, batch, draw, moments, tails, support, pathwis
 def _traced(log_prob, x, name):
     try:
         return _underflown(log_prob, x)
-    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError):
+    except (jax.errors.TracerArrayConversionError, jax.errors.ConcretizationTypeError, ValueError) as error:
+        if isinstance(error, ValueError) and "truth value" not in str(error):
+            raise
         raise TypeError(
             f"Expected a log_prob of {name} that JAX can trace; got one that needs numbers, as numpy, scipy and `if` "
             "do. Write it with jax.numpy, jax.scipy and jnp.where."

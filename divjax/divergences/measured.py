@@ -129,4 +129,4 @@ def _kind(value: Any) -> str:
         return "None" if value is None else name
     if hasattr(value, "log_prob"):
         return f"the distribution {name}"
-    return f"an array {list(value.shape)}" if hasattr(value, "shape") else f"a {name}"
+    return f"an array of shape {tuple(value.shape)}" if hasattr(value, "shape") else f"a {name}"

@@ -1,9 +1,11 @@
 """Reading a sample: an array of points, or ``Points`` with log-weights, to points and weights that sum to one."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from divjax import checks
@@ -36,6 +38,15 @@ def weighted(sample: Sample, name: str = "x", least: int = 1) -> tuple[Float[Arr
         )
     log_w = jnp.broadcast_to(log_w, x.shape[:1])
     return jnp.where(log_w[:, None] == -jnp.inf, 0.0, x), nu.softmax(log_w)
+
+
+def readable(*samples: Any, names: tuple[str, ...] = ("x", "y", "at")) -> tuple[Any, ...]:
+    """Samples as what a program takes; TypeError for what is none."""
+    known = Points | jax.Array | np.ndarray
+    return tuple(
+        each if isinstance(each, known) else checks.points(each, name)
+        for each, name in zip(samples, names, strict=False)
+    )
 
 
 def shape_remedy(*samples: Array, on_the_line: str = "") -> str:

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
+from divjax import checks
 from divjax.divergences.reading import Sample, weighted
 from divjax.divergences.score import Scalar, Score, Scores, fisher, values_of
+from divjax.numerics.calls import said
 
 
 def explicit(x: Sample, score_p: Score | Scores, score_q: Score | Scores) -> Scalar:
@@ -50,6 +52,7 @@ def implicit(x: Sample, score_q: Score) -> Scalar:
     return jnp.sum(w * (jax.vmap(trace)(x) + 0.5 * jnp.sum(values * values, axis=1)))
 
 
+@said
 def sliced(key: Array, x: Sample, score_q: Score, *, num_directions: int = 1) -> Scalar:
     """``implicit`` in less time: the trace of ∇score_q from random directions, as one derivative each.
 
@@ -62,7 +65,7 @@ def sliced(key: Array, x: Sample, score_q: Score, *, num_directions: int = 1) ->
         -0.5
     """
     x, w = weighted(x, "x")
-    signs = jax.random.rademacher(key, (num_directions, *x.shape), x.dtype)
+    signs = jax.random.rademacher(checks.key(key), (num_directions, *x.shape), x.dtype)
 
     def curvature(point, direction):
         return jnp.sum(direction * jax.jvp(score_q, (point,), (direction,))[1])
@@ -72,6 +75,7 @@ def sliced(key: Array, x: Sample, score_q: Score, *, num_directions: int = 1) ->
     return jnp.sum(w * (traces + 0.5 * jnp.sum(values * values, axis=1)))
 
 
+@said
 def denoising(key: Array, x: Sample, score_q: Score, *, scale: ArrayLike) -> Scalar:
     """What is to be minimised to learn the score of data with noise added: ½ E ‖score_q(x + scale ε) + ε / scale‖².
 
@@ -85,6 +89,6 @@ def denoising(key: Array, x: Sample, score_q: Score, *, scale: ArrayLike) -> Sca
         True
     """
     x, w = weighted(x, "x")
-    noise, scale = jax.random.normal(key, x.shape, x.dtype), jnp.asarray(scale, x.dtype)
+    noise, scale = jax.random.normal(checks.key(key), x.shape, x.dtype), jnp.asarray(scale, x.dtype)
     gap = values_of(score_q, x + scale * noise) + noise / scale
     return 0.5 * jnp.sum(w * jnp.sum(gap * gap, axis=1))

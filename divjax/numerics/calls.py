@@ -48,11 +48,14 @@ def said(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """TypeError, in one line, where the arguments do not fit the signature of a function."""
-    signature = inspect.signature(function)
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # of what is not written in Python
+        return
     try:
         signature.bind(*args, **kwargs)
     except TypeError:
-        name, given = function.__name__, signature.parameters
+        name, given = getattr(function, "__name__", "the function"), signature.parameters
         raise TypeError(_unknown(name, given, kwargs) or _unfit(name, given, args, kwargs)) from None
 
 
@@ -123,20 +126,20 @@ def meant(module: str, elsewhere: Mapping[str, str] | None = None) -> Callable[[
 
     elsewhere: what other libraries call its names.
     """
+    return functools.partial(_missing, module, elsewhere or {})
 
-    def missing(name: str) -> Any:
-        room = sys.modules[module]
-        shown = f"module {module!r} has no attribute {name!r}."
-        if name.startswith("_"):
-            raise AttributeError(shown, name=name)
-        own = [each for each, value in vars(room).items() if not each.startswith("_") and not inspect.ismodule(value)]
-        library = getattr(sys.modules.get("divjax"), "__all__", ())
-        if known := (elsewhere or {}).get(name):
-            shown += f" Did you mean {known}?"
-        elif name in library:
-            shown += f" Did you mean dj.{name}?"
-        elif near := difflib.get_close_matches(name, own, 1):
-            shown += f" Did you mean {near[0]}?"
+
+def _missing(module: str, elsewhere: Mapping[str, str], name: str) -> Any:
+    room = sys.modules[module]
+    shown = f"module {module!r} has no attribute {name!r}."
+    if name.startswith("_"):
         raise AttributeError(shown, name=name)
-
-    return missing
+    own = [each for each, value in vars(room).items() if not each.startswith("_") and not inspect.ismodule(value)]
+    library = getattr(sys.modules.get("divjax"), "__all__", ())
+    if known := elsewhere.get(name):
+        shown += f" Did you mean {known}?"
+    elif name in library:
+        shown += f" Did you mean dj.{name}?"
+    elif near := difflib.get_close_matches(name, own, 1):
+        shown += f" Did you mean {near[0]}?"
+    raise AttributeError(shown, name=name)

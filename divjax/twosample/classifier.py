@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from divjax import checks
 from divjax.divergences.kernel.kernels import median_distance, rational_quadratic_frequencies
 from divjax.divergences.reading import broken, two_unweighted
 from divjax.numerics import matmul
+from divjax.numerics.calls import said
 from divjax.twosample.result import TestResult, against_null, relabellings
 
 _LINEAR = 128  # coordinates, or random projections of more
@@ -21,6 +23,7 @@ _WAVES = 128  # frequencies, a cosine and a sine each
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # times the mean squared norm of the features
 
 
+@said
 def classifier_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, num_draws: int = 999) -> TestResult:
     """Whether two samples differ, by a classifier that has seen half of each and has to tell the other halves apart.
 
@@ -35,7 +38,7 @@ def classifier_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], 
         >>> float(dj.twosample.classifier_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value) < 0.05
         True
     """
-    return _classifier_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
+    return _classifier_test(checks.key(key), *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
 
 
 @functools.partial(jax.jit, static_argnums=3)

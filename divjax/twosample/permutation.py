@@ -12,14 +12,17 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jaxtyping import Array, Float
 
+from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.kernel.kernels import Kernel, as_kernel, median_distance, rbf
 from divjax.divergences.kernel.pairwise import radial_forms
 from divjax.divergences.reading import two_unweighted
+from divjax.numerics.calls import said
 from divjax.sorting import ranked
 from divjax.twosample.result import TestResult, against_null, relabellings
 
 
+@said
 def mmd_test(
     key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, kernel: Kernel | None = None, num_draws: int = 999
 ) -> TestResult:
@@ -34,9 +37,10 @@ def mmd_test(
         0.01
     """
     x, y = two_unweighted(x, y, names=("x", "y"), least=2)
-    return _mmd_test(key, x, y, None if kernel is None else as_kernel(kernel), num_draws)
+    return _mmd_test(checks.key(key), x, y, None if kernel is None else as_kernel(kernel), num_draws)
 
 
+@said
 def energy_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, num_draws: int = 999) -> TestResult:
     """Whether two samples differ, by their energy distance ``dj.energy`` and permutations (Székely, Rizzo 2004).
 
@@ -48,7 +52,7 @@ def energy_test(key: Array, x: Float[Array, "n d"], y: Float[Array, "m d"], *, n
         >>> round(float(dj.twosample.energy_test(jax.random.key(1), x, x + 5.0, num_draws=99).p_value), 3)
         0.01
     """
-    return _energy_test(key, *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
+    return _energy_test(checks.key(key), *two_unweighted(x, y, names=("x", "y"), least=2), num_draws)
 
 
 @functools.partial(jax.jit, static_argnums=4)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.divergences.kernel import mmd
-from divjax.divergences.reading import Sample, two_weighted
+from divjax.divergences.reading import Sample, readable, two_weighted
 from divjax.numerics.programs import kept
 from divjax.sorting import ranked
 
@@ -33,7 +33,7 @@ def energy_of_samples(x: Sample, y: Sample) -> Scalar:
         >>> float(dj.energy(jnp.array([[0.0, 0.0]]), jnp.array([[3.0, 4.0]])))
         10.0
     """
-    return _biased(x, y)
+    return _biased(*readable(x, y))
 
 
 @kept
@@ -47,7 +47,7 @@ def energy_unbiased(x: Sample, y: Sample) -> Scalar:
         >>> float(dj.samples.energy_unbiased(x, x))
         -1.0
     """
-    return _unbiased(x, y)
+    return _unbiased(*readable(x, y))
 
 
 def _minus_root(squares):

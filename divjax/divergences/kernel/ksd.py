@@ -25,7 +25,7 @@ from divjax.divergences.kernel.pairwise import (
     quadratic_forms,
     squared_distances,
 )
-from divjax.divergences.reading import Sample, weighted
+from divjax.divergences.reading import Sample, readable, weighted
 from divjax.numerics.programs import kept
 
 Scalar = Float[Array, ""]
@@ -47,7 +47,7 @@ def stein(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -> Scalar:
         >>> bool(near < far)
         True
     """
-    return _biased(as_kernel(kernel), x, score_q)
+    return _biased(as_kernel(kernel), *readable(x), score_q)
 
 
 @kept
@@ -62,7 +62,7 @@ def stein_unbiased(x: Sample, score_q: Float[Array, "n d"], *, kernel: Kernel) -
         >>> bool(unbiased < biased)
         True
     """
-    return _unbiased(as_kernel(kernel), x, score_q)
+    return _unbiased(as_kernel(kernel), *readable(x), score_q)
 
 
 def _with_scores(x, score, least=1):

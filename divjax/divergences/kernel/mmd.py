@@ -24,7 +24,7 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.kernel.kernels import Draw, Kernel, as_kernel
 from divjax.divergences.kernel.pairwise import radial_sums, squared_distances
-from divjax.divergences.reading import Sample, two_weighted, weighted
+from divjax.divergences.reading import Sample, readable, two_weighted, weighted
 from divjax.numerics.programs import kept
 
 Scalar = Float[Array, ""]
@@ -44,7 +44,7 @@ def mmd2(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
         >>> round(float(dj.mmd2(x, y, kernel=dj.kernels.rbf(1.0))), 3)
         1.162
     """
-    return biased(as_kernel(kernel), x, y)
+    return biased(as_kernel(kernel), *readable(x, y))
 
 
 @kept
@@ -59,7 +59,7 @@ def mmd2_unbiased(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
         >>> round(float(dj.samples.mmd2_unbiased(x, y, kernel=dj.kernels.rbf(1.0))), 3)
         0.769
     """
-    return unbiased(as_kernel(kernel), x, y)
+    return unbiased(as_kernel(kernel), *readable(x, y))
 
 
 @jax.jit
@@ -110,7 +110,7 @@ def mmd2_linear(x: Sample, y: Sample, *, kernel: Kernel) -> Scalar:
         >>> round(float(dj.samples.mmd2_linear(x, y, kernel=dj.kernels.rbf(1.0))), 3)
         0.595
     """
-    return _linear(as_kernel(kernel), x, y)
+    return _linear(as_kernel(kernel), *readable(x, y))
 
 
 @jax.jit
@@ -147,7 +147,7 @@ def mmd2_block(x: Sample, y: Sample, *, kernel: Kernel, num_blocks: int) -> Scal
         >>> round(float(dj.samples.mmd2_block(x, y, kernel=dj.kernels.rbf(1.0), num_blocks=2)), 3)
         0.769
     """
-    return _block_mean(as_kernel(kernel), x, y, num_blocks)
+    return _block_mean(as_kernel(kernel), *readable(x, y), num_blocks)
 
 
 @functools.partial(jax.jit, static_argnums=3)
@@ -181,7 +181,7 @@ def witness(x: Sample, y: Sample, at: Float[Array, "m d"], *, kernel: Kernel) ->
         >>> [round(float(each), 2) + 0.0 for each in dj.samples.witness(x, y, at, kernel=dj.kernels.rbf(1.0))]
         [0.73, 0.0, -0.73]
     """
-    return _witness(as_kernel(kernel), x, y, at)
+    return _witness(as_kernel(kernel), *readable(x, y, at))
 
 
 @jax.jit
