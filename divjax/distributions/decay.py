@@ -179,12 +179,12 @@ def _together(p: Decay, q: Decay, a: Any, b: Any) -> tuple[Any, Any]:
     """Of terms of one order, in units of that of p: a ratio of widths neither overflows nor is 0 as a rate may be."""
     order = int(p.order) if isinstance(p.order, float) and p.order.is_integer() else p.order
     some, doubly = p.order > 0.0, p.order == math.inf
-    # From loc/width, so that nothing is lost where both are large; the ratio of e^((y − loc)/width) alone.
     ratio = (p.width / q.width) ** order if some is not False else 1.0
     if doubly is not False:
-        ratio = ratio * choose(doubly, jnp.exp((q.loc * -1.0 + p.loc) / p.width), 1.0)
+        # Of other widths one of the two is 0 or infinite already beside the other: these are equal.
+        ratio = ratio * choose(doubly, jnp.exp((p.loc - q.loc) / p.width), 1.0)
     total = choose(some, _sum((a, b * ratio)), 0.0)
-    shift = _times(a, _sum((q.loc, -1.0 * p.loc)))
+    shift = _times(a, _sum((q.loc, -p.loc)))
     # A sum of doubly exponential terms that is 0 is followed by others than these, and nothing is said.
     return total, choose(doubly, 1.0, choose(p.order > 1.0, shift, 0.0))
 
@@ -195,7 +195,7 @@ def _log_diverges(place: Place) -> Truth:
     if _is_none(q.order):
         return False
     bare = also(p.order == 0.0, p.log_square == 0.0)
-    by_power = also(bare, _sum((p.power, -1.0 * q.order, -least)) <= 0.0) if bare is not False else False
+    by_power = also(bare, _sum((p.power, -q.order, -least)) <= 0.0) if bare is not False else False
     as_fast = choose(p.order == 1.0, p.width >= q.width, p.order < 1.0)
     return also(q.order > 0.0, choose(q.order == math.inf, as_fast, by_power))
 

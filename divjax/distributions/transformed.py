@@ -139,11 +139,13 @@ def _decay(bijection: Bijection, params: TransformedParameters) -> Ends | None:
     if ends is None or params.base.batch_shape or not all(map(bijection.is_affine, bijection.chain(params.map))):
         return None
     like = jax.tree.leaves(params.base.params)[0]
-    shift, one = (_forward(bijection, params, jnp.full_like(like, x)) for x in (0.0, 1.0))
+    # As a derivative: a difference would be rounded beside a large shift.
+    forward = functools.partial(_forward, bijection, params)
+    shift, slope = jax.jvp(forward, (jnp.zeros_like(like),), (jnp.ones_like(like),))
     if jnp.shape(shift) != ():
         return None
     low, high = (
-        _stretched(decay, end, one - shift, side * shift)
+        _stretched(decay, end, slope, side * shift)
         for decay, end, side in zip(ends, support(params.base), (-1.0, 1.0), strict=True)
     )
     return low, high

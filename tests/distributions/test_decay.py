@@ -17,7 +17,7 @@ import divjax as dj
 from divjax import status
 from divjax.distributions import Family, half_line, real_line
 from divjax.distributions import density as of
-from divjax.distributions.decay import Place, Places, decays
+from divjax.distributions.decay import Place, Places, decays, places
 from divjax.distributions.family import LINE, Density, smooth
 from divjax.distributions.mixtures import mixture
 from divjax.distributions.truncated import truncated
@@ -329,6 +329,40 @@ def test_shifted_cut_and_mixed_laws_decay_as_they_should():
     assert np.isinf(dj.kl(mixed, normal(0.0, 1.0)))
     assert np.isfinite(dj.kl(light, normal(0.0, 2.0)))
     assert np.isinf(dj.pearson_chi2(light, normal(0.0, 0.5)))
+
+
+def groups_of(rng):
+    """Normal laws, and Laplace's or Student's by chance, with weights of which some are 0; and log p by mpmath."""
+    kinds = ["NORMAL", *rng.choice(["NORMAL", "LAPLACE", "STUDENT_T"], rng.integers(0, 2))]
+    groups, logs = [], []
+    for kind in kinds:
+        family, _, log_pdf = FALLS[kind]
+        columns = {"df": rng.choice([2.0, 4.0], 2)} if kind == "STUDENT_T" else {}
+        columns |= {"loc": rng.normal(size=2), "scale": rng.choice([0.5, 0.7, 1.0, 1.6], 2)}
+        groups.append(Density(family, family.parameters(*map(jnp.asarray, columns.values()))))
+        logs += [(log_pdf, row) for row in zip(*columns.values(), strict=True)]
+    weights = rng.dirichlet(np.ones(len(logs))) * rng.choice([0.0, 1.0, 1.0], len(logs))
+    weights[rng.integers(len(logs))] += 0.1
+
+    def log_p(x):
+        heavy = [(w, log_pdf, row) for w, (log_pdf, row) in zip(weights, logs, strict=True) if w > 0.0]
+        return mp.log(sum(mp.mpf(w) * mp.exp(log_pdf(x, *map(mp.mpf, row))) for w, log_pdf, row in heavy))
+
+    return mixture(groups, probs=jnp.asarray(weights)), log_p
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_slowest_component_that_has_a_weight_decides(seed, x64):
+    rng = np.random.default_rng(seed)
+    (p, log_p), (q, log_q) = groups_of(rng), groups_of(rng)
+    for a in (2.0, -1.0, 1.3):
+        with mp.workdps(40):
+            slopes = []
+            for sign in (-1, 1):
+                near, far = ([log(mp.mpf(sign * x)) for log in (log_p, log_q)] for x in (1e6, 2e6))
+                slopes.append(sum(c * (y - x) for c, x, y in zip((a, 1 - mp.mpf(a)), near, far, strict=True)))
+        # x times the integrand, twice as far out; at a power of −1 they are, or far from it.
+        assert bool(places(p, q).power(a, 1.0 - a)) == any(slope / mp.log(2) > -1 - 1e-3 for slope in slopes)
 
 
 def test_what_is_not_known_is_as_it_was():
