@@ -25,7 +25,7 @@ from divjax.distributions.density import centred, log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked, signature_of_sides, told_of_sides
-from divjax.estimation import Estimate
+from divjax.estimation import Estimate, of_closed_form, or_infinite
 from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
 from divjax.numerics.calls import by_name, check_names, described, said
@@ -186,7 +186,8 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
 
 @kept
 def _value(sides, params, leaf, crossings):
-    return leaf(_measure(*sides, leaf=leaf, crossings=crossings), **params)
+    measure = _measure(*sides, leaf=leaf, crossings=crossings)
+    return or_infinite(leaf(measure, **params), leaf, getattr(measure, "laws", None), params)[0]
 
 
 @kept
@@ -231,7 +232,7 @@ def _warn(leaf, found: Estimate, stacklevel: int = 4) -> None:
         return
     bits = int(found.status)
     if found.value == jnp.inf:  # what the supports make it is no fault of the nodes
-        bits &= ~status.NON_FINITE
+        bits &= ~(status.NON_FINITE | status.INFINITE)
     if jnp.isnan(found.value):
         warnings.warn(
             f"dj.{leaf.__name__}(p, q) is nan: look for a scale that is not above 0, or a NaN, among the parameters of "
@@ -262,21 +263,18 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     _check_parameters(leaf, params)
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
     if value is not None:
-        bits = jnp.where(jnp.isnan(value), status.NON_FINITE, status.OK).astype(jnp.int32)
-        return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), bits)
+        return of_closed_form(value, leaf, (p, q), params)
     return _estimated(_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
 
 
 @said
 def table(p: Any, q: Any) -> Table:
-    """Every divergence of the catalogue between two distributions, with its error and route.
+    """Every divergence of the catalogue between two distributions, with its error and route, at its usual parameters.
 
-    Parameters have their usual values (see ``divjax.catalog``). A row has a ``name``, ``value``, ``stderr`` (NaN where
-    its route has no error), ``route`` and ``status``, bits that ``dj.explain`` puts in words. ``table["kl"]`` is one of
-    them, ``"kl" in table`` and ``table.keys()`` are about names, ``table.to_pandas()`` is a frame. A row whose route is
-    "none" has no value here: between distributions in more than three dimensions only what has a closed form has one,
-    and transport and energy are measured on the line. Raises TypeError and ValueError as a divergence does for one of
-    the two that is no distribution, is batched, or lives elsewhere than the other.
+    A row has a ``name``, ``value``, ``stderr`` (NaN where its route has no error), ``route`` and ``status``, bits that
+    ``dj.explain`` puts in words. ``table["kl"]`` is one of them, ``"kl" in table`` and ``table.keys()`` are about
+    names, ``table.to_pandas()`` is a frame. A row of the route "none" has no value here: in more than three dimensions
+    only closed forms have one, and transport and energy are measured on the line. Raises as a divergence does.
 
     Examples:
         >>> dj.table(distrax.Normal(0.0, 1.0), distrax.Normal(1.0, 1.0))["kl"].value  # doctest: +SKIP
@@ -286,7 +284,11 @@ def table(p: Any, q: Any) -> Table:
     checks.untraced("dj.table", p, q)
     p, q = validity.pair(p, q)
     found = {entry.name: closed_form(globals()[entry.name].closed, p, q, {}) for entry in ENTRIES}
-    rows = {name: Row(name, float(value), 0.0, "exact", 0) for name, value in found.items() if value is not None}
+    leaves = {entry.name: entry.function for entry in ENTRIES}
+    exactly = {
+        name: of_closed_form(value, leaves[name], (p, q), {}) for name, value in found.items() if value is not None
+    }
+    rows = {name: Row(name, float(each.value), 0.0, "exact", int(each.status)) for name, each in exactly.items()}
     open_ = [entry for entry in ENTRIES if entry.name not in rows]
     for kind in itertools.product((Nodes, Coupling, Cdfs), (False, True)):
         group = [entry for entry in open_ if (declared(entry.function), is_kinked(entry.function)) == kind]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
+from divjax import checks, status
 from divjax import numerics as nu
-from divjax import status
 from divjax.discretize.panels import LOG_GAUSS_WEIGHTS, LOG_WEIGHTS
-from divjax.divergences.measured import declared, is_blind, is_kinked
+from divjax.distributions.decay import places
+from divjax.divergences.measured import declared, infinite_where, is_blind, is_kinked
 from divjax.measures import Nodes, Rule
 from divjax.numerics.programs import kept
 
@@ -49,6 +50,10 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
     UNRESOLVED where the nested rules differ by more than a tenth of the value, or a divergence with kinks is measured
     on panels that were laid with crossings=0, LOW_ESS below 10 effective nodes of draws, HEAVY_TAIL for a Pareto k̂
     above 0.7 of the weights p/r, q/r or of the terms, NON_FINITE for a value that is not finite (its stderr is inf).
+
+    An integral that diverges is no matter of nodes: far out, and at the ends of supports, it is decided by how fast p
+    and q fall, where both are known to (``Family.decay``) and the nodes are those of ``quadrature`` on the line. Its
+    value is +inf, with stderr 0, and its status INFINITE alone; a value that exceeds the dtype is NON_FINITE.
     jit, vmap and grad as usual. Raises TypeError for a divergence that is measured on something else.
 
     Examples:
@@ -75,7 +80,7 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
         influence, curvature = jax.linearize(jax.grad(value_at), none)
         stderr = nu.safe_root(_variance(nodes, influence) + _second_order(nodes, influence, curvature))
         bits = _draws_status(nodes, influence)
-    return _finished(value, stderr, nodes, bits | blind)
+    return _or_divergent(_finished(value, stderr, nodes, bits | blind), divergence, nodes, params)
 
 
 @kept
@@ -130,6 +135,44 @@ def estimate_gradient(
         bits = jax.lax.reduce(bits, jnp.zeros((), bits.dtype), jax.lax.bitwise_or, (0,))
     found = _finished(gradient, stderr, nodes, bits | blind)
     return found._replace(value=unravel(found.value), stderr=unravel(found.stderr))
+
+
+def is_infinite_between(divergence: Callable[..., Array], laws: Any, params: dict[str, Any]) -> bool | Array:
+    """Whether its integral diverges, by how fast both laws fall: a bool if it can, False where nothing is known."""
+    at = places(*laws) if laws is not None else None
+    return False if at is None else infinite_where(divergence, at, **params)
+
+
+_is_infinite_between = kept(is_infinite_between)
+
+
+def or_infinite(
+    value: Array, divergence: Callable[..., Array], laws: Any, params: dict[str, Any]
+) -> tuple[Array, bool | Array]:
+    """The value, +inf where the integral diverges, and where it does. A NaN stays one."""
+    diverges = is_infinite_between(divergence, laws, params)
+    if diverges is False:
+        return value, False
+    diverges = diverges & ~jnp.isnan(value)
+    return jnp.where(diverges, jnp.inf, value), diverges
+
+
+def of_closed_form(value: Array, divergence: Callable[..., Array], laws: Any, params: dict[str, Any]) -> Estimate:
+    """It knows by itself that it is infinite, but not whether that is the integral, or too much for the dtype."""
+    bits = jnp.where(jnp.isnan(value), status.NON_FINITE, status.OK).astype(jnp.int32)
+    if not checks.is_known(value) or value == jnp.inf:
+        diverges = (value == jnp.inf) & _is_infinite_between(divergence, laws, params)
+        bits = jnp.where(diverges, status.INFINITE, bits).astype(jnp.int32)
+    return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), bits)
+
+
+def _or_divergent(found, divergence, nodes, params):
+    """What was found, but infinite, and exactly so, where the integral diverges."""
+    value, diverges = or_infinite(found.value, divergence, nodes.laws, params)
+    if diverges is False:
+        return found
+    stderr, bits = jnp.where(diverges, 0.0, found.stderr), jnp.where(diverges, status.INFINITE, found.status)
+    return found._replace(value=value, stderr=stderr, status=bits.astype(jnp.int32))
 
 
 def _check_measure(divergence, nodes):

@@ -6,7 +6,7 @@ sequence, so that ``kl(*coupling)`` is an error and not another number.
 
 import dataclasses
 import enum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 from jaxtyping import Array, Float
@@ -32,6 +32,9 @@ class Nodes:
 
     The rule tells the shape of the arrays. Divergences sum over all entries; to ``estimate`` the rule says where the
     error is found. crossings: for how many points with p = q nodes were laid; an integrand with kinks there needs them.
+    laws: p and q themselves, as pytrees, where it is known how fast they fall: ``estimate`` finds in them whether an
+    integral diverges, which no nodes can tell. None else, and to be None in nodes whose log-densities are exchanged for
+    others.
 
     Examples:
         >>> two = dj.Nodes(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])), jnp.zeros(2))
@@ -46,6 +49,7 @@ class Nodes:
     log_w: Float[Array, "*n"]
     rule: Rule = dataclasses.field(default=Rule.PMF, metadata={"static": True})
     crossings: int = dataclasses.field(default=0, metadata={"static": True})
+    laws: Any = dataclasses.field(default=None, metadata={"beside": True})
 
 
 @jax.tree_util.register_dataclass
@@ -110,11 +114,12 @@ Measure = Nodes | Coupling | Cdfs
 
 def arrays(measure: Measure) -> dict[str, Array]:
     """Its arrays by name: that of p, that of q, the log-weights."""
-    names = (field.name for field in dataclasses.fields(measure) if not field.metadata.get("static"))
+    names = (field.name for field in dataclasses.fields(measure) if not field.metadata)
     return {name: getattr(measure, name) for name in names}
 
 
 def exchanged(measure: Measure) -> Measure:
     """p and q in each other's place."""
     (of_p, p), (of_q, q), _ = arrays(measure).items()
-    return dataclasses.replace(measure, **{of_p: q, of_q: p})
+    laws = getattr(measure, "laws", None)
+    return dataclasses.replace(measure, **{of_p: q, of_q: p}, **({"laws": laws[::-1]} if laws else {}))

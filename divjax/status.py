@@ -15,6 +15,7 @@ MASS_MISSED = 8
 LOW_ESS = 16
 HEAVY_TAIL = 32
 UNRESOLVED = 64
+INFINITE = 128
 
 MEANING = {
     NOT_CONVERGED: "not converged: max_steps reached before the test of convergence was met, or no optimum",
@@ -25,6 +26,7 @@ MEANING = {
     UNRESOLVED: "not resolved: the nested rule, or rounding, is off by more than a tenth, or kinks are not nodes; the "
     "integral may diverge, or needs refine or crossings",
     HEAVY_TAIL: "heavy tail: Pareto k̂ of the weights or the terms is above 0.7; value and error may be far off",
+    INFINITE: "infinite: the integral diverges, by how fast both densities fall at an end of a support",
 }
 
 

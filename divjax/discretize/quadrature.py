@@ -21,6 +21,7 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import panels, validity
 from divjax.discretize.compiled import compiled
+from divjax.distributions.decay import known
 from divjax.distributions.density import centred, log_prob, profile
 from divjax.distributions.family import Density
 from divjax.distributions.gaussian import gaussian_mixture
@@ -75,7 +76,8 @@ def _on_line(p: Density, q: Density, *, crossings: int, refine: int | None) -> N
         x = jax.lax.stop_gradient(placed.x)
         placed = panels.split(grid, placed, lambda x: _gap(*log_densities(x)), _gap(*log_densities(x)), crossings)
     # Flat before anything is evaluated: loops over rows of 15 are not vectorised.
-    return Nodes(*log_densities(placed.x.ravel()), placed.log_w.ravel(), Rule.PANELS, crossings)
+    laws = (p, q) if known(p) and known(q) else None
+    return Nodes(*log_densities(placed.x.ravel()), placed.log_w.ravel(), Rule.PANELS, crossings, laws)
 
 
 def points(p: Any, q: Any) -> Points:

@@ -164,6 +164,9 @@ class Family:
     moments: Callable[[Any], Any] | None = None
     target: Callable[[Any], Any] | None = None
     standard: Callable[[Any], "Standard"] | None = None
+    # On the line: how fast it falls towards both ends, two of ``divjax.distributions.decay.Decay``. None, also as what
+    # it returns: nothing is known of it, and no integral is said to diverge.
+    decay: Callable[[Any], Any] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> "Density":
         """The member with these parameters, as arrays of one floating dtype and of one batch shape."""

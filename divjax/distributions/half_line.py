@@ -14,6 +14,7 @@ from jax.scipy.special import digamma, gammainc, gammaincc, gammaln, ndtri
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
+from divjax.distributions.decay import LEVEL, Decay, Ends, gaussian
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, HALF_LINE, Family, Standard, bounded
@@ -78,6 +79,7 @@ EXPONENTIAL_LAW = Family(
     moments=lambda params: _gamma_moments(_as_gamma(params)),
     target=_exponential_target,
     standard=lambda params: Standard(1.0, 1.0, jnp.zeros_like(params.rate), 1.0 / params.rate),
+    decay=lambda params: (LEVEL, Decay(order=1.0, width=1.0 / params.rate)),
 )
 
 
@@ -113,6 +115,12 @@ def _gamma_tails(params: gaps.GammaParameters, x: Array) -> tuple[Array, Array]:
 def _gamma_profile(params: gaps.GammaParameters) -> Any:
     shape, rate = params
     return bounded(shape / rate, jnp.sqrt(shape) / rate, EXPONENTIAL, *HALF_LINE, steep(shape))
+
+
+def of_gamma(params: gaps.GammaParameters) -> Ends:
+    """x^(shape − 1) at 0, and beside e^(−rate x) far out."""
+    shape, rate = params
+    return Decay(power=shape - 1.0), Decay(order=1.0, width=1.0 / rate, power=1.0 - shape)
 
 
 def gamma_draw(key: Array, shape: Array, size: tuple[int, ...]) -> Array:
@@ -180,6 +188,7 @@ GAMMA = Family(
     member=lambda params: Member(gaps.GAMMA, "Gamma", params, square=GAMMA_SQUARE),
     moments=_gamma_moments,
     target=_gamma_target,
+    decay=of_gamma,
 )
 
 
@@ -211,6 +220,10 @@ CHI = Family(
     draw=lambda key, params, size: jnp.sqrt(2.0 * gamma_draw(key, 0.5 * params.df, size)),
     member=lambda params: Member(
         gaps.GAMMA, "Chi", gaps.GammaParameters(0.5 * params.df, jnp.full_like(params.df, 0.5))
+    ),
+    decay=lambda params: (
+        Decay(power=params.df - 1.0),
+        Decay(order=2.0, width=_ROOT_2, power=1.0 - params.df),
     ),
 )
 
@@ -258,6 +271,10 @@ INVERSE_GAMMA = Family(
     tails=_inverse_gamma_tails,
     draw=_inverse_gamma_draw,
     member=lambda params: Member(gaps.GAMMA, "InverseGamma", gaps.GammaParameters(*params)),
+    decay=lambda params: (
+        Decay(order=1.0, width=1.0 / params.scale, power=-params.concentration - 1.0),
+        Decay(power=params.concentration + 1.0),
+    ),
 )
 
 
@@ -336,4 +353,5 @@ HALF_NORMAL = Family(
     moments=_half_normal_moments,
     target=_half_normal_target,
     standard=_half_normal_standard,
+    decay=lambda params: (LEVEL, gaussian(0.0, params.scale)[1]),
 )

@@ -10,6 +10,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
+from divjax.distributions.decay import LEVEL, Decay
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member
 from divjax.distributions.family import HALF_LINE, POWER, Family, bounded
@@ -17,7 +18,15 @@ from divjax.distributions.half_line import half_line_of, positive
 from divjax.distributions.lifetimes import Shaped
 from divjax.distributions.moments import Moments, Target
 from divjax.distributions.pushed import by_quantile, steep
-from divjax.distributions.real_line import CAUCHY, LOGISTIC, STUDENT_T, Located, StudentTParameters, of_smaller
+from divjax.distributions.real_line import (
+    CAUCHY,
+    LOGISTIC,
+    STUDENT_T,
+    Located,
+    StudentTParameters,
+    of_smaller,
+    of_student_t,
+)
 from divjax.numerics.incomplete import betainc
 from divjax.numerics.special import held_exp, log1m_exp, logs
 
@@ -90,6 +99,7 @@ PARETO = Family(
     member=lambda params: Member(gaps.PARETO, "Pareto", params),
     moments=_pareto_moments,
     target=_pareto_target,
+    decay=lambda params: (LEVEL, Decay(power=params.concentration + 1.0)),
 )
 
 
@@ -124,6 +134,7 @@ LOMAX = Family(
     profile=lambda params: by_quantile(_lomax_quantile, params, *HALF_LINE),
     tails=_lomax_tails,
     quantile=_lomax_quantile,
+    decay=lambda params: (LEVEL, Decay(power=params.concentration + 1.0)),
 )
 
 
@@ -202,6 +213,7 @@ HALF_CAUCHY = Family(
     profile=lambda params: bounded(params.loc + params.scale, params.scale, POWER, *above_loc(params)),
     tails=_half_cauchy_tails,
     quantile=_half_cauchy_quantile,
+    decay=lambda params: (LEVEL, Decay(power=2.0)),
 )
 
 
@@ -230,6 +242,7 @@ HALF_STUDENT_T = Family(
     profile=lambda params: bounded(params.loc + params.scale, params.scale, POWER, *above_loc(params)),
     tails=_half_student_t_tails,
     draw=_half_student_t_draw,
+    decay=lambda params: (LEVEL, of_student_t(params)),
 )
 
 
@@ -267,6 +280,7 @@ LEVY = Family(
     profile=lambda params: by_quantile(_levy_quantile, params, *above_loc(params)),
     tails=_levy_tails,
     quantile=_levy_quantile,
+    decay=lambda params: (Decay(order=1.0, width=2.0 / params.scale, power=-1.5), Decay(power=1.5)),
 )
 
 
@@ -285,6 +299,7 @@ LOG_LOGISTIC = Family(
     profile=lambda params: by_quantile(_log_logistic_quantile, params, *HALF_LINE, steep(1.0 / params.scale)),
     tails=positive(lambda params, x: LOGISTIC.tails(params, jnp.log(x))),
     quantile=_log_logistic_quantile,
+    decay=lambda params: (Decay(power=1.0 / params.scale - 1.0), Decay(power=1.0 / params.scale + 1.0)),
 )
 
 
@@ -326,6 +341,10 @@ DAGUM = Family(
     ),
     tails=_dagum_tails,
     quantile=_dagum_quantile,
+    decay=lambda params: (
+        Decay(power=params.sharpness * params.concentration - 1.0),
+        Decay(power=params.sharpness + 1.0),
+    ),
 )
 
 
@@ -353,4 +372,8 @@ FRECHET = Family(
     profile=lambda params: by_quantile(_frechet_quantile, params, *HALF_LINE),
     tails=_frechet_tails,
     quantile=_frechet_quantile,
+    decay=lambda params: (
+        Decay(order=params.concentration, width=1.0 / params.scale, power=-params.concentration - 1.0),
+        Decay(power=params.concentration + 1.0),
+    ),
 )

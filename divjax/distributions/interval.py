@@ -10,6 +10,7 @@ from jax.scipy.special import digamma, gammaln
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
+from divjax.distributions.decay import LEVEL, Decay, both
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, Square
 from divjax.distributions.family import EXPONENTIAL, FLAT, GAUSSIAN, UNIT, Family, Standard, bounded
@@ -102,6 +103,7 @@ UNIFORM = Family(
     moments=_uniform_moments,
     target=lambda q: Target(q.low, q.high, (), lambda m: -jnp.log(q.high - q.low)),
     standard=lambda params: Standard(0.5, 1 / 12, params.low, params.high - params.low),
+    decay=lambda params: both(LEVEL),
 )
 
 
@@ -127,6 +129,7 @@ LOG_UNIFORM = Family(
     ),
     tails=_log_uniform_tails,
     quantile=_log_uniform_quantile,
+    decay=lambda params: both(LEVEL),
 )
 
 
@@ -184,6 +187,7 @@ TRIANGULAR = Family(
     profile=_triangular_profile,
     tails=_triangular_tails,
     quantile=_triangular_quantile,
+    decay=lambda p: (Decay(power=(p.peak > p.low) * 1.0), Decay(power=(p.peak < p.high) * 1.0)),
 )
 
 
@@ -278,6 +282,7 @@ BETA = Family(
     member=lambda params: Member(gaps.DIRICHLET, "Beta", jnp.stack(params, axis=-1), square=DIRICHLET_SQUARE),
     moments=_beta_moments,
     target=_beta_target,
+    decay=lambda params: (Decay(power=params.a - 1.0), Decay(power=params.b - 1.0)),
 )
 
 
@@ -316,6 +321,7 @@ KUMARASWAMY = Family(
     tails=_kumaraswamy_tails,
     quantile=_kumaraswamy_quantile,
     member=lambda params: Member(gaps.RATE, "Kumaraswamy", params.b, frame=params.a),
+    decay=lambda params: (Decay(power=params.a - 1.0), Decay(power=params.b - 1.0)),
 )
 
 
@@ -370,6 +376,7 @@ RELAXED_BERNOULLI = Family(
     profile=lambda params: by_quantile(_relaxed_quantile, params, *UNIT, steep(params.temperature)),
     tails=_logit_tails(LOGISTIC, _as_logistic),
     quantile=_relaxed_quantile,
+    decay=lambda params: both(Decay(power=params.temperature - 1.0)),
 )
 
 LOGIT_NORMAL = Family(
@@ -381,4 +388,7 @@ LOGIT_NORMAL = Family(
     tails=_logit_tails(NORMAL, lambda params: params),
     quantile=lambda params, u, v: jax.nn.sigmoid(NORMAL.quantile(params, u, v)),
     member=lambda params: Member(gaps.NORMAL, "LogitNormal", tempered(params)),
+    decay=lambda params: tuple(
+        Decay(log_square=0.5 / params.scale**2, power=loc / params.scale**2 - 1.0) for loc in (params.loc, -params.loc)
+    ),
 )

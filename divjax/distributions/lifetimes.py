@@ -8,6 +8,7 @@ from jax.scipy.special import gammaln, ndtr
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
+from divjax.distributions.decay import LEVEL, Decay, Ends
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.extremes import WEIBULL as WEIBULL_GAP
 from divjax.distributions.exponential.family import Member
@@ -69,6 +70,10 @@ INVERSE_GAUSSIAN = Family(
     profile=_inverse_gaussian_profile,
     tails=_inverse_gaussian_tails,
     member=lambda params: Member(gaps.INVERSE_GAUSSIAN, "InverseGaussian", gaps.Located(*params)),
+    decay=lambda params: (
+        Decay(order=1.0, width=2.0 / params.concentration, power=-1.5),
+        Decay(order=1.0, width=2.0 * params.loc**2 / params.concentration, power=1.5),
+    ),
 )
 
 
@@ -80,6 +85,12 @@ def _log_normal_moments(p: Located) -> Moments:
     entropy, mean = p.loc + 0.5 + LOG_ROOT_2PI + jnp.log(p.scale), power(jnp.ones_like(p.loc))
     variance = mean**2 * jnp.expm1(p.scale**2)
     return Moments(*HALF_LINE, entropy, mean, variance, log=p.loc, log_variance=p.scale**2, power=power)
+
+
+def _log_normal_decay(params: Located) -> Ends:
+    """In log y, which is −log x at 0: −(log y ± loc)²/(2 scale²) ± log y."""
+    square, shift = 0.5 / params.scale**2, params.loc / params.scale**2
+    return Decay(log_square=square, power=shift - 1.0), Decay(log_square=square, power=1.0 - shift)
 
 
 def _log_normal_target(q: Located) -> Target:
@@ -101,6 +112,7 @@ LOG_NORMAL = Family(
     member=lambda params: Member(gaps.NORMAL, "LogNormal", tempered(params)),
     moments=_log_normal_moments,
     target=_log_normal_target,
+    decay=_log_normal_decay,
 )
 
 
@@ -168,6 +180,10 @@ WEIBULL = Family(
     ),
     moments=_weibull_moments,
     target=_weibull_target,
+    decay=lambda params: (
+        Decay(power=params.concentration - 1.0),
+        Decay(order=params.concentration, width=params.scale, power=1.0 - params.concentration),
+    ),
 )
 
 
@@ -202,4 +218,8 @@ GOMPERTZ = Family(
     profile=lambda params: by_quantile(_gompertz_quantile, params, *HALF_LINE),
     tails=_gompertz_tails,
     quantile=_gompertz_quantile,
+    decay=lambda params: (
+        LEVEL,
+        Decay(order=math.inf, width=1.0 / params.rate, loc=-jnp.log(params.concentration) / params.rate),
+    ),
 )

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
+from divjax.distributions.decay import Ends, decays, slowest
 from divjax.distributions.density import log_prob, profile, support, tails
 from divjax.distributions.family import Density, Family, Profile, Source, floats
 from divjax.distributions.source import dtype_of, source
@@ -127,6 +128,26 @@ def _support(params: MixtureParameters) -> tuple[Any, Any]:
     return hull([low for low, _ in ends], min, jnp.min), hull([high for _, high in ends], max, jnp.max)
 
 
+def _decay(params: MixtureParameters) -> Ends | None:
+    """Far out the slowest component that has a weight carries all of it, however small the weight."""
+    found = [decays(group) for group in params.groups]
+    if any(ends is None for ends in found):
+        return None
+    weighs = params.probs > 0.0 if params.logits is None else params.logits > -jnp.inf
+    shapes, dtype = [group.batch_shape for group in params.groups], dtype_of(params)
+    supports = [support(group) for group in params.groups]
+    low, high = (
+        slowest(
+            [(ends[side], own[side], shape) for ends, own, shape in zip(found, supports, shapes, strict=True)],
+            weighs,
+            inwards,
+            dtype,
+        )
+        for side, inwards in ((0, 1.0), (1, -1.0))
+    )
+    return low, high
+
+
 def hull(ends: Sequence[Any], choose: Any, choose_array: Any) -> Any:
     """The outermost of some ends of supports: a float where all are."""
     known = [end for end in ends if isinstance(end, float)]
@@ -177,4 +198,5 @@ MIXTURE = Family(
     tails=_tails,
     source=_source,
     parts=lambda params: params.groups,
+    decay=_decay,
 )

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln, ndtr, ndtri
 from jaxtyping import Array, Float
 
+from divjax.distributions.decay import Decay, Ends, both, gaussian
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.extremes import CAUCHY as CAUCHY_GAP
 from divjax.distributions.exponential.extremes import GUMBEL as GUMBEL_GAP
@@ -39,6 +40,11 @@ def standardised(params: Located, x: Array) -> Array:
 def line_of(params: Located) -> tuple[float, float]:
     """The whole line, whatever the parameters."""
     return LINE
+
+
+def of_exponential(params: Located) -> Ends:
+    """Of e^(−|x − loc|/scale) at both ends."""
+    return both(Decay(order=1.0, width=params.scale))
 
 
 def of_smaller(tail: Array, lower: Array) -> tuple[Array, Array]:
@@ -129,6 +135,7 @@ NORMAL = Family(
     moments=_normal_moments,
     target=_normal_target,
     standard=lambda params: Standard(0.0, 1.0, *params),
+    decay=lambda params: gaussian(*params),
 )
 
 
@@ -174,6 +181,7 @@ LAPLACE = Family(
     moments=_laplace_moments,
     target=_laplace_target,
     standard=lambda params: Standard(0.0, 2.0, *params),
+    decay=of_exponential,
 )
 
 
@@ -215,6 +223,7 @@ LOGISTIC = Family(
     quantile=lambda params, u, v: params.loc + params.scale * (jnp.log(u) - jnp.log(v)),
     moments=_logistic_moments,
     standard=lambda params: Standard(0.0, math.pi**2 / 3, *params),
+    decay=of_exponential,
 )
 
 
@@ -263,6 +272,10 @@ GUMBEL = Family(
     moments=_gumbel_moments,
     target=_gumbel_target,
     standard=lambda params: Standard(_EULER, math.pi**2 / 6, *params),
+    decay=lambda params: (
+        Decay(order=math.inf, width=params.scale, loc=-params.loc),
+        Decay(order=1.0, width=params.scale),
+    ),
 )
 
 
@@ -293,6 +306,7 @@ CAUCHY = Family(
     tails=_cauchy_tails,
     quantile=symmetric_quantile(lambda u: -1.0 / jnp.tan(jnp.pi * u)),
     member=lambda params: Member(CAUCHY_GAP, "Cauchy", gaps.Located(*params)),
+    decay=lambda params: both(Decay(power=2.0)),
 )
 
 
@@ -329,6 +343,11 @@ def _student_t_tails(params: StudentTParameters, x: Array) -> tuple[Array, Array
     return of_smaller(jnp.where(far, tail, 0.5 - centre), z < 0.0)
 
 
+def of_student_t(params: StudentTParameters) -> Decay:
+    """A power; with df = ∞ it is none, and nothing is said."""
+    return Decay(power=params.df + 1.0, known=params.df < jnp.inf)
+
+
 def _student_t_draw(key: Array, params: StudentTParameters, shape: tuple[int, ...]) -> Array:
     return params.loc + params.scale * jax.random.t(key, params.df, shape + params.df.shape, params.df.dtype)
 
@@ -342,4 +361,5 @@ STUDENT_T = Family(
     profile=lambda params: smooth(params.loc, params.scale, POWER),
     tails=_student_t_tails,
     draw=_student_t_draw,
+    decay=lambda params: both(of_student_t(params)),
 )

@@ -9,12 +9,20 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaincc, gammaln, ndtr
 from jaxtyping import Array, Float
 
+from divjax.distributions.decay import Decay, Ends
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member
 from divjax.distributions.family import EXPONENTIAL, GAUSSIAN, LINE, Family, smooth
 from divjax.distributions.half_line import gamma_tails, log_gamma_log_prob
 from divjax.distributions.pushed import pushed
-from divjax.distributions.real_line import Located, line_of, of_smaller, standardised, symmetric_quantile
+from divjax.distributions.real_line import (
+    Located,
+    line_of,
+    of_exponential,
+    of_smaller,
+    standardised,
+    symmetric_quantile,
+)
 from divjax.numerics import within
 from divjax.numerics.special import LOG_ROOT_2PI, held_exp, normal_quantile
 
@@ -70,6 +78,7 @@ ASYMMETRIC_LAPLACE = Family(
     profile=_asymmetric_laplace_profile,
     tails=_asymmetric_laplace_tails,
     quantile=_asymmetric_laplace_quantile,
+    decay=lambda params: tuple(Decay(order=1.0, width=side) for side in _sides(params)),
 )
 
 
@@ -92,6 +101,7 @@ SOFT_LAPLACE = Family(
     profile=lambda params: smooth(*params, EXPONENTIAL),
     tails=_soft_laplace_tails,
     quantile=symmetric_quantile(lambda u: jnp.log(jnp.tan(0.5 * jnp.pi * u))),
+    decay=of_exponential,
 )
 
 
@@ -156,6 +166,9 @@ GENERALIZED_NORMAL = Family(
         gaps.Power(params.scale, params.power, 1.0 / params.power),
         frame=(params.loc, params.power),
     ),
+    decay=lambda params: tuple(
+        Decay(order=params.power, width=params.scale, loc=loc) for loc in (-params.loc, params.loc)
+    ),
 )
 
 
@@ -195,6 +208,10 @@ EXP_GAMMA = Family(
     tails=_exp_gamma_tails,
     draw=_exp_gamma_draw,
     member=lambda params: Member(gaps.GAMMA, "ExpGamma", params),
+    decay=lambda params: (
+        Decay(order=1.0, width=1.0 / params.concentration),
+        Decay(order=math.inf, loc=-jnp.log(params.rate)),
+    ),
 )
 
 
@@ -237,7 +254,7 @@ def _log_cosh(y: Array) -> Array:
     return size + jnp.log1p(jnp.exp(-2.0 * size)) - math.log(2.0)
 
 
-def _image_of_normal(name: str, parameters: Any, normal: Any, image: Any) -> Family:
+def _image_of_normal(name: str, parameters: Any, normal: Any, image: Any, decay: Any = None) -> Family:
     """The family of x = image(params, z); normal: params, x -> z, log |dz/dx|."""
 
     def log_prob(params, x):
@@ -256,6 +273,7 @@ def _image_of_normal(name: str, parameters: Any, normal: Any, image: Any) -> Fam
         profile=lambda params: pushed(image, params, GAUSSIAN, *LINE),
         tails=tails,
         quantile=lambda params, u, v: image(params, normal_quantile(u, v)),
+        decay=decay,
     )
 
 
@@ -273,7 +291,15 @@ def _johnson_image(params: Johnson, z: Array) -> Array:
     return params.loc + params.scale * _held_sinh((z - params.skewness) / params.tailweight)
 
 
-JOHNSON_SU = _image_of_normal("JohnsonSU", Johnson, _johnson_normal, _johnson_image)
+def _johnson_decay(params: Johnson) -> Ends:
+    """±z goes like tailweight (log y + log 2/scale) ± skewness."""
+    tail = params.tailweight
+    starts = (math.log(2.0) - jnp.log(params.scale) + skew / tail for skew in (-params.skewness, params.skewness))
+    low, high = (Decay(log_square=0.5 * tail**2, power=1.0 + tail**2 * start) for start in starts)
+    return low, high
+
+
+JOHNSON_SU = _image_of_normal("JohnsonSU", Johnson, _johnson_normal, _johnson_image, _johnson_decay)
 
 
 def _stretch(params: Arcsinh) -> Array:

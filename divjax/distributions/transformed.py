@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
+from divjax.distributions.decay import Decay, Ends, decays
 from divjax.distributions.density import knots, log_prob, profile, quantile, support, tails
 from divjax.distributions.family import Density, Family, Profile, Source, is_infinite
 from divjax.distributions.source import source
+from divjax.numerics.truths import also
 
 
 class Bijection(NamedTuple):
@@ -145,6 +147,36 @@ def _source(bijection: Bijection, params: TransformedParameters) -> Source:
     return base._replace(image=lambda key, index, z: _forward(bijection, params, base.image(key, index, z)))
 
 
+def _decay(bijection: Bijection, params: TransformedParameters) -> Ends | None:
+    """Of an affine map that rises: that of the base, in units of the slope. A falling one is not followed."""
+    ends = decays(params.base)
+    if ends is None or params.base.batch_shape or not all(map(bijection.is_affine, bijection.chain(params.map))):
+        return None
+    like = jax.tree.leaves(params.base.params)[0]
+    # As a derivative: a difference would be rounded beside a large shift.
+    forward = functools.partial(_forward, bijection, params)
+    shift, slope = jax.jvp(forward, (jnp.zeros_like(like),), (jnp.ones_like(like),))
+    if jnp.shape(shift) != ():
+        return None
+    low, high = (
+        _stretched(decay, end, slope, side * shift)
+        for decay, end, side in zip(ends, support(params.base), (-1.0, 1.0), strict=True)
+    )
+    return low, high
+
+
+def _stretched(decay: Decay, end: Any, slope: Array, shift: Array) -> Decay:
+    """log (y/slope)² is log² y less 2 log y log slope, and log² slope."""
+    out = also(decay.known, slope > 0.0)
+    squares = not (isinstance(decay.log_square, float) and decay.log_square == 0.0)
+    moved = 2.0 * decay.log_square * jnp.log(slope) if squares else 0.0
+    if not is_infinite(end):  # y is one over a distance
+        return decay._replace(width=decay.width / slope, power=decay.power + moved, known=out)
+    linear = isinstance(decay.order, float) and decay.order <= 1.0
+    loc = 0.0 if linear else decay.loc * slope + shift
+    return decay._replace(width=decay.width * slope, loc=loc, power=decay.power - moved, known=out)
+
+
 @functools.lru_cache(maxsize=256)
 def _family(bijection: Bijection, base: Family, event: tuple[int, ...]) -> Family:
     on_line = event == ()
@@ -155,6 +187,7 @@ def _family(bijection: Bijection, base: Family, event: tuple[int, ...]) -> Famil
         "support": _support if base.support is not None else None,
         "log_prob": _log_prob,
         "source": _source,
+        "decay": _decay if on_line and base.decay is not None and base.support is not None else None,
     }
     return Family(
         name="Transformed",

@@ -11,11 +11,13 @@ import numpy as np
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
+from divjax.distributions.decay import LEVEL, Decay, Ends, both, decays, gaussian
 from divjax.distributions.density import log_prob, profile, quantile, support, tails
 from divjax.distributions.family import GAUSSIAN, LINE, POWER, Density, Family, Profile, floats, is_infinite, smooth
 from divjax.distributions.real_line import NORMAL
 from divjax.numerics import matmul, within
 from divjax.numerics.special import LOG_ROOT_2PI, erfcx, normal_quantile
+from divjax.numerics.truths import also
 
 _ROOT_2 = math.sqrt(2.0)
 _X, _W = np.polynomial.legendre.leggauss(24)
@@ -62,6 +64,15 @@ def _profile(reach: tuple[float, ...], params: Truncated) -> Profile:
     width = (reach[-1] + 4.0) * shape.scale
     ends = [jnp.clip(jnp.ravel(end), shape.center - width, shape.center + width) for end in params[2:]]
     return dataclasses.replace(shape, edges=jnp.concatenate(ends))
+
+
+def _open_decay(ends: Ends, params: Truncated) -> Ends:
+    """Where an end is infinite; of a finite one, which is none of the support's, nothing is said."""
+    low, high = (
+        decay._replace(known=jnp.isinf(end), smooth=False)
+        for decay, end in zip(ends, (params.low, params.high), strict=True)
+    )
+    return low, high
 
 
 def log_normal_mass(window: Window) -> Array:
@@ -160,6 +171,7 @@ TRUNCATED_NORMAL = Family(
     profile=functools.partial(_profile, GAUSSIAN),
     tails=_truncated_normal_tails,
     quantile=_truncated_normal_quantile,
+    decay=lambda params: _open_decay(gaussian(params.loc, params.scale), params),
 )
 
 
@@ -198,6 +210,7 @@ TRUNCATED_CAUCHY = Family(
     profile=functools.partial(_profile, POWER),
     tails=_truncated_cauchy_tails,
     quantile=_truncated_cauchy_quantile,
+    decay=lambda params: _open_decay(both(Decay(power=2.0)), params),
 )
 
 
@@ -230,6 +243,7 @@ def _cut_family(base: Family) -> Family:
         "tails": _cut_tails,
         "quantile": _cut_quantile if base.quantile is not None else None,
         "profile": _cut_profile if base.profile is not None else None,
+        "decay": _cut_decay if base.decay is not None else None,
     }
     if base is NORMAL:
         knows |= {name: _cut_normal(getattr(TRUNCATED_NORMAL, name)) for name in ("log_prob", "tails", "quantile")}
@@ -286,6 +300,18 @@ def _cut_support(params: Cut) -> tuple[Any, Any]:
     low, high = support(params.base)
     low = low if params.low is None else _inner(low, params.low, jnp.maximum)
     return low, high if params.high is None else _inner(high, params.high, jnp.minimum)
+
+
+def _cut_decay(params: Cut) -> Ends | None:
+    """At the base's own ends that of the base; flat where it is cut, inside of them."""
+    ends = decays(params.base)
+    if ends is None:
+        return None
+    found, smooth = [], all(decay.smooth for decay in ends)
+    for decay, own, cut, inwards in zip(ends, support(params.base), params[1:], (1.0, -1.0), strict=True):
+        inside = True if cut is None or is_infinite(own) else inwards * (cut - own) > 0.0
+        found.append(decay if cut is None else LEVEL._replace(known=also(smooth, inside), smooth=smooth))
+    return tuple(found)
 
 
 def _inner(own: Any, end: Array, choose: Any) -> Array:

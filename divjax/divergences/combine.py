@@ -9,8 +9,9 @@ from jaxtyping import Array, ArrayLike
 
 from divjax import checks
 from divjax import numerics as nu
-from divjax.divergences.measured import Divergence, declared, declared_as
+from divjax.divergences.measured import Divergence, declared, declared_as, infinite_where
 from divjax.measures import Measure, Nodes, exchanged
+from divjax.numerics.truths import either
 
 
 def _share(weight, part):
@@ -29,7 +30,9 @@ def reverse(divergence: Divergence) -> Divergence:
         True
     """
 
-    @declared_as(divergence, "reverse")
+    @declared_as(
+        divergence, "reverse", lambda places, **params: infinite_where(divergence, places.exchanged(), **params)
+    )
     def reversed_divergence(measure: Measure, **params: Any) -> Array:
         return divergence(exchanged(measure), **params)
 
@@ -45,7 +48,11 @@ def symmetrize(divergence: Divergence) -> Divergence:
         0.275
     """
 
-    @declared_as(divergence, "symmetrize")
+    def infinite(places, **params):
+        both = (infinite_where(divergence, at, **params) for at in (places, places.exchanged()))
+        return either(*both)
+
+    @declared_as(divergence, "symmetrize", infinite)
     def symmetric(measure: Measure, **params: Any) -> Array:
         return divergence(measure, **params) + divergence(exchanged(measure), **params)
 

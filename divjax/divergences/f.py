@@ -22,6 +22,7 @@ from divjax import numerics as nu
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes
 from divjax.numerics import f_terms
+from divjax.numerics.truths import either
 
 Term = Callable[..., Array]
 Scalar = Float[Array, ""]
@@ -108,7 +109,7 @@ _kl = with_partials(_kl_value, _kl_partials)
 _reverse_kl = with_partials(f_terms.swapped(_kl_value), _swap_partials(_kl_partials))
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=lambda places: places.log())
 def kl(nodes: Nodes) -> Scalar:
     """How many nats the model q loses on data of p: KL(p‖q) = ∫ p log(p/q) ≥ 0 (Kullback, Leibler 1951).
 
@@ -123,7 +124,7 @@ def kl(nodes: Nodes) -> Scalar:
     return total(_kl, nodes)
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=lambda places: places.exchanged().log())
 def reverse_kl(nodes: Nodes) -> Scalar:
     """KL with p and q exchanged, KL(q‖p) = ∫ q log(q/p) ≥ 0, in nats (Kullback, Leibler 1951).
 
@@ -150,7 +151,7 @@ def _jeffreys_partials(a, b, d):
 _jeffreys = with_partials(_jeffreys_value, _jeffreys_partials)
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=lambda places: either(places.log(), places.exchanged().log()))
 def jeffreys(nodes: Nodes) -> Scalar:
     """KL both ways, KL(p‖q) + KL(q‖p) = ∫ (p − q) log(p/q) ≥ 0, in nats (Jeffreys 1946).
 
@@ -264,7 +265,7 @@ _pearson_chi2 = with_partials(f_terms.pearson_chi2, _pearson_partials)
 _neyman_chi2 = with_partials(f_terms.swapped(f_terms.pearson_chi2), _swap_partials(_pearson_partials))
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=lambda places: places.power(2.0, -1.0))
 def pearson_chi2(nodes: Nodes) -> Scalar:
     """The mean squared relative error of p as seen from q: ∫ (p − q)² / q ≥ 0 (Pearson 1900).
 
@@ -279,7 +280,7 @@ def pearson_chi2(nodes: Nodes) -> Scalar:
     return total(_pearson_chi2, nodes)
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=lambda places: places.power(-1.0, 2.0))
 def neyman_chi2(nodes: Nodes) -> Scalar:
     """Pearson's χ² divergence with p and q exchanged: ∫ (p − q)² / p ≥ 0 (Neyman 1949).
 

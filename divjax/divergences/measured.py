@@ -4,6 +4,7 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from jaxtyping import Array
@@ -16,7 +17,10 @@ Divergence = Callable[..., Array]
 
 
 def measured_on(
-    measure: type[Measure], *, kinked: bool | Callable[..., bool | None] = False
+    measure: type[Measure],
+    *,
+    kinked: bool | Callable[..., bool | None] = False,
+    infinite: Callable[..., Any] | None = None,
 ) -> Callable[[Divergence], Divergence]:
     """Declares that ``divergence(measure, **params)`` is a function of that measure: ``Nodes``, ``Coupling``, ``Cdfs``.
 
@@ -24,6 +28,10 @@ def measured_on(
     of the parameters that says so, None where that is not known. What was laid without them is an ``AccuracyWarning``;
     anything but the measure is a TypeError that says how to make one. Both while tracing too, so that a program does
     not pay for it. What is declared is a kept program.
+
+    infinite: which integrals make it infinite, by how fast both densities fall: a function of the places where they
+    end (``divjax.distributions.decay.Places``) and of the parameters that says whether one of them diverges there. By
+    default none is known to. ``estimate`` and ``D(p, q)`` read it; the function itself, of nodes alone, stays finite.
 
     Examples:
         >>> @dj.divergences.measured_on(dj.Nodes)
@@ -46,12 +54,17 @@ def measured_on(
                 )
             if kinked and is_blind(given[0]) and is_kinked(checked, **params):
                 _warn_of_kinks(divergence.__name__, given[0])
-            return program(*given, **params)
+            # Programs are kept for each kind of nodes: for the arrays, whatever the laws.
+            return program(_without_laws(given[0]), **params)
 
-        checked.measured_on, checked.kinked = measure, kinked
+        checked.measured_on, checked.kinked, checked.infinite = measure, kinked, infinite
         return checked
 
     return declare
+
+
+def _without_laws(measure):
+    return replace(measure, laws=None) if getattr(measure, "laws", None) is not None else measure
 
 
 def is_blind(measure: Measure) -> bool:
@@ -82,13 +95,23 @@ def is_kinked(divergence: Divergence, **params: Any) -> bool | None:
     return kinked(**params) if callable(kinked) else kinked
 
 
-def declared_as(divergence: Divergence, name: str) -> Callable[[Divergence], Divergence]:
+def infinite_where(divergence: Divergence, places: Any, **params: Any) -> Any:
+    """Whether it is infinite between two densities that end at these places; False where that is not known."""
+    infinite = getattr(_inner(divergence), "infinite", None)
+    while isinstance(divergence, functools.partial):
+        params, divergence = divergence.keywords | params, divergence.func
+    return False if infinite is None else infinite(places, **params)
+
+
+def declared_as(
+    divergence: Divergence, name: str, infinite: Callable[..., Any] | None = None
+) -> Callable[[Divergence], Divergence]:
     """Declares a divergence made of another to be measured as that one, and calls it ``name(other)``."""
 
     def declare(made):
         made.__name__ = f"{name}({getattr(_inner(divergence), '__name__', 'divergence')})"
-        measure = declared(divergence)
-        return made if measure is None else measured_on(measure, kinked=is_kinked(divergence) is not False)(made)
+        measure, kinked = declared(divergence), is_kinked(divergence) is not False
+        return made if measure is None else measured_on(measure, kinked=kinked, infinite=infinite)(made)
 
     return declare
 

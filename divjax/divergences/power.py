@@ -17,6 +17,7 @@ from divjax import numerics as nu
 from divjax.divergences.f import Scalar, squared_hellinger, total, with_partials
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes, arrays
+from divjax.numerics.truths import also, either, one_alone
 
 
 def _alpha_value(a, b, d, alpha):
@@ -62,7 +63,20 @@ def _power_gap(log_q, d, order):
 _alpha = with_partials(_alpha_value, _alpha_partials)
 
 
-@measured_on(Nodes)
+def _affinity_infinite(places, *, alpha):
+    """Between 0 and 1 the integral is at most 1, however close to a boundary both densities are."""
+    return also(either(alpha < 0.0, alpha > 1.0), places.power(alpha, 1.0 - alpha))
+
+
+def _order_infinite(places, *, alpha=0.5):
+    return either(_affinity_infinite(places, alpha=alpha), also(alpha == 1.0, places.log()))
+
+
+def _alpha_infinite(places, *, alpha=0.5):
+    return either(_order_infinite(places, alpha=alpha), also(alpha == 0.0, places.exchanged().log()))
+
+
+@measured_on(Nodes, infinite=_alpha_infinite)
 def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """A family from reverse KL to KL and beyond: (1 − ∫ p^α q^(1−α)) / (α (1−α)) ≥ 0 for any real α (Minka 2005).
 
@@ -77,7 +91,7 @@ def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     return total(_alpha, nodes, checks.parameter(alpha, "alpha"))
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=_order_infinite)
 def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """Tsallis relative entropy (∫ p^α q^(1−α) − 1) / (α − 1) ≥ 0, which is α times ``alpha_divergence`` (Tsallis 1998).
 
@@ -98,7 +112,7 @@ def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     return jnp.where(is_infinite, infinite, alpha * jnp.where(is_infinite, 0.0, divergence))
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=_affinity_infinite)
 def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
     """The logarithm of how much p and q overlap, log ∫ p^α q^(1−α), any real α: 0 for p = q.
 
@@ -122,7 +136,7 @@ def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
     return nu.logsumexp(jnp.where(log_w == -jnp.inf, -jnp.inf, powers + log_w))
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=_order_infinite)
 def renyi(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """A family around KL that stresses where p/q is large: log ∫ p^α q^(1−α) / (α − 1) ≥ 0, in nats (Rényi 1961).
 
@@ -249,6 +263,17 @@ def _beta_terms(log_p, log_q, log_w, beta):
     return jnp.where(overflow, jnp.inf, jnp.where(near, near_term, _beta_far(log_p, log_q, log_w, d, beta)))
 
 
+def _beta_infinite(places, *, beta=0.5):
+    """Where one density alone is too steep at an edge. Two that are steep alike may be so close that all cancels."""
+    return _scaled_infinite(places, beta)
+
+
+def _scaled_infinite(places, order):
+    """Without a norm in L^(1+order) one side has no part in common with the other; where both have none, who knows."""
+    norms = one_alone(places.power(1.0 + order, 0.0), places.power(0.0, 1.0 + order))
+    return either(also(order > 0.0, norms), also(order == 0.0, places.log()))
+
+
 def _beta_far(log_p, log_q, log_w, d, beta):
     p_zero, q_zero = log_p == -jnp.inf, log_q == -jnp.inf
     log_p, log_q = nu.finite(log_p), nu.finite(log_q)
@@ -263,7 +288,7 @@ def _beta_far(log_p, log_q, log_w, d, beta):
     return jnp.where(alone_p, nu.over_order(p_power, beta), q_power - cross + slope)
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=_beta_infinite)
 def beta_divergence(nodes: Nodes, *, beta: ArrayLike = 0.5) -> Scalar:
     """A family from KL to the squared L2 distance: ∫ q^(1+β) − (1+1/β) p q^β + p^(1+β)/β ≥ 0 (Basu et al. 1998).
 
@@ -280,7 +305,7 @@ def beta_divergence(nodes: Nodes, *, beta: ArrayLike = 0.5) -> Scalar:
     return jnp.sum(_beta_terms(**arrays(nodes), beta=beta))
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=lambda places, *, gamma=0.5: _scaled_infinite(places, gamma))
 def gamma_divergence(nodes: Nodes, *, gamma: ArrayLike = 0.5) -> Scalar:
     """A robust relative of KL that does not see the size of p and q, only their shapes (Fujisawa, Eguchi 2008).
 
@@ -319,7 +344,7 @@ def _squared_gap(log_p, log_q, log_w):
     return jnp.sum(jnp.where(overflow, jnp.inf, root * root))
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=lambda places: _beta_infinite(places, beta=1.0))
 def l2(nodes: Nodes) -> Scalar:
     """The squared L2 distance of the densities, ∫ (p − q)² ≥ 0, in units of density (Scott 2001). Its root is a metric.
 
@@ -332,7 +357,7 @@ def l2(nodes: Nodes) -> Scalar:
     return _squared_gap(**arrays(nodes))
 
 
-@measured_on(Nodes)
+@measured_on(Nodes, infinite=lambda places: _scaled_infinite(places, 1.0))
 def cauchy_schwarz(nodes: Nodes) -> Scalar:
     """Minus the logarithm of the cosine between the two densities: −log (∫ p q / √(∫ p² ∫ q²)) ≥ 0 (Príncipe 2000).
 
