@@ -183,7 +183,8 @@ def cauchy_schwarz(p: Density, q: Density) -> Scalar:
     """Minus the logarithm of the cosine between the two densities, −log(∫ p q / √(∫p² ∫q²)) ≥ 0, in closed form.
 
     Exact between mixtures of Gaussians too (Jenssen et al. 2006). Between two members of one family it is
-    ``bhattacharyya`` of the normalised squares, so that nothing cancels. +inf for disjoint supports.
+    ``bhattacharyya`` of the normalised squares, so that nothing cancels. +inf for disjoint supports, and where one of
+    ∫p² and ∫q² diverges.
 
     Examples:
         >>> round(float(dj.exact.cauchy_schwarz(distrax.Normal(2.0, 1.0), distrax.Normal(0.0, 1.0))), 4)
@@ -191,7 +192,10 @@ def cauchy_schwarz(p: Density, q: Density) -> Scalar:
     """
     pair = comparable(p, q)
     if pair is not None and pair.square is not None:
-        return _cauchy_schwarz(pair)
+        # Beside a square without an integral the other has no part in it, and ∫ p q none in the root of both.
+        norms = (pair.square.log_norm(theta) for theta in (pair.theta_p, pair.theta_q))
+        steep = jnp.logical_xor(*(norm == jnp.inf for norm in norms))
+        return jnp.where(steep, jnp.inf, _cauchy_schwarz(pair))
     value = mixture_cauchy_schwarz(p, q)
     if value is None:
         raise no_closed_form("cauchy_schwarz", p, q)

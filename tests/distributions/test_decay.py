@@ -191,6 +191,8 @@ INFINITE = {
     "no 1/x": (dj.kl, tfd.Exponential(1.0), tfd.InverseGamma(2.0, 1.0), {}),
     "exponential of an exponential": (dj.kl, tfd.Laplace(0.0, 2.0), tfd.Gumbel(0.0, 1.0), {}),
     "a root of x, squared": (dj.l2, tfd.Gamma(0.4, 1.0), tfd.Gamma(2.0, 1.0), {}),
+    "one square": (dj.cauchy_schwarz, tfd.Gamma(0.4, 1.0), tfd.Gamma(2.0, 1.0), {}),
+    "one square, of Weibull": (dj.cauchy_schwarz, tfd.Weibull(0.4, 1.0), tfd.Gamma(2.0, 1.0), {}),
     "at an end inside": (dj.pearson_chi2, tfd.Gamma(0.4, 1.0), normal(0.0, 3.0), {}),
     "between moved ends": (dj.l2, tfd.Beta(0.3, 2.0), tfd.Uniform(-1.0, 1.0), {}),
     "a light weight": (dj.kl, students([1.0 - 1e-6, 1e-6], [3.0, 1.1]), normal(0.0, 1.0), {}),
