@@ -20,7 +20,7 @@ PAIRS = json.loads((Path(__file__).parent / "reference" / "densities_1d.json").r
 PAIR_NAMES = [f"{pair['p'][0]}-{pair['q'][0]}-{number}" for number, pair in enumerate(PAIRS)]
 QUICK = (0, 1, 2, 5)  # Normal and Laplace: these compile quickly
 QUICK_FLOAT32 = (*QUICK, 3, 4, 9, 10)
-PADDED = 2048
+PADDED = 2112
 NEARLY_EQUAL = 2  # Normal(0, 1) and Normal(0.001, 1.0005)
 
 # name in the reference file -> (divergence, parameters), by currency

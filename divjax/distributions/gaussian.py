@@ -1,6 +1,6 @@
 """Gaussians and mixtures of Gaussians of any dimension, whatever record they are of: weights, locations, factors."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -9,6 +9,7 @@ from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.multivariate import GAUSSIAN
 from divjax.distributions.family import Density
 from divjax.distributions.mixtures import MIXTURE, log_weights, weights
+from divjax.distributions.real_line import NORMAL
 from divjax.distributions.vectors import dense
 
 
@@ -51,3 +52,8 @@ def _components(p: Density) -> tuple[Array, Array] | None:
         return loc[..., None], scale[..., None, None]
     found = dense(found)
     return tuple(found.theta[:2]) if found.family is GAUSSIAN else None
+
+
+def is_normal(family: Any) -> bool:
+    """Of which the KL from a point, and from a normal on fewer dimensions, is +inf."""
+    return family is NORMAL

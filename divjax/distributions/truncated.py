@@ -46,7 +46,7 @@ class Window(NamedTuple):
 def _window(params: Truncated, low: Array, high: Array) -> Window:
     """Held where squares are finite: an infinite end has derivatives too, which are 0."""
     top, far = (jnp.finfo(params.loc.dtype).max ** power for power in (0.5, 0.25))
-    low, high = within(low, top), within(high, top)
+    low, high = jnp.clip(low, -top, top), jnp.clip(high, -top, top)
     start, end = (within((x - params.loc) / params.scale, far) for x in (low, high))
     held = (jnp.abs(start) == far) | (jnp.abs(end) == far)
     return Window(start, end, jnp.where(held, end - start, (high - low) / params.scale))

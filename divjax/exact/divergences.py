@@ -20,9 +20,10 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.distributions.exponential.family import Overlap
 from divjax.distributions.family import Density, is_infinite
+from divjax.distributions.gaussian import is_normal
 from divjax.distributions.moments import Moments, Target
 from divjax.exact.mixtures import mixture_cauchy_schwarz, mixture_l2
-from divjax.exact.pair import Pair, closed_form, comparable, is_normal, never, no_closed_form, of_distributions
+from divjax.exact.pair import Pair, closed_form, comparable, never, no_closed_form, of_distributions
 from divjax.numerics import segments
 
 Scalar = Float[Array, ""]

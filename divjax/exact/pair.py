@@ -12,7 +12,6 @@ from jaxtyping import Array, PyTree
 from divjax.distributions.density import is_law
 from divjax.distributions.exponential.family import Family, Member, Overlap, Square
 from divjax.distributions.family import Density
-from divjax.distributions.real_line import NORMAL
 from divjax.distributions.resolve import resolve
 from divjax.distributions.vectors import dense
 from divjax.numerics.programs import kept, of_structure
@@ -79,11 +78,6 @@ MayBePoint = Callable[[Any], bool]  # of a family of densities
 
 def never(family: Any) -> bool:
     return False
-
-
-def is_normal(family: Any) -> bool:
-    """Of which the KL from a point, and from a normal on fewer dimensions, is +inf."""
-    return family is NORMAL
 
 
 def is_location_scale(family: Any) -> bool:
