@@ -1,5 +1,7 @@
 """Edges that a gradient must survive, or refuse: weights of 0, moving supports off the line, broken weights."""
 
+import dataclasses
+
 import distrax
 import jax
 import jax.numpy as jnp
@@ -153,11 +155,13 @@ def test_what_users_try(call, message):
 
 
 @pytest.mark.slow
-def test_a_divergent_integral_is_not_resolved():
+def test_a_divergent_integral_is_infinite_or_where_nothing_is_known_not_resolved():
     from tensorflow_probability.substrates import jax as tfp
 
-    found = dj.estimate(dj.kl, dj.quadrature(tfp.distributions.Cauchy(0.0, 1.0), distrax.Normal(0.0, 1.0)))
-    assert int(found.status) & status.UNRESOLVED
+    nodes = dj.quadrature(tfp.distributions.Cauchy(0.0, 1.0), distrax.Normal(0.0, 1.0))
+    found = dj.estimate(dj.kl, nodes)
+    assert (float(found.value), float(found.stderr), int(found.status)) == (np.inf, 0.0, status.INFINITE)
+    assert int(dj.estimate(dj.kl, dataclasses.replace(nodes, laws=None)).status) & status.UNRESOLVED
 
 
 def test_own_f_need_not_vanish_at_one():
