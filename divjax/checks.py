@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from divjax.measures import Measure, Points, arrays
-from divjax.numerics.calls import described
+from divjax.numerics.calls import described, is_law_like
 from divjax.numerics.programs import warn_of_rounding
 
 
@@ -71,7 +71,7 @@ def sample(value: Any, name: str) -> Array:
 
 def points(value: Any, name: str) -> Array:
     """A sample, as an array of real numbers; TypeError for anything else, a distribution above all."""
-    if is_law(value):
+    if is_law_like(value):
         raise TypeError(
             f"Expected {name} to be a sample, an array [n, d] or dj.Points; got the distribution "
             f"{type(value).__name__}. Between distributions use dj.kl, dj.wasserstein, dj.energy or another of "
@@ -86,17 +86,9 @@ def points(value: Any, name: str) -> Array:
     return x
 
 
-def is_law(value: Any) -> bool:
-    """Whether it looks like a distribution, of whatever library."""
-    asked = ("log_prob", "log_pdf", "to_nat")
-    return any(callable(getattr(value, each, None)) for each in asked) or any(
-        kind.__module__.startswith("scipy.stats") for kind in type(value).__mro__
-    )
-
-
 def both_or_neither(name: str, p: Any, q: Any) -> None:
     """TypeError for a distribution beside a sample."""
-    if is_law(p) != is_law(q) and (hasattr(p, "__array__") or hasattr(q, "__array__")):
+    if is_law_like(p) != is_law_like(q) and (hasattr(p, "__array__") or hasattr(q, "__array__")):
         raise TypeError(
             f"Expected two distributions or two samples for {name}; got {described(p)} and {described(q)}. Draw a "
             "sample of the distribution; a distribution and a sample have dj.wasserstein and dj.energy."

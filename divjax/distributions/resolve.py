@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from divjax.distributions.family import Density
+from divjax.numerics.calls import is_law_like
 
 # The library that a class comes from -> the file that knows its classes. None is imported before its objects arrive.
 ADAPTERS = {
@@ -88,12 +89,7 @@ def _registered(found: Any, kind: type) -> Density:
 
 def is_distribution(value: Any) -> bool:
     """Whether it can be meant as one: it has a log-density, or is of a class that is known."""
-    # A parametrisation that has no log-density of its own can be turned into one that has.
-    asked = ("log_prob", "log_pdf", "to_nat")
-    if isinstance(value, Density) or any(callable(getattr(value, name, None)) for name in asked):
-        return True
-    kinds = type(value).__mro__
-    return any(kind in _OWN for kind in kinds) or any(kind.__module__.startswith("scipy.stats") for kind in kinds)
+    return isinstance(value, Density) or is_law_like(value) or any(kind in _OWN for kind in type(value).__mro__)
 
 
 def _remedy_of_scipy(dist: Any) -> str:

@@ -42,7 +42,7 @@ def read_csv(path: Path) -> Table:
     try:
         form = _form(text, path.name)
         _check_widths(text, form, path.name)
-        return numbers_of(_frame(text, form, path.name), path.name, decimal=form.decimal)
+        return numbers_of(_frame(text, form, path), path.name, decimal=form.decimal)
     except csv.Error as error:
         raise unreadable(path, error) from None
 
@@ -147,7 +147,7 @@ def _check_widths(text: str, form: _Form, name: str) -> None:
             raise ValueError(f"Expected {width} cells in every row of {name!r}; got {len(row)} in row {number}.")
 
 
-def _frame(text: str, form: _Form, name: str):
+def _frame(text: str, form: _Form, path: Path):
     import pandas
 
     try:
@@ -163,12 +163,8 @@ def _frame(text: str, form: _Form, name: str):
             low_memory=False,
         )
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"Expected a table in {name!r}; got one that cannot be read: {_line(error)}.") from None
+        raise unreadable(path, error) from None
     frame.columns = form.names
     if not form.names[-1].strip() and frame.iloc[:, -1].isna().all() and len(form.names) > 1:
         frame = frame.iloc[:, :-1]  # a separator at the end of every row
     return frame
-
-
-def _line(error: Exception) -> str:
-    return str(error).split("\n")[0].rstrip(".")

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from divjax.logits.stream import Operands, accumulation_dtype
-from divjax.numerics.calls import described
+from divjax.numerics.calls import described, is_law_like
 
 # The lanes a sum is carried in, a few times [rows, block], stay below a twentieth of one input.
 _SHARE = 96
@@ -50,7 +50,7 @@ def real(x: ArrayLike, name: str, dtype: jnp.dtype, low: float = -math.inf, high
 
 
 def _array(logits: ArrayLike, name: str) -> Array:
-    if hasattr(logits, "log_prob") or type(logits).__module__.startswith("scipy.stats"):
+    if is_law_like(logits):
         raise TypeError(
             f"Expected {name}, an array [..., V]; got the distribution {type(logits).__name__}. Between distributions "
             "use dj.kl(p, q) and the like, without dj.logits."

@@ -102,6 +102,14 @@ def _unfit(name, given, args, kwargs):
     )
 
 
+def is_law_like(value: Any) -> bool:
+    """Whether it looks like a distribution, of whatever library: it has a log-density, or can be made to have one."""
+    asked = ("log_prob", "log_pdf", "to_nat")
+    return any(callable(getattr(value, each, None)) for each in asked) or any(
+        kind.__module__.startswith("scipy.stats") for kind in type(value).__mro__
+    )
+
+
 def described(value: Any) -> str:
     """What came, in a word or two: an array by its shape, anything else by its class."""
     shape = getattr(value, "shape", None)
