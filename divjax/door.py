@@ -25,7 +25,7 @@ from divjax.distributions.density import centred, log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked, signature_of_sides, told_of_sides
-from divjax.estimation import Estimate, of_closed_form, or_infinite
+from divjax.estimation import Estimate, of_closed_form, of_line, or_infinite
 from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
 from divjax.numerics.calls import by_name, check_names, described, said
@@ -127,7 +127,9 @@ def _of_samples(leaf, of_samples, p, q, given, params):
             f"Expected samples [n] on the line for {leaf.__name__}; got {shape}. In d dimensions use "
             "dj.sliced_wasserstein, dj.sinkhorn_divergence or dj.energy of two samples [n, d]; over batches jax.vmap."
         )
-    return leaf(_discretizer(leaf)(p, q, crossings=_crossings(leaf, params)), **params)
+    p, q = (validity.one(side) if is_distribution(side) else side for side in (p, q))
+    value = leaf(_discretizer(leaf)(p, q, crossings=_crossings(leaf, params)), **params)
+    return or_infinite(value, leaf, (p, q), params)[0]
 
 
 def _is_column(side):
@@ -187,7 +189,7 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
 @kept
 def _value(sides, params, leaf, crossings):
     measure = _measure(*sides, leaf=leaf, crossings=crossings)
-    return or_infinite(leaf(measure, **params), leaf, getattr(measure, "laws", None), params)[0]
+    return or_infinite(leaf(measure, **params), leaf, getattr(measure, "laws", sides), params)[0]
 
 
 @kept
@@ -318,9 +320,7 @@ def _all_estimated(sides, leaves):
     nodes = _measure(*sides, leaf=leaves[0], crossings=_crossings(leaves[0]))
     if declared(leaves[0]) is Nodes:
         return [estimate_on(leaf, nodes) for leaf in leaves]
-    values = [leaf(nodes) for leaf in leaves]
-    bits = [jnp.where(jnp.isfinite(value), status.OK, status.NON_FINITE) for value in values]
-    return [Estimate(value, jnp.nan, jnp.nan, each) for value, each in zip(values, bits, strict=True)]
+    return [of_line(leaf(nodes), leaf, sides) for leaf in leaves]
 
 
 kl = door(dv.kl, closed=exact.kl)

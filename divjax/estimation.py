@@ -14,9 +14,9 @@ from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 from divjax import checks, status
 from divjax import numerics as nu
 from divjax.discretize.panels import LOG_GAUSS_WEIGHTS, LOG_WEIGHTS
-from divjax.distributions.decay import places
+from divjax.distributions.decay import places, tails_apart
 from divjax.divergences.measured import declared, infinite_where, is_blind, is_kinked
-from divjax.measures import Nodes, Rule
+from divjax.measures import Cdfs, Coupling, Nodes, Rule
 from divjax.numerics.programs import kept
 
 _MIN_ESS = 10.0
@@ -80,7 +80,7 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
         influence, curvature = jax.linearize(jax.grad(value_at), none)
         stderr = nu.safe_root(_variance(nodes, influence) + _second_order(nodes, influence, curvature))
         bits = _draws_status(nodes, influence)
-    return _or_divergent(_finished(value, stderr, nodes, bits | blind), divergence, nodes, params)
+    return _or_divergent(_finished(value, stderr, nodes, bits | blind), divergence, nodes.laws, params)
 
 
 @kept
@@ -139,7 +139,9 @@ def estimate_gradient(
 
 def is_infinite_between(divergence: Callable[..., Array], laws: Any, params: dict[str, Any]) -> bool | Array:
     """Whether its integral diverges, by how fast both laws fall: a bool if it can, False where nothing is known."""
-    at = places(*laws) if laws is not None else None
+    if laws is None or len(laws) != 2:
+        return False
+    at = (tails_apart if declared(divergence) in (Coupling, Cdfs) else places)(*laws)
     return False if at is None else infinite_where(divergence, at, **params)
 
 
@@ -166,9 +168,16 @@ def of_closed_form(value: Array, divergence: Callable[..., Array], laws: Any, pa
     return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), bits)
 
 
-def _or_divergent(found, divergence, nodes, params):
+def of_line(value: Array, divergence: Callable[..., Array], laws: Any) -> Estimate:
+    """Of transport and energy, which have no error: NaN, but where both laws say that it is infinite."""
+    bits = jnp.where(jnp.isfinite(value), status.OK, status.NON_FINITE)
+    found = Estimate(value, jnp.full_like(value, jnp.nan), jnp.full_like(value, jnp.nan), bits.astype(jnp.int32))
+    return _or_divergent(found, divergence, laws, {})
+
+
+def _or_divergent(found, divergence, laws, params):
     """What was found, but infinite, and exactly so, where the integral diverges."""
-    value, diverges = or_infinite(found.value, divergence, nodes.laws, params)
+    value, diverges = or_infinite(found.value, divergence, laws, params)
     if diverges is False:
         return found
     stderr, bits = jnp.where(diverges, 0.0, found.stderr), jnp.where(diverges, status.INFINITE, found.status)

@@ -6,6 +6,7 @@ at infinity and one over the distance from it else. What no parameter moves is a
 floats a bool: nothing is computed for it in a program.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,11 +15,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from divjax.distributions.density import support
+from divjax.distributions.density import knots, log_prob, profile, support
 from divjax.distributions.family import Density, is_infinite
 from divjax.numerics.truths import Truth, also, choose, either
 
 _ROUNDINGS = 16.0  # a sum that is less than so many roundings of its terms is 0
+_FAR = 1e6  # widths of both laws: there the tail of a power is one, and its rounded logarithm good to 1e-5
 
 
 class Decay(NamedTuple):
@@ -146,6 +148,62 @@ def _at_end(p: Decay, q: Decay, ends: list[Any], inwards: float, smooth: list[bo
     found += [Place(p, LEVEL, -1.0, p_inner)] if smooth[1] else []
     found += [Place(LEVEL, q, -1.0, q_inner)] if smooth[0] else []
     return [place for place in found if place.here is not False]
+
+
+# --- Where tails of two laws differ ------------------------------------------------------------------------
+
+
+class Tail(NamedTuple):
+    """Towards one end of the line. ``differ``: whether one density is the larger far out, by more than a shift is."""
+
+    decays: tuple[Decay, ...]  # of those of the two laws that reach it
+    differ: Callable[[], Truth]
+
+
+class Tails(NamedTuple):
+    """Both ends of the line: an integral of what two laws differ in diverges if it does at one of them.
+
+    Examples:
+        >>> student = Tail((Decay(power=3.0), Decay(order=2.0)), lambda: True)  # of 2 degrees of freedom, and a normal
+        >>> Tails((student,)).heavy(2.0), Tails((student,)).heavy(3.0)
+        (False, True)
+    """
+
+    each: tuple[Tail, ...]
+
+    def heavy(self, power: Any) -> Truth:
+        """Whether somewhere they differ, and one of them falls as slowly as y^−power, or more slowly."""
+        found: Truth = False
+        for tail in self.each:
+            slow: Truth = False
+            for decay in tail.decays:
+                bare = also(decay.known, also(decay.order == 0.0, decay.log_square == 0.0))
+                slow = either(slow, also(bare, _sum((decay.power, -power)) <= 0.0) if bare is not False else False)
+            found = either(found, also(slow, tail.differ()) if slow is not False else False)
+        return found
+
+
+def tails_apart(p: Any, q: Any) -> Tails | None:
+    """Of two densities, or of a density and a sample, which has no tail; None where it is not known how one decays."""
+    laws = [law for law in jax.lax.stop_gradient((p, q)) if isinstance(law, Density)]
+    ends = [decays(law) for law in laws]
+    if not laws or any(each is None for each in ends):
+        return None
+    found = []
+    for side, sign in ((0, -1.0), (1, 1.0)):
+        reaching = [of[side] for law, of in zip(laws, ends, strict=True) if is_infinite(support(law)[side])]
+        found += [Tail(tuple(reaching), functools.partial(_differ, laws, sign))] if reaching else []
+    return Tails(tuple(found))
+
+
+def _differ(laws: list[Density], sign: float) -> Truth:
+    if len(laws) == 1:
+        return True
+    within = jnp.concatenate([jnp.ravel(knots(profile(law))) for law in laws])
+    low, high = jnp.min(within), jnp.max(within)
+    x = (high if sign > 0.0 else low) + sign * _FAR * (high - low)
+    logs = [log_prob(law, x) for law in laws]
+    return jnp.abs(logs[0] - logs[1]) > 30.0 / _FAR
 
 
 # --- Integrals ---------------------------------------------------------------------------------------------

@@ -20,12 +20,18 @@ def _has_kink(*, order: ArrayLike = 1.0) -> bool | None:
     return float(checks.parameter(order, "order", 1.0)) == 1.0 if checks.is_known(order) else None
 
 
-@measured_on(Coupling, kinked=_has_kink)
+def _moment_infinite(tails, *, order=1.0):
+    """A tail y^−a has a k-th moment for a > k + 1, and where two differ so has their distance."""
+    return tails.heavy(order + 1.0)
+
+
+@measured_on(Coupling, kinked=_has_kink, infinite=_moment_infinite)
 def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, ""]:
     """How far the mass of p has to be moved to become q: (∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^k du)^(1/k), in the units of x (Villani
     2003).
 
-    order: k ≥ 1, else ValueError. A metric, finite where both have k moments, whatever the supports. Its gradient at x
+    order: k ≥ 1, else ValueError. A metric, finite where both have k moments, whatever the supports; of two
+    laws it is +inf where tails that have none differ. Its gradient at x
     = y is taken as 0. To minimise it, ``divergences.transport_cost`` is smoother.
 
     Examples:
@@ -43,7 +49,12 @@ def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, "
     return unit * nu.safe_root(transport_cost(scaled, order=order), order)
 
 
-@measured_on(Coupling, kinked=_has_kink)
+def _moment_infinite(tails, *, order=1.0):
+    """A tail y^−a has a k-th moment for a > k + 1, and where two differ so has their distance."""
+    return tails.heavy(order + 1.0)
+
+
+@measured_on(Coupling, kinked=_has_kink, infinite=_moment_infinite)
 def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, ""]:
     """The k-th power of ``wasserstein``: ∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^k du, k ≥ 1, smoother to minimise.
 
@@ -65,7 +76,7 @@ def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array
     return jnp.sum(jnp.where(none, 0.0, weight * jnp.where(none, 0.0, cost)))
 
 
-@measured_on(Cdfs)
+@measured_on(Cdfs, infinite=lambda tails: tails.heavy(1.5))
 def cramer(cdfs: Cdfs) -> Float[Array, ""]:
     """The squared distance of the distribution functions, ∫ (P − Q)² dx ≥ 0, in the units of x (Cramér 1928).
 
@@ -80,7 +91,7 @@ def cramer(cdfs: Cdfs) -> Float[Array, ""]:
     return jnp.sum(root * root)
 
 
-@measured_on(Cdfs)
+@measured_on(Cdfs, infinite=lambda tails: tails.heavy(1.5))
 def energy(cdfs: Cdfs) -> Float[Array, ""]:
     """How much farther apart a draw of p and one of q are than two draws of the same: 2E‖X−Y‖ − E‖X−X'‖ − E‖Y−Y'‖ ≥ 0.
 

@@ -30,8 +30,9 @@ def measured_on(
     not pay for it. What is declared is a kept program.
 
     infinite: which integrals make it infinite, by how fast both densities fall: a function of the places where they
-    end (``divjax.distributions.decay.Places``) and of the parameters that says whether one of them diverges there. By
-    default none is known to. ``estimate`` and ``D(p, q)`` read it; the function itself, of nodes alone, stays finite.
+    end (``divjax.distributions.decay.Places``, on the line ``Tails``) and of the parameters that says whether one of
+    them diverges there. By default none is known to. ``estimate`` and ``D(p, q)`` read it; the function itself, of
+    nodes alone, stays finite.
 
     Examples:
         >>> @dj.divergences.measured_on(dj.Nodes)

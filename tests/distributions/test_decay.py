@@ -383,3 +383,37 @@ def test_what_is_not_known_is_as_it_was():
     # Student's t of infinitely many degrees of freedom is normal: nothing is said of it.
     normal_t = tfd.StudentT(jnp.inf, 0.0, 0.5)
     assert np.isfinite(dj.pearson_chi2(normal_t, q))
+
+
+def pareto(shape):
+    return tfd.Pareto(shape, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("divergence", "p", "q", "infinite"),
+    [
+        (dj.wasserstein, tfd.Cauchy(0.0, 1.0), distrax.Normal(0.0, 1.0), True),
+        (dj.wasserstein, tfd.Cauchy(0.0, 1.0), tfd.Cauchy(0.0, 2.0), True),  # ∫ |1 − 2| |x| p
+        (dj.wasserstein, tfd.Cauchy(0.0, 1.0), tfd.Cauchy(1.0, 1.0), False),  # 1: a shift
+        (functools.partial(dj.wasserstein, order=2), tfd.StudentT(2.0, 0.0, 1.0), distrax.Normal(0.0, 1.0), True),
+        (functools.partial(dj.wasserstein, order=2), tfd.StudentT(2.1, 0.0, 1.0), distrax.Normal(0.0, 1.0), False),
+        (dj.wasserstein, pareto(1.0), pareto(1.2), True),
+        (dj.wasserstein, jnp.arange(3.0), tfd.Cauchy(0.0, 1.0), True),
+        (dj.wasserstein, jnp.arange(3.0), distrax.Normal(0.0, 1.0), False),
+        (dj.energy, pareto(0.5), distrax.Normal(0.0, 1.0), True),  # ∫ (1 − P)² = ∫ 1/x
+        (dj.energy, pareto(0.5), pareto(0.5), False),
+        (dj.cramer, tfd.Cauchy(0.0, 1.0), distrax.Normal(0.0, 1.0), False),
+    ],
+)
+def test_a_distance_on_the_line_is_infinite_where_tails_without_a_moment_differ(divergence, p, q, infinite):
+    for sides in ((p, q), (q, p)):
+        assert bool(divergence(*sides) == jnp.inf) == infinite
+        assert bool(jax.jit(lambda sides=sides: divergence(*sides))() == jnp.inf) == infinite
+
+
+def test_a_shift_of_a_law_without_a_mean_has_its_distance_and_the_table_says_what_is_infinite():
+    cauchy = tfd.Cauchy(0.0, 1.0)
+    slope = jax.grad(lambda loc: dj.wasserstein(cauchy, tfd.Cauchy(loc, 1.0)))(1.5)
+    np.testing.assert_allclose([dj.wasserstein(cauchy, tfd.Cauchy(1.5, 1.0)), slope], [1.5, 1.0], rtol=1e-5)
+    row = dj.table(cauchy, distrax.Normal(0.0, 1.0))["wasserstein"]
+    assert (row.value, row.stderr, row.status) == (math.inf, 0.0, status.INFINITE)
