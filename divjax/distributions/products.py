@@ -26,6 +26,13 @@ def product(base: Density, ndims: int = 1) -> Density:
     return Density(_family(ndims), ProductParameters(base)) if ndims else base
 
 
+def coordinates(p: Density) -> Density | None:
+    """The densities of the coordinates, a batch [d], of a product of d densities on the line; None for others."""
+    base = getattr(p.params, "base", None) if p.family.name == "Independent" else None
+    on_line = base is not None and not base.event_shape and len(base.batch_shape) == len(p.event_shape) == 1
+    return base if on_line and base.family.tails is not None and base.family.profile is not None else None
+
+
 def _event(params: ProductParameters, ndims: int) -> tuple[int, ...]:
     batch = params.base.batch_shape
     return batch[len(batch) - ndims :] + params.base.event_shape

@@ -4,10 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import ndtr
+from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Array
 
-from divjax.distributions.density import quantile
+from divjax.distributions.density import quantile, tails
 from divjax.distributions.family import Density, Source
 from divjax.numerics.programs import of_structure
 
@@ -47,6 +47,12 @@ def outline(p: Density) -> Source:
 def at_normal(p: Density, z: Array) -> Array:
     """The quantile at level Φ(z): both tails keep their digits."""
     return quantile(p, ndtr(z), ndtr(-z))
+
+
+def to_normal(p: Density, x: Array) -> Array:
+    """The z that ``at_normal`` takes to x."""
+    below, above = tails(p, x)
+    return jnp.where(below < above, ndtri(below), -ndtri(above))
 
 
 def single(dim: int, image: Any, params: Any) -> Source:

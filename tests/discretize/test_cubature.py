@@ -113,3 +113,34 @@ def test_what_it_cannot_do_is_refused():
     batch = distrax.MultivariateNormalDiag(jnp.zeros((2, 2)), jnp.ones((2, 2)))
     with pytest.raises(ValueError, match=r"jax\.vmap"):
         dj.quadrature(batch, batch)
+
+
+def test_products_of_densities_with_kinks_are_exact():
+    """Against Gauss-Legendre on panels that end at the kinks of both."""
+
+    def law(shift):
+        return jnp.array([0.3 + shift, -0.2]), jnp.array([1.0, 0.7])
+
+    other = jnp.array([0.4, -0.1]), jnp.array([1.1, 0.8])
+    build = lambda loc, scale: distrax.Independent(distrax.Laplace(loc, scale), 1)  # noqa: E731
+
+    knots = [np.unique([*np.linspace(-30.0, 30.0, 41), low, high]) for low, high in ((0.3, 0.4), (-0.2, -0.1))]
+    t, weights = np.polynomial.legendre.leggauss(20)
+    axes = [0.5 * (a[:-1] + a[1:])[:, None] + 0.5 * np.diff(a)[:, None] * t for a in knots]
+    volumes = [(0.5 * np.diff(a)[:, None] * weights).ravel() for a in knots]
+    x, y = np.meshgrid(*(axis.ravel() for axis in axes), indexing="ij")
+
+    def log_density(loc, scale):
+        return sum(st.laplace.logpdf(at, *where) for at, *where in zip((x, y), loc, scale, strict=True))
+
+    with jax.enable_x64(True):  # noqa: FBT003
+        p, q = log_density(*law(0.0)), log_density(*other)
+        middle = np.logaddexp(p, q) - np.log(2.0)
+        wanted = volumes[0] @ (0.5 * (np.exp(p) * (p - middle) + np.exp(q) * (q - middle))) @ volumes[1]
+        # ∂p/∂loc = p sign(x − loc)/scale, and ∂JS/∂p = ½ log(p/m).
+        wanted_slope = volumes[0] @ (0.5 * np.exp(p) * np.sign(x - 0.3) * (p - middle)) @ volumes[1]
+        value, slope = jax.value_and_grad(lambda shift: dj.jensen_shannon(build(*law(shift)), build(*other)))(0.0)
+        np.testing.assert_allclose(value, wanted, rtol=1e-9)
+        np.testing.assert_allclose(slope, wanted_slope, rtol=1e-6)  # whose integrand jumps
+        found = dj.estimate(dj.jensen_shannon, build(*law(0.0)), build(*other))
+        assert abs(found.value - wanted) < found.stderr < 1e-8
