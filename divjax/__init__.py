@@ -19,6 +19,7 @@ _ELSEWHERE_CALLED = {
     **dict.fromkeys(("mmd", "maximum_mean_discrepancy"), "mmd2"),
     "energy_distance": "energy",
     "ksd": "stein",
+    "unrealistic_rate": "diagnostics.unrealistic_rate",
     "knn": "samples.neighbour_kl",
     "sinkhorn": "sinkhorn_divergence",
 }

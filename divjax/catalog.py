@@ -18,6 +18,9 @@ from divjax import divergences as dv
 from divjax import numerics as nu
 from divjax.divergences.measured import declared, is_kinked
 from divjax.measures import Cdfs, Coupling, Nodes
+from divjax.numerics import calls as _calls
+
+__dir__ = _calls.own(__name__)
 
 Leaf = Callable[..., Array]
 

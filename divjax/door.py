@@ -74,6 +74,7 @@ def door(
 def combinator(combine: Callable[..., Divergence]) -> Callable[..., Divergence]:
     """A combinator of divergences, whose divergences take two distributions too."""
 
+    @said
     @functools.wraps(combine)
     def combined(divergence: Divergence, **params: Any) -> Divergence:
         return door(combine(getattr(divergence, "leaf", divergence), **params))
@@ -144,7 +145,7 @@ def _discretizer(leaf: Divergence) -> Callable[..., Any]:
 
 def _between(leaf, closed, p, q, params):
     """Between two distributions: by a closed form, or by nodes, with a warning where they are not fine enough."""
-    p, q = _pair(p, q, leaf)
+    p, q = validity.pair(p, q, by_mass=declared(leaf) in (Coupling, Cdfs))
     _check_parameters(leaf, params)
     value = closed_form(closed, p, q, params)
     if value is not None:
@@ -195,10 +196,6 @@ def _value(sides, params, leaf, crossings):
 @kept
 def _estimated(sides, params, leaf, crossings):
     return estimate_on(functools.partial(leaf, **params), _measure(*sides, leaf=leaf, crossings=crossings))
-
-
-def _pair(p: Any, q: Any, leaf: Divergence) -> tuple[Density, Density]:
-    return validity.pair(p, q, by_mass=declared(leaf) in (Coupling, Cdfs))
 
 
 def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
@@ -261,7 +258,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     leaf = getattr(divergence, "leaf", divergence)
     check_names(leaf, tuple(params))
     checks.both_laws("dj.estimate", p, q)
-    p, q = _pair(p, q, leaf)
+    p, q = validity.pair(p, q, by_mass=declared(leaf) in (Coupling, Cdfs))
     _check_parameters(leaf, params)
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
     if value is not None:
@@ -394,7 +391,6 @@ def mmd2(p: Any, q: Any, /, *, kernel: dv.kernels.Kernel) -> Scalar:
     bandwidths = dv.kernels.rbf_bandwidths(dv.kernels.as_kernel(kernel))
     if bandwidths is None:
         raise NotImplementedError(
-            "Expected a kernel made by dj.kernels.rbf between distributions; got another. Draw samples of both, or use "
-            "kernel=dj.kernels.rbf(1.0)."
+            "Expected a kernel of dj.kernels.rbf between distributions; got another. Draw samples of both for it."
         )
     return sum(exact.mmd2(p, q, bandwidth=bandwidth) for bandwidth in bandwidths)

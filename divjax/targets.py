@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
+from divjax.numerics import calls as _calls
+
+__dir__ = _calls.own(__name__)
+
 if TYPE_CHECKING:
     import distrax
 

@@ -20,8 +20,11 @@ from divjax.discretize import designs, sampling, validity
 from divjax.distributions.density import log_prob_of_draws
 from divjax.distributions.family import Density
 from divjax.distributions.source import outline, source
+from divjax.numerics import calls as _calls
 from divjax.numerics.calls import said
 from divjax.numerics.programs import kept
+
+__dir__ = _calls.own(__name__)
 
 Scalar = Float[Array, ""]
 

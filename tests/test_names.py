@@ -5,6 +5,8 @@ import inspect
 import re
 import types
 
+import distrax
+import jax.numpy as jnp
 import pytest
 
 import divjax as dj
@@ -105,3 +107,46 @@ def test_rooms_are_entered_by_their_names(room):
     assert isinstance(module, types.ModuleType)
     assert importlib.import_module(module.__name__) is module
     assert inspect.getdoc(module)
+
+
+def functions_of(room):
+    names = getattr(room, "__all__", None) or dir(room)
+    found = {name: getattr(room, name) for name in names if not name.startswith("_")}
+    return {
+        f"{room.__name__}.{name}": value
+        for name, value in found.items()
+        if isinstance(value, types.FunctionType) and value.__module__.startswith("divjax")
+    }
+
+
+def test_a_call_that_does_not_fit_is_told_in_one_line_what_is_expected():
+    wrong = {}
+    # Of rooms that know of no other, and what takes a measure or two laws: Python says it in one line.
+    others = {"divjax.explain", "divjax.sweep", "divjax.estimate"}
+    rooms = (dj, dj.exact, dj.bounds, dj.kernels)
+    for name, function in {name: each for room in rooms for name, each in functions_of(room).items()}.items():
+        for arguments in ((), (1.0,) * 9) if name not in others else ():
+            with pytest.raises((TypeError, ValueError)) as told:
+                function(*arguments, **({} if arguments else {"no_such_parameter": 1}))
+            if "Expected" not in str(told.value) or "\n" in str(told.value):
+                wrong[name] = str(told.value)
+    assert not wrong
+
+
+def test_a_room_shows_what_is_its_own():
+    assert dir(dj.bounds) == ["Bounds", "kl", "unscented_kl"]
+    for room in (dj.kernels, dj.critic, dj.catalog, dj.variational, dj.score_matching):
+        assert not {"jax", "jnp", "Array", "said", "checks"} & set(dir(room))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: dj.pmf(jnp.zeros(3), jnp.zeros(3)),
+        lambda: dj.quadrature(distrax.Normal(0.0, -1.0), distrax.Normal(0.0, 1.0)),
+    ],
+)
+def test_a_warning_points_to_the_line_of_the_caller(call):
+    with pytest.warns(dj.AccuracyWarning) as told:
+        call()
+    assert told[0].filename == __file__

@@ -49,6 +49,6 @@ def spoken(measure: Any, *sides: Any) -> Any:
             f"Expected parameters that make a distribution; got some of {names} that make none. Every divergence on "
             "this measure is NaN: look for a scale that is not above 0, or a NaN.",
             status.AccuracyWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return measure

@@ -30,6 +30,7 @@ from divjax.divergences.transport.monotone import (
     coupling_of_samples,
 )
 from divjax.measures import Cdfs, Coupling, Points
+from divjax.numerics.calls import said
 from divjax.sorting import ranked, take
 
 _REMEDY_OF_SHAPE = (
@@ -92,6 +93,7 @@ def _steps(points: Points, x: Array) -> tuple[Array, Array]:
     return below[index], above[index]
 
 
+@said
 def cdfs(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None) -> Cdfs:
     """Nodes for every ∫ h(P(x) − Q(x)) dx: what ``energy`` and ``cramer`` are measured on.
 
@@ -134,6 +136,7 @@ def _cdfs(p: Side, q: Side, *, crossings: int, refine: int | None) -> Cdfs:
     return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel() + _broken(p, q))
 
 
+@said
 def coupling(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None) -> Coupling:
     """Nodes for every ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du: what ``wasserstein`` is measured on.
 

@@ -14,8 +14,10 @@ from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.measures import Nodes, Points, Rule
+from divjax.numerics.calls import said
 
 
+@said
 def pmf(log_p: Any, log_q: Any, *, log_w: ArrayLike | None = None) -> Nodes:
     """``Nodes`` of log p and log q at the same values: Σ exp(log_w) h(p_i, q_i) is what is measured.
 
@@ -48,7 +50,7 @@ def _warn_of_mass(*logs: np.ndarray) -> None:
             f"Expected log-probabilities of mass 1; got {got}. Take logarithms, normalise them, use jax.vmap over a "
             "batch, or give log_w: the nodes' weights, 0.0 where masses are meant as they are.",
             status.AccuracyWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -28,11 +28,13 @@ from divjax.distributions.gaussian import gaussian_mixture
 from divjax.distributions.products import coordinates
 from divjax.distributions.source import source, to_normal
 from divjax.measures import Nodes, Points, Rule
+from divjax.numerics.calls import said
 
 _BEYOND = 40.0  # no node is as far out
 _NODES = {2: 64, 3: 32}  # intervals of an axis; a multiple of 2, so that every second node is a rule too
 
 
+@said
 def quadrature(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None) -> Nodes:
     """Nodes for every ∫ h(p(x), q(x)) dx, from the distributions alone: no grid to choose.
 

@@ -11,6 +11,7 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.measured import Divergence, declared, declared_as, infinite_where
 from divjax.measures import Measure, Nodes, exchanged
+from divjax.numerics.calls import said
 from divjax.numerics.truths import either
 
 
@@ -21,6 +22,7 @@ def _share(weight, part):
     return jnp.where(infinite, constant, weight * jnp.where(infinite, 0.0, part))
 
 
+@said
 def reverse(divergence: Divergence) -> Divergence:
     """The divergence with its arguments exchanged, D(q, p).
 
@@ -39,6 +41,7 @@ def reverse(divergence: Divergence) -> Divergence:
     return reversed_divergence
 
 
+@said
 def symmetrize(divergence: Divergence) -> Divergence:
     """The divergence both ways, D(p, q) + D(q, p): Jeffreys from kl.
 
@@ -59,6 +62,7 @@ def symmetrize(divergence: Divergence) -> Divergence:
     return symmetric
 
 
+@said
 def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
     """The divergence of p from a mixture of p and q, D(p, w p + (1−w) q): finite where D(p, q) is not (Lee 1999).
 
@@ -80,6 +84,7 @@ def skew(divergence: Divergence, *, weight: ArrayLike) -> Divergence:
     return skewed
 
 
+@said
 def jensen(divergence: Divergence, *, weight: ArrayLike = 0.5) -> Divergence:
     """The mean divergence of p and q from their mixture, w D(p, m) + (1−w) D(q, m), m = w p + (1−w) q.
 

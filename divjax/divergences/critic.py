@@ -21,6 +21,9 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences import penalties as penalties
 from divjax.measures import Nodes
+from divjax.numerics import calls as _calls
+
+__dir__ = _calls.own(__name__, "penalties")
 
 Outputs = Float[Array, " n"]
 Scalar = Float[Array, ""]

@@ -13,7 +13,10 @@ from jaxtyping import Array, ArrayLike
 from divjax import checks
 from divjax.divergences.reading import Sample, weighted
 from divjax.divergences.score import Scalar, Score, Scores, fisher, values_of
+from divjax.numerics import calls as _calls
 from divjax.numerics.calls import said
+
+__dir__ = _calls.own(__name__, "fisher")
 
 
 def explicit(x: Sample, score_p: Score | Scores, score_q: Score | Scores) -> Scalar:

@@ -16,7 +16,11 @@ from divjax.distributions.family import Density
 from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
 from divjax.exact.mixtures import log_overlap
 from divjax.exact.pair import both
+from divjax.numerics import calls as _calls
+from divjax.numerics.calls import said
 from divjax.numerics.programs import kept
+
+__dir__ = _calls.own(__name__)
 
 _ORDERS = (0.25, 0.5, 0.75, 0.95)  # of the Rényi lower bound; each is one, the largest is taken
 _SWEEPS = 30  # of the matching of components; every one of them gives an upper bound
@@ -30,6 +34,7 @@ class Bounds(NamedTuple):
     variational: Float[Array, ""]
 
 
+@said
 def kl(p: Any, q: Any) -> Bounds:
     """Lower and upper bounds of KL(p‖q) between mixtures of Gaussians, from closed forms of their components, in nats.
 
@@ -75,6 +80,7 @@ def _bounds(p, q):
     )
 
 
+@said
 def unscented_kl(p: Any, q: Any) -> Float[Array, ""]:
     """KL(p‖q) between mixtures of Gaussians by the unscented transform: 2d points for each component of p.
 

@@ -21,6 +21,7 @@ from divjax.divergences.transport.plan import optimal_plan, transport_value
 from divjax.exact.divergences import pair_l2
 from divjax.exact.mixtures import log_overlap, quadratic
 from divjax.exact.pair import Pair, both, comparable, is_location_scale, no_closed_form, of_distributions
+from divjax.numerics.calls import said
 
 Scalar = Float[Array, ""]
 
@@ -92,6 +93,7 @@ class MixturePlan(NamedTuple):
     cost: Float[Array, "k l"]
 
 
+@said
 def mixture_wasserstein2(p: Any, q: Any) -> Float[Array, ""]:
     """The least root mean square distance by which the Gaussian components of p are moved to become those of q.
 
@@ -108,6 +110,7 @@ def mixture_wasserstein2(p: Any, q: Any) -> Float[Array, ""]:
     return mixture_plan(p, q).value
 
 
+@said
 def mixture_plan(p: Any, q: Any) -> MixturePlan:
     """``mixture_wasserstein2`` with the plan between the components [k, l] and their squared distances W₂²(N_k, N_l).
 

@@ -14,6 +14,7 @@ from divjax.distributions.exponential.family import Family, Member, Overlap, Squ
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import resolve
 from divjax.distributions.vectors import dense
+from divjax.numerics.calls import said
 from divjax.numerics.programs import kept, of_structure
 
 
@@ -96,6 +97,7 @@ def of_distributions(closed: Callable[..., Array], points: tuple[MayBePoint, May
         are_laws = is_law(p, points[0]) & is_law(q, points[1])
         return jnp.where(are_laws, closed(p, q, **params), jnp.nan)
 
+    @said
     @functools.wraps(closed)
     def checked(p: Any, q: Any, **params: Any) -> Array:
         p, q = both(p, q)

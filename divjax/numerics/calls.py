@@ -129,6 +129,20 @@ def _listed(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def own(module: str, *more: str) -> Callable[[], list[str]]:
+    """The ``__dir__`` of a module that is a public room: what is defined there, and ``more``, not what it imports."""
+
+    def listed():
+        names = vars(sys.modules[module]).items()
+        return sorted({*more, *(name for name, value in names if name[0] != "_" and _is_own(module, value))})
+
+    return listed
+
+
+def _is_own(module, value):
+    return not inspect.ismodule(value) and getattr(value, "__module__", module) == module
+
+
 def meant(module: str, elsewhere: Mapping[str, str] | None = None) -> Callable[[str], Any]:
     """The ``__getattr__`` of a module: AttributeError that names the nearest name, in there or in ``divjax``.
 

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree, Scalar
 
 from divjax import status
+from divjax.numerics.calls import said
 from divjax.training.iteration import Iteration, all_finite, frozen, select, starting, strong
 
 LARGEST = 2**31 - 1  # steps that are counted
@@ -41,6 +42,7 @@ class FitResult(NamedTuple):
     status: Int[Array, ""]  # bits of divjax.status
 
 
+@said
 def fit(
     loss: Callable[[PyTree, PyTree], Any],
     init: PyTree | Callable[[PyTree], PyTree],

@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
 from divjax import status
+from divjax.numerics.calls import said
 from divjax.training.fit import as_parameter, check_optimizer
 from divjax.training.iteration import Iteration, all_finite, frozen, like, select, strong
 
@@ -74,6 +75,7 @@ class Rules(NamedTuple):
     evaluate: Callable[[PyTree, PyTree, PRNGKeyArray, PyTree], PyTree]
 
 
+@said
 def game(
     critic_loss: Loss,
     generator_loss: Loss,

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
+from divjax.numerics.calls import said
 from divjax.numerics.programs import kept
 
 
@@ -87,6 +88,7 @@ def bound(iteration: Iteration, constants: dict[str, Array] | None) -> Iteration
     )
 
 
+@said
 def run(iteration: Iteration, case: PyTree = None) -> Any:
     """One case to its end: ``init``, then ``step`` until ``done``, then ``result``. Pure: jit and vmap as usual.
 

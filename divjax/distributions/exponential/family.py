@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from divjax.numerics import segments
+from divjax.numerics.calls import said
 
 
 class Overlap(NamedTuple):
@@ -126,6 +127,7 @@ def mix(alpha: Array, p: Array, q: Array) -> Array:
     return (1.0 - alpha) * q + alpha * p
 
 
+@said
 def from_curvature(curvature: Callable, inside: Callable, natural: Callable = lambda theta: theta) -> Family:
     """A family from the curvature of its log-partition, ``curvature(eta, delta)`` = Δᵀ∇²A(η)Δ.
 
@@ -158,6 +160,7 @@ def from_curvature(curvature: Callable, inside: Callable, natural: Callable = la
     return same_support(guarded(gap, ok))
 
 
+@said
 def from_log_partition(log_partition: Callable[[PyTree], Array], inside: Callable[[PyTree], Array]) -> Family:
     """A family from its log-partition alone: the curvature by forward-over-forward differentiation.
 

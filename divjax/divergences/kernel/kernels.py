@@ -22,6 +22,7 @@ from divjax.divergences.kernel import pairwise
 from divjax.divergences.reading import Sample, weighted
 from divjax.measures import Points
 from divjax.numerics import calls as _calls
+from divjax.numerics.calls import said
 
 Kernel = Callable[[Array], Array]
 Draw = Callable[[Array, int, int], Float[Array, "num d"]]
@@ -74,8 +75,10 @@ def _sum(kernels, squares):
 
 
 __getattr__ = _calls.meant(__name__, {"gaussian": "rbf", "squared_exponential": "rbf", "inverse_multiquadric": "imq"})
+__dir__ = _calls.own(__name__)
 
 
+@said
 def rbf(bandwidth: ArrayLike) -> Kernel:
     """Gaussian kernel exp(−s / (2 h²)), h the bandwidth > 0, a scalar or [k] for a sum.
 
@@ -86,6 +89,7 @@ def rbf(bandwidth: ArrayLike) -> Kernel:
     return Partial(_rbf, *_parameters(bandwidth=bandwidth))
 
 
+@said
 def rbf_bandwidths(kernel: Kernel) -> Float[Array, " k"] | None:
     """The bandwidths of a kernel made by ``rbf``; None for any other.
 
@@ -96,6 +100,7 @@ def rbf_bandwidths(kernel: Kernel) -> Float[Array, " k"] | None:
     return kernel.args[0] if isinstance(kernel, Partial) and kernel.func is _rbf else None
 
 
+@said
 def laplace(bandwidth: ArrayLike) -> Kernel:
     """Laplace kernel exp(−√s / h). Its kink at s = 0 has gradient 0; ``stein`` needs a smoother one.
 
@@ -106,6 +111,7 @@ def laplace(bandwidth: ArrayLike) -> Kernel:
     return Partial(_laplace, *_parameters(bandwidth=bandwidth))
 
 
+@said
 def imq(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Kernel:
     """Inverse multiquadric (1 + s / c²)^(−b), 0 < b < 1 for ``stein`` to see weak convergence (Gorham, Mackey 2017).
 
@@ -116,6 +122,7 @@ def imq(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Kernel:
     return Partial(_power, *_parameters(scale=scale, exponent=exponent))
 
 
+@said
 def rational_quadratic(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Kernel:
     """Rational quadratic (1 + s / (2 a h²))^(−a), a > 0: Gaussian kernels of all bandwidths; a → ∞ is ``rbf``.
 
@@ -127,6 +134,7 @@ def rational_quadratic(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Kerne
     return Partial(_power, bandwidth * nu.safe_sqrt(2.0 * alpha), alpha)
 
 
+@said
 def total(*kernels: Kernel) -> Kernel:
     """The sum of kernels, of different kinds perhaps.
 
@@ -137,6 +145,7 @@ def total(*kernels: Kernel) -> Kernel:
     return Partial(_sum, tuple(map(as_kernel, kernels)))
 
 
+@said
 def as_kernel(kernel: Kernel) -> Kernel:
     """A function of s as a pytree of what it closes over, so that gradients and vmap reach bandwidths in there.
 
@@ -160,6 +169,7 @@ def as_kernel(kernel: Kernel) -> Kernel:
     return Partial(lambda constants, squares: function(squares, *constants), closed_over)
 
 
+@said
 def rbf_frequencies(bandwidth: ArrayLike) -> Draw:
     """Frequencies of ``rbf``: N(0, I / h²).
 
@@ -170,6 +180,7 @@ def rbf_frequencies(bandwidth: ArrayLike) -> Draw:
     return lambda key, num, d: jax.random.normal(key, (num, d)) / bandwidth
 
 
+@said
 def laplace_frequencies(bandwidth: ArrayLike) -> Draw:
     """Frequencies of ``laplace``: multivariate Cauchy with scale 1 / h.
 
@@ -185,6 +196,7 @@ def laplace_frequencies(bandwidth: ArrayLike) -> Draw:
     return draw
 
 
+@said
 def imq_frequencies(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Draw:
     """Frequencies of ``imq``: √(2 τ) N(0, I) / c with τ from a Gamma of shape b.
 
@@ -200,6 +212,7 @@ def imq_frequencies(scale: ArrayLike, *, exponent: ArrayLike = 0.5) -> Draw:
     return draw
 
 
+@said
 def rational_quadratic_frequencies(bandwidth: ArrayLike, *, alpha: ArrayLike = 1.0) -> Draw:
     """Frequencies of ``rational_quadratic``, which is ``imq`` with c² = 2 a h² and b = a.
 
@@ -210,6 +223,7 @@ def rational_quadratic_frequencies(bandwidth: ArrayLike, *, alpha: ArrayLike = 1
     return imq_frequencies(bandwidth * jnp.sqrt(2.0 * jnp.asarray(alpha)), exponent=alpha)
 
 
+@said
 def median_distance(*samples: Sample, num_points: int = 512) -> Float[Array, ""]:
     """Median of ‖z − z'‖ over pairs of the pooled samples: the usual bandwidth (Gretton et al. 2012).
 
