@@ -18,7 +18,7 @@ from jaxtyping import Array, ArrayLike
 
 from divjax.measures import Measure, Points, arrays
 from divjax.numerics.calls import described, is_law_like
-from divjax.numerics.programs import warn_of_rounding
+from divjax.numerics.programs import of_host, warn_of_rounding
 
 
 def operands(measure: Measure, *params: ArrayLike) -> tuple[Any, ...]:
@@ -143,7 +143,7 @@ def _array(value: Any) -> Array | None:
 
 def _of_host(value: Any) -> Any:
     """An array of numpy's, or of a library that knows numpy, in this machine's order of bytes."""
-    if isinstance(value, jax.Array) or (array := np.asarray(value)).dtype.kind not in "iuf":
+    if isinstance(value, jax.Array) or (array := of_host(value)).dtype.kind not in "iuf":
         return value
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     warn_of_rounding(array)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from divjax import checks, discretize, exact, status
@@ -119,7 +120,7 @@ def _of_samples(leaf, of_samples, p, q, given, params):
             "dj.wasserstein, dj.energy, dj.mmd2, dj.samples.neighbour_kl."
         )
     p, q = (checks.sample(side, name) if isinstance(side, list) else side for side, name in ((p, "p"), (q, "q")))
-    dims = [jnp.ndim(side.x if isinstance(side, Points) else side) for side in (p, q) if not is_distribution(side)]
+    dims = [np.ndim(side.x if isinstance(side, Points) else side) for side in (p, q) if not is_distribution(side)]
     if of_samples is not None and given == ["sample", "sample"] and max(dims) == 2:
         return of_samples(p, q, **params)
     if max(dims) > 1 and not all(_is_column(side) for side in (p, q)):
@@ -134,7 +135,7 @@ def _of_samples(leaf, of_samples, p, q, given, params):
 
 
 def _is_column(side):
-    shape = jnp.shape(side.x if isinstance(side, Points) else side) if not is_distribution(side) else ()
+    shape = np.shape(side.x if isinstance(side, Points) else side) if not is_distribution(side) else ()
     return len(shape) < 2 or shape[1] == 1
 
 

@@ -95,7 +95,7 @@ def estimate_gradient(
     discretize builds distributions and nodes from the parameters, a pytree of arrays; ``value`` and ``stderr`` are
     pytrees like it. For Monte Carlo the influence of a node on the gradient is ∂²D/∂θ∂log w, so the error is that of
     the gradient estimator in use, pathwise or score. Costs about as many gradients as there are parameters. status,
-    errors: as ``estimate``.
+    errors: as ``estimate``; of an integral that diverges NaN, with the status INFINITE beside NON_FINITE.
 
     Examples:
         >>> log_p, at = jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([1.0, 3.0]))
@@ -133,6 +133,9 @@ def estimate_gradient(
         stderr = nu.safe_root(jax.vmap(lambda row: _variance(nodes, row))(influence))
         bits = jax.vmap(lambda row: _draws_status(nodes, row))(influence)
         bits = jax.lax.reduce(bits, jnp.zeros((), bits.dtype), jax.lax.bitwise_or, (0,))
+    diverges = is_infinite_between(divergence, nodes.laws, params)
+    if diverges is not False:  # what has no value has no derivative either
+        gradient, bits = jnp.where(diverges, jnp.nan, gradient), jnp.where(diverges, status.INFINITE, bits)
     found = _finished(gradient, stderr, nodes, bits | blind)
     return found._replace(value=unravel(found.value), stderr=unravel(found.stderr))
 

@@ -64,3 +64,15 @@ def test_masked_entries_are_refused():
         dj.wasserstein(x, X[:, 0])
     assert float(dj.wasserstein(x.compressed(), np.array([2.0, 3.0]))) == pytest.approx(1.0)
     assert float(dj.wasserstein(np.ma.masked_array([1.0, 2.0]), np.array([2.0, 3.0]))) == pytest.approx(1.0)
+
+
+def test_columns_of_pandas_whatever_holds_their_numbers():
+    pandas = pytest.importorskip("pandas")
+    x, y = pandas.Series([1.0, 2.0, 3.0], dtype="Float64"), pandas.Series([1, 2, 4], dtype="Int64")
+    assert float(dj.wasserstein(x, y)) == pytest.approx(1.0 / 3.0)
+    assert np.isnan(dj.wasserstein(pandas.Series([1.0, None, 3.0], dtype="Float64"), y))
+    both = [pandas.DataFrame({"a": x, "b": each}) for each in (x, y)]
+    bare = [each.to_numpy(float) for each in both]
+    assert float(dj.energy(*both)) == pytest.approx(float(dj.energy(*bare)))
+    with pytest.raises(TypeError, match="sample of real numbers"):
+        dj.energy(pandas.DataFrame({"a": ["x", "y"]}), pandas.DataFrame({"a": ["x", "y"]}))

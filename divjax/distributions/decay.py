@@ -185,7 +185,7 @@ class Tails(NamedTuple):
 
 def tails_apart(p: Any, q: Any) -> Tails | None:
     """Of two densities, or of a density and a sample, which has no tail; None where it is not known how one decays."""
-    laws = [law for law in jax.lax.stop_gradient((p, q)) if isinstance(law, Density)]
+    laws = jax.lax.stop_gradient([law for law in (p, q) if isinstance(law, Density)])
     ends = [decays(law) for law in laws]
     if not laws or any(each is None for each in ends):
         return None

@@ -178,8 +178,19 @@ def _read(leaf):
     """A table of numbers of another library as an array; anything else as it is."""
     if isinstance(leaf, jax.Array | np.ndarray | np.generic) or not hasattr(leaf, "__array__"):
         return leaf
-    array = np.asarray(leaf)
+    array = of_host(leaf)
     return array if array.dtype.kind in "iuf" else leaf
+
+
+def of_host(value: Any) -> np.ndarray:
+    """An array, or a table of another library, as numpy has it; a missing number of pandas is NaN."""
+    array = np.asarray(value)
+    if array.dtype == object and callable(getattr(value, "to_numpy", None)):
+        try:
+            return value.to_numpy(dtype=float, na_value=np.nan)
+        except (TypeError, ValueError):  # of what are no numbers
+            return array
+    return array
 
 
 def _is_closed(leaf):

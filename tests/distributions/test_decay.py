@@ -417,3 +417,11 @@ def test_a_shift_of_a_law_without_a_mean_has_its_distance_and_the_table_says_wha
     np.testing.assert_allclose([dj.wasserstein(cauchy, tfd.Cauchy(1.5, 1.0)), slope], [1.5, 1.0], rtol=1e-5)
     row = dj.table(cauchy, distrax.Normal(0.0, 1.0))["wasserstein"]
     assert (row.value, row.stderr, row.status) == (math.inf, 0.0, status.INFINITE)
+
+
+def test_a_gradient_of_what_is_infinite_is_none():
+    found = dj.estimate_gradient(
+        dj.kl, lambda scale: dj.quadrature(tfd.Cauchy(0.0, scale), distrax.Normal(0.0, 1.0)), 1.0
+    )
+    assert np.isnan(found.value)
+    assert int(found.status) == dj.status.INFINITE | dj.status.NON_FINITE
