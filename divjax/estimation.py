@@ -1,5 +1,6 @@
 """A divergence, or its gradient, with its error: value, standard error, effective sample size, status."""
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,18 +39,20 @@ class Estimate(NamedTuple):
 def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike) -> Estimate:
     """``divergence(nodes, **params)`` with its error, from the nodes alone: no code per divergence.
 
-    Nodes of ``quadrature``: the difference to the embedded rule (7-point Gauss; every second node in more dimensions),
-    scaled as in QUADPACK (Piessens et al. 1983) because the full rule is far better than that, plus what rounding of
-    the log-densities can do. Draws of ``monte_carlo``: the infinitesimal jackknife (Jaeckel 1972) over the independent
-    units of every stratum, √(Σ u/(u−1) Σ (I − mean I)²) with I = Σ ∂D/∂log w over a unit's members, and the
-    second-order term ½ ‖H‖² of the same expansion (Efron 1982), which is what is left where the first vanishes; by
-    eight random probes. The values of two discrete laws: what rounding can do. Other nodes are taken for independent
+    Nodes of ``quadrature``: the difference to the embedded rule (7-point Gauss; every second node in more dimensions)
+    on every panel, by what each node counts, scaled as in QUADPACK (Piessens et al. 1983) where the full rule is far
+    better than that, plus what rounding of the log-densities can do. Draws of ``monte_carlo``: the infinitesimal
+    jackknife (Jaeckel 1972) over the independent units of every stratum, √(Σ u/(u−1) Σ (I − mean I)²) with I = Σ
+    ∂D/∂log w over a unit's members, and the second-order term ½ ‖H‖² of the same expansion (Efron 1982), which is what
+    is left where the first vanishes; by eight random probes. The values of two discrete laws: what rounding can do, and
+    what would follow on the last value if terms went on as they fall there. Other nodes are taken for independent
     draws, weighted: a pmf of one's own, which is exact, needs no estimate.
 
     status: MASS_MISSED where p or q does not have mass 1 on the nodes (by 10⁻³, and five standard errors for draws),
-    UNRESOLVED where the nested rules differ by more than a tenth of the value, or a divergence with kinks is measured
-    on panels that were laid with crossings=0, LOW_ESS below 10 effective nodes of draws, HEAVY_TAIL for a Pareto k̂
-    above 0.7 of the weights p/r, q/r or of the terms, NON_FINITE for a value that is not finite (its stderr is inf).
+    UNRESOLVED where the error of the nodes is more than a tenth of the value, or of an integral whose logarithm the
+    value is, or a divergence with kinks is measured on panels that were laid with crossings=0, LOW_ESS below 10
+    effective nodes of draws, HEAVY_TAIL for a Pareto k̂ above 0.7 of the weights p/r, q/r or of the terms, NON_FINITE
+    for a value that is not finite (its stderr is inf).
 
     An integral that diverges is no matter of nodes: far out, and at the ends of supports, it is decided by how fast p
     and q fall, where both are known to (``Family.decay``) and the nodes are those of ``quadrature`` on the line. Its
@@ -63,24 +66,36 @@ def estimate(divergence: Callable[..., Array], nodes: Nodes, **params: ArrayLike
     """
     _check_measure(divergence, nodes)
     blind, nodes = _kinks_missed(divergence, _broadcast(nodes), params)
+    found = _of_draws if nodes.rule in (Rule.DRAWS, Rule.PMF) else _of_rule
+    value, stderr, bits = found(functools.partial(divergence, **params), nodes)
+    return _or_divergent(_finished(value, stderr, nodes, bits | blind), divergence, nodes.laws, params)
 
+
+def _of_rule(divergence, nodes):
+    """Value, error and status, where nodes are those of a rule: one pass backwards says what each of them counts."""
+
+    def value_at(log_w, log_p, log_q):
+        return divergence(replace(nodes, log_w=log_w, log_p=log_p, log_q=log_q))
+
+    value, (influence, *by_log) = jax.value_and_grad(value_at, argnums=(0, 1, 2))(nodes.log_w, nodes.log_p, nodes.log_q)
+    size = jnp.sum(jnp.abs(nu.finite(influence)))
+    if nodes.rule in _NESTED:
+        missing = _nested_error(influence, nodes)
+        size = jnp.minimum(size, jnp.abs(value))  # of a logarithm it is the integral that is to be resolved
+    else:  # the values of laws without an end go on beyond the last
+        missing = _beyond_values(influence) if nodes.laws is not None else 0.0
+    bits = _quadrature_status(nodes) | jnp.where(missing > 0.1 * size, status.UNRESOLVED, status.OK)
+    return value, missing + _rounding(nodes, *by_log), bits
+
+
+def _of_draws(divergence, nodes):
     def value_at(shift):
-        return divergence(replace(nodes, log_w=nodes.log_w + shift), **params)
+        return divergence(replace(nodes, log_w=nodes.log_w + shift))
 
     none = jnp.zeros_like(nodes.log_w)
-    value = value_at(none)
-    if nodes.rule in _NESTED:
-        nested = _nested_error(value_at, nodes, value)
-        stderr = nested + _rounding(divergence, nodes, params)
-        bits = _quadrature_status(nodes)
-        bits = bits | jnp.where(nested > 0.1 * jnp.abs(value), status.UNRESOLVED, status.OK)
-    elif nodes.rule is Rule.VALUES:
-        stderr, bits = _rounding(divergence, nodes, params), _quadrature_status(nodes)
-    else:
-        influence, curvature = jax.linearize(jax.grad(value_at), none)
-        stderr = nu.safe_root(_variance(nodes, influence) + _second_order(nodes, influence, curvature))
-        bits = _draws_status(nodes, influence)
-    return _or_divergent(_finished(value, stderr, nodes, bits | blind), divergence, nodes.laws, params)
+    influence, curvature = jax.linearize(jax.grad(value_at), none)
+    stderr = nu.safe_root(_variance(nodes, influence) + _second_order(nodes, influence, curvature))
+    return value_at(none), stderr, _draws_status(nodes, influence)
 
 
 @kept
@@ -127,7 +142,7 @@ def estimate_gradient(
         units = 1.0 + jnp.abs(nu.finite(nodes.log_p)) + jnp.abs(nu.finite(nodes.log_q))
         # A score is a few operations on log-densities, each of which rounds.
         rounding = 4.0 * jnp.finfo(flat.dtype).eps * jax.vmap(lambda row: jnp.sum(jnp.abs(row) * units))(influence)
-        stderr = _nested_error(lambda shift: gradient_at(shift)[0], nodes, gradient) + rounding
+        stderr = jax.vmap(functools.partial(_nested_error, nodes=nodes))(influence) + rounding
         bits = _quadrature_status(nodes)
     else:
         stderr = nu.safe_root(jax.vmap(lambda row: _variance(nodes, row))(influence))
@@ -236,31 +251,39 @@ def _kinks_missed(divergence, nodes, params):
     return (status.UNRESOLVED if missed else status.OK), replace(nodes, crossings=nodes.crossings or 1)
 
 
-def _coarser(nodes: Nodes) -> Array:
-    """What to add to log_w for the embedded rule: −inf at nodes that it has not."""
-    dtype = nodes.log_w.dtype
+def _nested_error(influence: Array, nodes: Nodes) -> Array:
+    """What the embedded rule makes of it, to first order in the weights: panel by panel, as where one alone is not
+    smooth the others say nothing of it. influence: ∂/∂log w, each node's share."""
+    dtype = influence.dtype
+    influence = nu.finite(influence)
     if nodes.rule is Rule.PANELS:
-        gauss = np.tile(LOG_GAUSS_WEIGHTS - LOG_WEIGHTS, nodes.log_w.shape[-1] // LOG_WEIGHTS.size)
-        return jnp.asarray(gauss, dtype)
-    is_even = np.ones((1,) * nodes.log_w.ndim, bool)
-    for axis in range(1, nodes.log_w.ndim):
-        every_second = np.arange(nodes.log_w.shape[axis]) % 2 == 0
-        is_even = is_even & np.expand_dims(every_second, [i for i in range(nodes.log_w.ndim) if i != axis])
-    return jnp.where(is_even, jnp.asarray((nodes.log_w.ndim - 1) * np.log(2.0), dtype), -jnp.inf)
+        share = influence.reshape(-1, LOG_WEIGHTS.size)
+        change = jnp.asarray(np.expm1(LOG_GAUSS_WEIGHTS - LOG_WEIGHTS), dtype)
+        mean = jnp.asarray(np.exp(LOG_WEIGHTS), dtype) * jnp.sum(share, axis=1, keepdims=True)
+        gap, size = jnp.abs(nu.matmul(share, change)), jnp.sum(jnp.abs(share - mean), axis=1)
+    else:
+        change = jnp.asarray(_every_second(influence), dtype)
+        gap, size = jnp.abs(jnp.sum(influence * change)), jnp.sum(jnp.abs(influence))
+    relative = gap / jnp.where(size > 0.0, size, 1.0)
+    return jnp.sum(size * jnp.minimum(relative, (200.0 * relative) ** 1.5))
 
 
-def _nested_error(function, nodes, value):
-    gap = jnp.abs(function(_coarser(nodes)) - value)
-    scale = jnp.where(value == 0.0, 1.0, jnp.abs(value))
-    relative = nu.finite(gap / scale)
-    return scale * jnp.minimum(relative, (200.0 * relative) ** 1.5)
+def _beyond_values(influence: Array) -> Array:
+    """What the values after the last would add, if they went on as a geometric series."""
+    before, last = jnp.abs(nu.finite(influence[-2:]))
+    ratio = jnp.where(before > 0.0, last / jnp.where(before > 0.0, before, 1.0), 0.0)
+    return jnp.where(ratio < 1.0, last * ratio / jnp.where(ratio < 1.0, 1.0 - ratio, 1.0), jnp.inf)
 
 
-def _rounding(divergence, nodes, params):
+def _every_second(influence: Array) -> np.ndarray:
+    """What becomes of the weights of a grid of components [k, m, …, m] where it has every second node of an axis."""
+    kept = [np.arange(length) % 2 == 0 for length in influence.shape[1:]]
+    return 2.0 ** len(kept) * functools.reduce(np.multiply.outer, kept, 1.0) - 1.0
+
+
+def _rounding(nodes, by_p, by_q):
     """Σ |∂D/∂log p_i| eps |log p_i|, and the same for q: every log-density off by a unit in its last place."""
     eps = jnp.finfo(nodes.log_p.dtype).eps
-    by = jax.grad(lambda log_p, log_q: divergence(replace(nodes, log_p=log_p, log_q=log_q), **params), argnums=(0, 1))
-    by_p, by_q = by(nodes.log_p, nodes.log_q)
     units_p, units_q = (1.0 + jnp.abs(nu.finite(log)) for log in (nodes.log_p, nodes.log_q))
     return eps * (jnp.sum(jnp.abs(by_p) * units_p) + jnp.sum(jnp.abs(by_q) * units_q))
 

@@ -2,9 +2,12 @@
 
 import warnings
 
+import distrax
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from tensorflow_probability.substrates import jax as tfp
 
 import divjax as dj
 
@@ -76,3 +79,21 @@ def test_columns_of_pandas_whatever_holds_their_numbers():
     assert float(dj.energy(*both)) == pytest.approx(float(dj.energy(*bare)))
     with pytest.raises(TypeError, match="sample of real numbers"):
         dj.energy(pandas.DataFrame({"a": ["x", "y"]}), pandas.DataFrame({"a": ["x", "y"]}))
+
+
+def test_a_weight_that_is_nan_makes_no_number():
+    broken = dj.Points(jnp.array([0.0, 1.0, 2.0]), jnp.log(jnp.array([0.3, jnp.nan, 0.4])))
+    for other in (jnp.array([0.0, 1.0, 2.0]), distrax.Normal(0.0, 1.0)):
+        for divergence in (dj.wasserstein, dj.energy, dj.cramer):
+            assert np.isnan(divergence(broken, other)), divergence.__name__
+            assert np.isnan(divergence(other, broken)), divergence.__name__
+
+
+def test_laws_of_two_precisions_are_measured_in_the_better_one(x64):
+    """Parameters that float32 holds exactly: the law is the same, and so is what comes out."""
+    del x64
+    t = tfp.distributions.StudentT
+    narrow = t(np.float32(3.0), np.float32(0.0), np.float32(1.0)), t(np.float64(5.0), np.float64(1.0), np.float64(2.0))
+    wide = t(*np.array([3.0, 0.0, 1.0])), narrow[1]
+    for divergence in (dj.kl, dj.total_variation, dj.wasserstein):
+        assert float(divergence(*narrow)) == pytest.approx(float(divergence(*wide)), rel=1e-12)

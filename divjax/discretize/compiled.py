@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -40,9 +41,9 @@ def of_laws(measure: Any, *sides: Any) -> Any:
 def spoken(measure: Any, *sides: Any) -> Any:
     """The measure; one of NaN does not go out in silence, unless it is traced."""
     densities = [side for side in sides if isinstance(side, Density)]
-    samples = [getattr(side, "x", side) for side in sides if not isinstance(side, Density)]
+    samples = jax.tree.leaves([side for side in sides if not isinstance(side, Density)])
     if any(checks.is_known(x) and np.isnan(np.asarray(x)).any() for x in samples):
-        return measure  # it is the sample that has a NaN
+        return measure  # it is the sample, or its weights, that has a NaN
     if densities and checks.is_known(measure.log_w) and np.isnan(np.asarray(measure.log_w).flat[0]):
         names = " and ".join(side.name for side in densities)
         warnings.warn(

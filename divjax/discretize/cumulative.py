@@ -78,8 +78,9 @@ def _points(sample: Points | Array) -> Points:
 
 
 def _broken(*sides: Side) -> Array | float:
-    """NaN where a sample has one, else 0: sorted to the end it would not be seen."""
-    values = [_points(side).x for side in sides if _is_sample(side)]
+    """NaN where a sample or its weights have one, else 0: sorted to the end it would not be seen."""
+    samples = [_points(side) for side in sides if _is_sample(side)]
+    values = [part for sample in samples for part in (sample.x, sample.log_w)]
     return jnp.where(jnp.any(jnp.stack([jnp.any(jnp.isnan(x)) for x in values])), jnp.nan, 0.0) if values else 0.0
 
 
@@ -157,12 +158,14 @@ def coupling(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None) -
 def _coupling(p: Side, q: Side, *, crossings: int, refine: int | None) -> Coupling:
     if _is_sample(p) and _is_sample(q):
         weighted = isinstance(p, Points) or isinstance(q, Points)
-        return coupling_of_samples(_points(p), _points(q)) if weighted else coupling_of_counts(p, q)
+        found = coupling_of_samples(_points(p), _points(q)) if weighted else coupling_of_counts(p, q)
+        return replace(found, log_w=found.log_w + _broken(p, q)) if weighted else found
     if _is_sample(p):
         x, y, log_w = _against_sample(q, _points(p))
-        return Coupling(y, x, log_w)
+        return Coupling(y, x, log_w + _broken(p))
     if _is_sample(q):
-        return Coupling(*_against_sample(p, _points(q)))
+        x, y, log_w = _against_sample(p, _points(q))
+        return Coupling(x, y, log_w + _broken(q))
     if p.family.quantile is not None and q.family.quantile is None:
         y, x, log_w = _carried(q, p, crossings, refine)
     else:

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from divjax import numerics as nu
-from divjax.distributions.density import support
+from divjax.distributions.density import is_discrete as is_discrete
+from divjax.distributions.density import of_one_dtype, support
 from divjax.distributions.family import Density, Source, is_infinite
 from divjax.distributions.mixtures import MIXTURE
 from divjax.distributions.resolve import resolve
@@ -41,7 +42,7 @@ def pair(p: Any, q: Any, *, by_mass: bool = False) -> tuple[Density, Density]:
     p, q = one(p, "p"), one(q, "q")
     if not by_mass or p.event_shape != () or q.event_shape != ():
         check_pair(p, q)
-    return p, q
+    return of_one_dtype(p, q)
 
 
 def check_pair(p: Density, q: Density) -> None:
@@ -75,11 +76,6 @@ def univariate(dist: Any, name: str = "the distribution", remedy: str = OF_SAMPL
             f"In more dimensions {remedy}."
         )
     return p
-
-
-def is_discrete(p: Density) -> bool:
-    """Whether it is a law over integers, or made of such."""
-    return p.family.discrete or (p.family.parts is not None and any(map(is_discrete, p.family.parts(p.params))))
 
 
 def is_counted(p: Density) -> bool:

@@ -12,6 +12,7 @@ from jax.scipy.special import gammainc, gammaincc
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
+from divjax.distributions.decay import LEVEL, Decay, Ends
 from divjax.distributions.density import log_prob, support, tails
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, repeated
@@ -165,6 +166,8 @@ POISSON = Family(
     discrete=True,
     grid=_poisson_grid,
     member=lambda params: Member(gaps.POISSON, "Poisson", params),
+    # Like e^(−x log x), whatever the rate: between a power of order 1 and all that are higher.
+    decay=lambda params: (LEVEL, Decay(order=1.5)),
 )
 
 
@@ -214,6 +217,11 @@ def _failures_grid(count: Array | float, chance: gaps.Chance) -> np.ndarray | No
         return window(rate, r * f / s)
 
 
+def _failures_decay(count: Array | float, chance: gaps.Chance) -> Ends:
+    """f^x x^(count − 1)"""
+    return LEVEL, Decay(order=1.0, width=-1.0 / log_chance(chance)[1], power=1.0 - count)
+
+
 GEOMETRIC = Family(
     name="Geometric",
     parameters=gaps.Chance,
@@ -225,6 +233,7 @@ GEOMETRIC = Family(
     discrete=True,
     grid=lambda params: _failures_grid(1.0, params),
     member=lambda params: Member(gaps.GEOMETRIC, "Geometric", params),
+    decay=lambda params: _failures_decay(1.0, params),
 )
 
 
@@ -260,6 +269,7 @@ NEGATIVE_BINOMIAL = Family(
     member=lambda params: Member(
         repeated(gaps.GEOMETRIC), "NegativeBinomial", (params.count, _chance(params)), frame=params.count
     ),
+    decay=lambda params: _failures_decay(params.count, _chance(params)),
 )
 
 
@@ -331,4 +341,5 @@ def _inflated(base: Family) -> Family:
         pathwise=False,
         discrete=True,
         grid=base.grid and _inflated_grid,
+        decay=base.decay and (lambda params: base.decay(params.base.params)),  # but for a factor
     )

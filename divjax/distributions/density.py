@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from divjax.distributions.family import Density, Family, Profile, is_open
 
 def log_prob(p: Density, x: Array) -> Array:
     """log p(x), −inf outside the support, never NaN and never with a NaN derivative for parameters that make a law."""
-    if p.event_shape or p.family.discrete:
+    if p.event_shape or is_discrete(p):
         return p.family.log_prob(p.params, x)
     low, high = support(p)
     if is_open(low) and is_open(high):
@@ -29,6 +29,11 @@ def log_prob(p: Density, x: Array) -> Array:
     if not is_open(high):
         held = jnp.where(held >= high, _step(high, -1.0, x.dtype), held)
     return jnp.where(inside, p.family.log_prob(p.params, held), -jnp.inf)
+
+
+def is_discrete(p: Density) -> bool:
+    """Whether it is a law over integers, or made of such."""
+    return p.family.discrete or (p.family.parts is not None and any(map(is_discrete, p.family.parts(p.params))))
 
 
 def log_prob_of_draws(p: Density, x: Array) -> Array:
@@ -59,6 +64,24 @@ def is_law(p: Density, may_be_point: Callable[[Family], bool] = lambda family: F
     return jnp.all(jnp.stack(found)) if found else jnp.ones((), bool)
 
 
+def of_one_dtype(*laws: Density) -> tuple[Density, ...]:
+    """The laws with parameters of the widest floating dtype of all: what one of them rounds is no better in the sum."""
+    kinds = [{leaf.dtype for leaf in _floats(law)} for law in laws]
+    if len(set().union(*kinds)) < 2:
+        return laws
+    dtype = jnp.result_type(*set().union(*kinds))
+    wider = lambda leaf: jnp.asarray(leaf, dtype) if _is_float(leaf) else leaf  # noqa: E731
+    return tuple(jax.tree.map(wider, law) for law in laws)
+
+
+def _floats(law: Density) -> list[Array]:
+    return [leaf for leaf in jax.tree.leaves(law) if _is_float(leaf)]
+
+
+def _is_float(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
 def _is_density(value: Any) -> bool:
     return isinstance(value, Density)
 
@@ -78,6 +101,16 @@ def _step(end, sign, dtype):
 def support(p: Density) -> tuple[Any, Any]:
     """Both ends of the support: floats where no parameter moves them, NaN where they are not known."""
     return (math.nan, math.nan) if p.family.support is None else p.family.support(p.params)
+
+
+def hull(ends: Sequence[Any], choose: Any, choose_array: Any) -> Any:
+    """The outermost of some ends of supports: a float where all are."""
+    known = [end for end in ends if isinstance(end, float)]
+    if any(math.isnan(end) for end in known):
+        return math.nan
+    if known and (len(known) == len(ends) or math.isinf(choose(known))):
+        return choose(known)
+    return choose_array(jnp.concatenate([jnp.ravel(jnp.asarray(end)) for end in ends]))
 
 
 def profile(p: Density) -> Profile:

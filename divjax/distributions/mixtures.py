@@ -1,16 +1,17 @@
 """Mixtures: records made of records. Components of one family are one density with an axis of members."""
 
-import math
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.distributions.decay import Ends, decays, slowest
-from divjax.distributions.density import log_prob, profile, support, tails
+from divjax.distributions.density import hull, log_prob, profile, support, tails
 from divjax.distributions.family import Density, Family, Profile, Source, floats
 from divjax.distributions.source import dtype_of, source
 
@@ -148,16 +149,6 @@ def _decay(params: MixtureParameters) -> Ends | None:
     return low, high
 
 
-def hull(ends: Sequence[Any], choose: Any, choose_array: Any) -> Any:
-    """The outermost of some ends of supports: a float where all are."""
-    known = [end for end in ends if isinstance(end, float)]
-    if any(math.isnan(end) for end in known):
-        return math.nan
-    if known and (len(known) == len(ends) or math.isinf(choose(known))):
-        return choose(known)
-    return choose_array(jnp.concatenate([jnp.ravel(jnp.asarray(end)) for end in ends]))
-
-
 def _source(params: MixtureParameters) -> Source:
     """All groups' images of the same z, and of them the one that the component's number asks for."""
     sizes = [batch_size(group) for group in params.groups]
@@ -182,6 +173,14 @@ def _source(params: MixtureParameters) -> Source:
     return Source(log_weights(params).astype(dtype_of(params)), image, dim, mapped, pathwise)
 
 
+def _grid(params: MixtureParameters) -> np.ndarray | None:
+    """All values of all components, of counts."""
+    grids = [group.family.grid(group.params) if group.family.grid else None for group in params.groups]
+    if any(grid is None for grid in grids) or params.groups[0].event_shape:
+        return None
+    return functools.reduce(np.union1d, grids)
+
+
 def batch_size(group: Density) -> int:
     """How many members it has."""
     return group.batch_shape[-1]
@@ -198,5 +197,6 @@ MIXTURE = Family(
     tails=_tails,
     source=_source,
     parts=lambda params: params.groups,
+    grid=_grid,
     decay=_decay,
 )

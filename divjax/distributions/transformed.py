@@ -1,6 +1,7 @@
 """Images of densities under bijections: normalising flows, logarithms of variables, shifted and scaled ones."""
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from divjax.distributions.decay import Decay, Ends, decays
-from divjax.distributions.density import knots, log_prob, profile, quantile, support, tails
+from divjax.distributions.density import hull, knots, log_prob, profile, quantile, support, tails
 from divjax.distributions.family import Density, Family, Profile, Source, is_infinite
 from divjax.distributions.source import source
 from divjax.numerics.truths import also
@@ -24,6 +25,13 @@ class Bijection(NamedTuple):
     inverse_and_log_det: Callable[[PyTree, Array], tuple[Array, Array]]  # x, log |dx/dy|
     chain: Callable[[PyTree], list[PyTree]] = lambda b: [b]  # the maps it is made of, the first to act first
     is_affine: Callable[[PyTree], bool] = lambda b: False
+    # Of each of these maps, where it is affine and it matters: 1 if it is known to rise, −1 to fall, 0 for either.
+    directions: tuple[int, ...] = ()
+
+    def ways(self) -> "list[Bijection]":
+        """The same, once for each way in which those of unknown direction may go."""
+        each = itertools.product(*((known,) if known else (1, -1) for known in self.directions))
+        return [self._replace(directions=directions) for directions in each]
 
 
 class TransformedParameters(NamedTuple):
@@ -36,7 +44,33 @@ class TransformedParameters(NamedTuple):
 def transformed(base: Density, map_: PyTree, bijection: Bijection, event: tuple[int, ...] | None = None) -> Density:
     """The density of y = b(x). event: the shape of y, where it is not that of x."""
     event = base.event_shape if event is None else event
+    bijection = bijection._replace(directions=_directions(bijection, base, map_))
     return Density(_family(bijection, base.family, event), TransformedParameters(base, map_))
+
+
+def _directions(bijection: Bijection, base: Density, map_: PyTree) -> tuple[int, ...]:
+    """Affine maps of a law with one infinite end take it to the other side where they fall: which they do is part of
+    what a program is made of, and known where their numbers are."""
+    parts = bijection.chain(map_)
+    if base.event_shape or base.family.support is None:
+        return (1,) * len(parts)
+    ends, found = support(base), []
+    for part in parts:
+        one_sided = bijection.is_affine(part) and is_infinite(ends[0]) != is_infinite(ends[1])
+        found.append(_direction(bijection, part) if one_sided else 1)
+        alone = bijection._replace(chain=lambda b: [b], directions=(found[-1] or 1,))
+        ends = tuple(_image(alone, part, end) for end in ends)
+    return tuple(found)
+
+
+def _direction(bijection: Bijection, part: PyTree) -> int:
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
+        return 0
+    low, high = (bijection.forward(part, jnp.asarray(x)) for x in (0.0, 1.0))
+    if isinstance(low, jax.core.Tracer) or isinstance(high, jax.core.Tracer):
+        return 0
+    rises = np.asarray(high > low)
+    return 1 if rises.all() else 0 if rises.any() else -1
 
 
 def with_profile(p: Density, where: Callable[[TransformedParameters], Profile]) -> Density:
@@ -57,8 +91,8 @@ def _off_ends(bijection: Bijection, params: TransformedParameters, y: Array) -> 
     """y, a few steps away from where infinity is mapped to: an inverse rounds, and would be infinite next to it."""
     if params.base.event_shape or params.base.family.support is None:
         return y
-    for end in support(params.base):
-        image = _image(bijection, params.map, end) if is_infinite(end) else end
+    for way, end in itertools.product(bijection.ways(), support(params.base)):
+        image = _image(way, params.map, end) if is_infinite(end) else end
         if is_infinite(end) and not isinstance(image, float):
             image = jax.lax.stop_gradient(image).astype(y.dtype)
             dtype = jnp.finfo(y.dtype)
@@ -70,10 +104,11 @@ def _off_ends(bijection: Bijection, params: TransformedParameters, y: Array) -> 
 def _image(bijection: Bijection, map_: PyTree, end: Any) -> Any:
     """The image of an end of a support, a Python float where it is ±inf: whether it is must be known while tracing.
 
-    An affine map whose coefficients are traced keeps an infinite end where it is: it is taken to be increasing.
+    An affine map keeps an infinite end where it is, or takes it to the other side, as its direction says.
     """
-    for part in bijection.chain(map_):
+    for part, direction in zip(bijection.chain(map_), bijection.directions, strict=True):
         if is_infinite(end) and bijection.is_affine(part):
+            end = direction * end
             continue
         with jax.ensure_compile_time_eval():
             end = bijection.forward(part, jnp.asarray(end, jnp.result_type(float)))
@@ -88,7 +123,13 @@ def _support(bijection: Bijection, params: TransformedParameters) -> tuple[Any, 
     if params.base.event_shape or np.size(low) > 1 or np.size(high) > 1:
         has_ends = not (is_infinite(low) and is_infinite(high))
         return (math.nan, math.nan) if has_ends else (-math.inf, math.inf)
-    images = [_image(bijection, params.map, end) for end in (low, high)]
+    first, *others = (_between(way, params.map, low, high) for way in bijection.ways())
+    lows, highs = zip(first, *others, strict=True)
+    return (hull(lows, min, jnp.min), hull(highs, max, jnp.max)) if others else first
+
+
+def _between(bijection: Bijection, map_: PyTree, low: Any, high: Any) -> tuple[Any, Any]:
+    images = [_image(bijection, map_, end) for end in (low, high)]
     # An end that is an array may be traced: it is finite, and not compared.
     at_infinity = [end if isinstance(end, float) else 0.0 for end in images]
     if at_infinity[0] == math.inf or at_infinity[1] == -math.inf:  # a decreasing map
@@ -108,6 +149,9 @@ def _profile(bijection: Bijection, params: TransformedParameters) -> Profile:
     image = jnp.sort(forward(jnp.append(finer.ravel(), ends[-1])))
     low, high = (None if is_infinite(end) else end for end in _support(bijection, params))
     edges = [jnp.ravel(end) for end in (low, high) if end is not None]
+    if 0 in bijection.directions:  # the law ends within what it may reach
+        ends = [end for end in support(params.base) if not is_infinite(end)]
+        edges += [jnp.ravel(forward(jnp.asarray(end, image.dtype))) for end in ends]
     none = jnp.zeros((0,), image.dtype)
     kinks = forward(base.kinks) if base.kinks.size else none
     # The outermost image gets the scale of its distance from the middle one: the tail panel starts there.
@@ -148,9 +192,11 @@ def _source(bijection: Bijection, params: TransformedParameters) -> Source:
 
 
 def _decay(bijection: Bijection, params: TransformedParameters) -> Ends | None:
-    """Of an affine map that rises: that of the base, in units of the slope. A falling one is not followed."""
+    """Of affine maps: that of the base, in units of the slope. One of unknown direction is taken to rise, or not known,
+    where it matters which."""
     ends = decays(params.base)
-    if ends is None or params.base.batch_shape or not all(map(bijection.is_affine, bijection.chain(params.map))):
+    affine = all(map(bijection.is_affine, bijection.chain(params.map))) and 0 not in bijection.directions
+    if ends is None or params.base.batch_shape or not affine:
         return None
     like = jax.tree.leaves(params.base.params)[0]
     # As a derivative: a difference would be rounded beside a large shift.
@@ -158,9 +204,11 @@ def _decay(bijection: Bijection, params: TransformedParameters) -> Ends | None:
     shift, slope = jax.jvp(forward, (jnp.zeros_like(like),), (jnp.ones_like(like),))
     if jnp.shape(shift) != ():
         return None
+    direction = math.prod(bijection.directions)
+    both = list(zip(ends, support(params.base), strict=True))[::direction]
     low, high = (
-        _stretched(decay, end, slope, side * shift)
-        for decay, end, side in zip(ends, support(params.base), (-1.0, 1.0), strict=True)
+        _stretched(decay, end, direction * slope, side * shift)
+        for (decay, end), side in zip(both, (-1.0, 1.0), strict=True)
     )
     return low, high
 

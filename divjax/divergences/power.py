@@ -197,8 +197,8 @@ def chernoff_exponent(nodes: Nodes) -> Scalar:
     def halve(_, bracket):
         low, high = bracket
         middle = 0.5 * (low + high)
-        rising = _affinity_slope(nodes, middle, near)[0] > 0.0
-        return jnp.where(rising, low, middle), jnp.where(rising, middle, high)
+        slope = _affinity_slope(nodes, middle, near)[0]
+        return jnp.where(slope > 0.0, low, middle), jnp.where(slope < 0.0, high, middle)  # of p = q it is ½
 
     zero = jnp.zeros((), dtype)
     low, high = jax.lax.fori_loop(0, jnp.finfo(dtype).nmant + 2, halve, (zero, zero + 1.0))
@@ -229,7 +229,7 @@ def _affinity_slope(nodes, alpha, near):
     # Masses that are infinite are those of no distribution, and not near: they have no derivative to spoil here.
     p, q = (jnp.exp(jnp.where(near, log + log_w, 0.0)) for log in (log_p, log_q))
     series = q * (t * jnp.expm1(alpha * t) - nu.exp_excess(t))
-    slopes = jnp.where(small, series, powers * d - jnp.where(near, p - q, 0.0))
+    slopes = jnp.where(small & ~empty, series, powers * d - jnp.where(near, p - q, 0.0))
     return jnp.sum(slopes), jnp.sum(powers * d * d)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from divjax.distributions.density import is_law
+from divjax.distributions.density import is_law, of_one_dtype
 from divjax.distributions.exponential.family import Family, Member, Overlap, Square
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import resolve
@@ -51,7 +51,7 @@ def both(p: Any, q: Any) -> tuple[Density, Density]:
             )
     if p.event_shape != q.event_shape:
         raise ValueError(f"Expected p and q of equal event shapes; got {p.event_shape} and {q.event_shape}.")
-    return p, q
+    return of_one_dtype(p, q)
 
 
 def member(p: Density) -> Member | None:

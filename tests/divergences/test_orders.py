@@ -4,13 +4,18 @@ import functools
 
 import distrax
 import jax
+import jax.numpy as jnp
 import mpmath as mp
 import numpy as np
 import pytest
+from tensorflow_probability.substrates import jax as tfp
 from test_leaves import NAMES, STACK
 
 import divjax as dj
 from divjax import numerics as nu
+from divjax.distributions.resolve import resolve
+
+tfd = tfp.distributions
 
 mp.mp.dps = 40
 RNG = np.random.RandomState(1)
@@ -205,3 +210,34 @@ def test_slopes_have_derivatives_of_every_order(x64):
         for expected in coefficients:
             assert float(function(np.float64(0.0))) == pytest.approx(expected, rel=1e-14)
             function = jax.grad(function)
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "wanted"),
+    [
+        (distrax.Uniform(0.0, 1.0), distrax.Uniform(0.0, 2.0), np.log(2.0)),  # (1 − α) log 2, at α → 0
+        (distrax.Uniform(-1.0, 3.0), distrax.Normal(0.0, 2.0), 0.4705553654),  # −log P(−1 < Y < 3)
+        (tfd.HalfNormal(1.0), distrax.Normal(0.0, 1.0), np.log(2.0)),
+    ],
+)
+def test_chernoff_where_one_law_has_mass_outside_of_the_other(p, q, wanted, x64):
+    del x64
+    p, q = (jax.tree.map(lambda leaf: jnp.asarray(leaf, float), resolve(side)) for side in (p, q))
+    found = dj.estimate(dj.chernoff, p, q)
+    assert float(found.value) == pytest.approx(wanted, rel=1e-8)
+    assert int(found.status) == dj.status.OK
+
+
+def test_chernoff_of_masses_that_do_not_overlap_everywhere():
+    masses = [jnp.log(jnp.array(each)) for each in ([0.5, 0.5, 0.0], [0.25, 0.25, 0.5])]
+    assert float(dj.chernoff(dj.pmf(*masses))) == pytest.approx(np.log(2.0), rel=1e-5)
+
+
+def test_chernoff_has_its_curvature_at_equal_laws(x64):
+    del x64
+
+    def chernoff(loc):
+        return dj.chernoff(distrax.Normal(jnp.asarray(0.0), jnp.asarray(1.0)), distrax.Normal(loc, jnp.asarray(1.0)))
+
+    for loc in (0.0, 1e-6, 0.5):  # of two normals it is loc²/8
+        assert float(jax.hessian(chernoff)(loc)) == pytest.approx(0.25, rel=1e-6)

@@ -1,0 +1,56 @@
+"""Laws with one infinite end under affine maps that fall, known or traced: the mirror images of known ones."""
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tensorflow_probability.substrates import jax as tfp
+
+import divjax as dj
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+NORMAL = distrax.Normal(0.0, 1.0)
+
+
+def of_distrax(slope):
+    return distrax.Transformed(distrax.Gamma(1.0, 1.0), distrax.ScalarAffine(0.0, slope))
+
+
+def of_tfp(slope):
+    return tfd.TransformedDistribution(tfd.Exponential(1.0), tfb.Scale(slope))
+
+
+@pytest.mark.parametrize("image", [of_distrax, of_tfp])
+def test_distances_of_mirrored_laws(image):
+    p, q = image(-2.0), image(-1.0)
+    assert float(dj.wasserstein(p, q)) == pytest.approx(1.0, rel=1e-4)  # of ordered variables the means' difference
+    assert float(dj.energy(p, q)) == pytest.approx(1.0 / 3.0, rel=1e-4)  # 2 E|X − Y| is 10/3, and 2 and 1 are within
+    assert float(dj.kl(q, p)) == pytest.approx(np.log(2.0) - 0.5, rel=1e-4)
+    assert float(dj.kl(NORMAL, p)) == np.inf
+    assert float(dj.diagnostics.unrealistic_rate(p, p)) == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("divergence", [dj.jensen_shannon, dj.wasserstein, dj.cramer])
+def test_a_slope_that_is_traced_may_fall(divergence):
+    """Nobody knows while tracing which way it goes: value and slope are those of the mirror image."""
+    found = jax.jit(jax.vmap(jax.value_and_grad(lambda slope: divergence(of_distrax(slope), NORMAL))))
+    values, slopes = found(jnp.array([-2.0, -1.0, 1.0, 2.0]))
+    np.testing.assert_allclose(values, values[::-1], rtol=1e-4)
+    np.testing.assert_allclose(slopes, -slopes[::-1], rtol=1e-3)
+    rising = divergence(of_distrax(2.0), NORMAL)  # whose slope is known
+    np.testing.assert_allclose(values[-1], rising, rtol=1e-4)
+
+
+def test_what_diverges_below_does_so_as_above():
+    known = [dj.estimate(dj.pearson_chi2, of_distrax(3.0 * side), of_distrax(1.0 * side)) for side in (1.0, -1.0)]
+    assert [float(each.value) for each in known] == [np.inf, np.inf]
+    assert [int(each.status) for each in known] == [dj.status.INFINITE] * 2
+
+
+def test_an_image_of_an_image_that_falls():
+    """−2 e^Z against e^Z: the differences of means 2 e^½ and e^½ where no mass overlaps."""
+    falling = distrax.Transformed(NORMAL, distrax.Chain([distrax.ScalarAffine(0.0, -2.0), distrax.Lambda(jnp.exp)]))
+    rising = distrax.Transformed(NORMAL, distrax.Lambda(jnp.exp))
+    assert float(dj.wasserstein(falling, rising)) == pytest.approx(3.0 * np.exp(0.5), rel=1e-4)
+    assert float(dj.jensen_shannon(falling, rising)) == pytest.approx(np.log(2.0), rel=1e-5)
