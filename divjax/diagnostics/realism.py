@@ -18,7 +18,6 @@ from divjax.numerics.programs import kept
 
 _OF_SAMPLES = "draw samples [n, d] of both, for dj.diagnostics.unrealistic_rate_of_samples"
 _STEPS = 8  # of the secant method
-_HALVINGS = 16  # for where it begins: to 0.003, in double precision to 0.02
 
 
 def region_level(p: Any, *, mass: ArrayLike = 0.99) -> Float[Array, ""]:
@@ -125,41 +124,50 @@ def _is_zero(value, slope):
     return jnp.abs(value) < 1e-3
 
 
-def _gathering(log_p: Float[Array, " n"], masses: Float[Array, " n"], wanted: ArrayLike) -> Float[Array, ""]:
-    """The level below which nodes have gathered that mass, by bisection: a sort would cost more than all the rest."""
+def _gathering(log_p: Float[Array, " n"], masses: Float[Array, " n"], wanted: Float[Array, " k"]) -> Float[Array, " k"]:
+    """The levels below which nodes gather so much mass, by bisection: a sort would cost more than all the rest."""
     high = jnp.max(log_p)
-    low = high + 2.0 * jnp.log(jnp.finfo(log_p.dtype).tiny)  # below it nothing has a mass
+    low = jnp.maximum(high + 2.0 * jnp.log(jnp.finfo(log_p.dtype).tiny), jnp.min(log_p))  # below it nothing has a mass
 
     def halve(_, bracket):
         low, high = bracket
         middle = 0.5 * (low + high)
-        enough = jnp.sum(jnp.where(log_p < middle, masses, 0.0)) >= wanted
+        enough = jnp.sum(jnp.where(log_p < middle[:, None], masses, 0.0), axis=1) >= wanted
         return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
 
-    return jax.lax.fori_loop(0, _HALVINGS, halve, (low, high))[1]
+    # In a flat valley between two modes levels hardly differ.
+    halvings = 24 if log_p.dtype == jnp.float32 else 34
+    return jax.lax.fori_loop(0, halvings, halve, (jnp.broadcast_to(low, wanted.shape), jnp.full_like(wanted, high)))[1]
 
 
 def _smallest(p: Density, grid: panels.Grid, placed: panels.Placed, mass: ArrayLike) -> tuple[Array, _Region]:
     """The level of the smallest region that holds ``mass`` of p, moving with p, and the region, by secant steps."""
     still = jax.tree.map(jax.lax.stop_gradient, p)
     log_p, region = _regions(still, grid, placed)
-    guess = _gathering(log_p.ravel(), jnp.exp(log_p + placed.log_w).ravel(), 1.0 - mass)
+    masses = jnp.exp(log_p + placed.log_w).ravel()
+    outside = 1.0 - jnp.asarray(mass, log_p.dtype)
+    # The level is between those of the nodes around it, of which each may have more mass than all that is left out.
+    around = jnp.stack([0.25 * outside, outside, 4.0 * outside + 2.0 * jnp.max(masses)])
+    lowest, guess, highest = _gathering(log_p.ravel(), masses, around)
 
     def secant(step, state):
-        level, previous, at_previous, _ = state
+        level, previous, at_previous, low, high, _ = state
         found = region(level)
         at_level = mass - _mass(still, found)
+        low, high = jnp.where(at_level < 0.0, level, low), jnp.where(at_level > 0.0, level, high)
         rise, run = at_level - at_previous, level - previous
         flat = jnp.abs(rise) <= jnp.finfo(level.dtype).eps
-        change = jnp.clip(jnp.where(flat, 0.0, -at_level * run / jnp.where(flat, 1.0, rise)), -0.5, 0.5)
+        following = jnp.where(flat, level, level - at_level * run / jnp.where(flat, 1.0, rise))
+        following = jnp.where((following > low) & (following < high), following, 0.5 * (low + high))
+        following = jnp.where(at_level == 0.0, level, following)
         # The first step only measures, and so does the last: what it measures with is in the program but once.
-        following = jnp.where(step == 0, guess, level + jnp.where(step == _STEPS, 0.0, change))
-        return following, level, at_level, found
+        following = jnp.where(step == 0, guess, jnp.where(step == _STEPS, level, following))
+        return following, level, at_level, low, high, found
 
-    start = guess - 0.05
+    start = guess - 0.02 * (highest - lowest)
     blank = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), jax.eval_shape(region, start))
-    state = jax.lax.stop_gradient((start, start, jnp.zeros_like(start), blank))
-    level, _, _, found = jax.lax.stop_gradient(jax.lax.fori_loop(0, _STEPS + 1, secant, state))
+    state = jax.lax.stop_gradient((start, start, jnp.zeros_like(start), lowest - 0.1, highest, blank))
+    level, *_, found = jax.lax.stop_gradient(jax.lax.fori_loop(0, _STEPS + 1, secant, state))
 
     def missing(level):
         return mass - _mass(p, _moving(p, level, found))
