@@ -19,9 +19,11 @@ from divjax.discretize.compiled import compiled
 from divjax.discretize.pmf import values
 from divjax.discretize.quadrature import default_refine
 from divjax.discretize.validity import is_counted, one, univariate
+from divjax.distributions.decay import decays, is_bare_power
 from divjax.distributions.density import centred, log_prob, profile, quantile, tails
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
+from divjax.distributions.source import dtype_of
 from divjax.divergences.reading import onto_heaviest
 from divjax.divergences.transport.monotone import (
     cdfs_of_counts,
@@ -177,7 +179,8 @@ def _carried(base: Density, other: Density, crossings: int, refine: int | None):
     """Nodes x on the mass of base, and other's quantile at base's level."""
     # Where the other's density is not smooth its quantile has a kink.
     below, above = tails(other, profile(other).kinks)
-    grid = panels.lay(profile(base), points=quantile(base, below, above) if below.size else None)
+    points = quantile(base, below, above) if below.size else None
+    grid = panels.lay(profile(base), points=points, tail=_growth(base))
     # Even where the density is flat, the other's quantile may have a logarithm at the end of the support.
     grid = grid._replace(order=jnp.maximum(grid.order, 8.0))
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
@@ -190,6 +193,13 @@ def _carried(base: Density, other: Density, crossings: int, refine: int | None):
         placed = panels.split(grid, placed, lambda x: x - image(x), x - image(x), crossings)
     log_w = placed.log_w + log_prob(base, placed.x)
     return placed.x.ravel(), image(placed.x).ravel(), log_w.ravel()
+
+
+def _growth(base: Density) -> int:
+    """How fast nodes go out: of a tail with hardly a moment most of the distance is where next to no mass is left."""
+    powers = [decay for decay in decays(base) or () if is_bare_power(decay)]
+    double = dtype_of(base.params) == jnp.float64
+    return 24 if powers and double else panels.TAIL  # of single precision no level is as small
 
 
 def _quantile(dist: Density, u: Array, v: Array) -> Array:

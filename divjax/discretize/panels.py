@@ -21,7 +21,7 @@ from divjax.distributions.family import Profile
 from divjax.numerics.implicit import implicit_roots
 
 ORDER = 15  # nodes of a panel
-TAIL = 4  # x grows like t^-TAIL on a tail panel
+TAIL = 4  # x grows like t^-TAIL on a tail panel, unless told otherwise
 
 # Gauss-Kronrod (7, 15), Kronrod (1965): abscissae in (0, 1], weights of both rules on [-1, 1].
 _X = (0.9914553711208126, 0.9491079123427585, 0.8648644233597691, 0.7415311855993944,
@@ -46,7 +46,7 @@ class Grid(NamedTuple):
     right: Float[Array, " P"]
     graded_left: Bool[Array, " P"]  # this end is an end of a support
     graded_right: Bool[Array, " P"]
-    tail: Int[Array, " P"]  # −1 and +1: goes to −inf, to +inf; 0: finite
+    tail: Int[Array, " P"]  # −k and +k: goes to −inf, to +inf, like t^−k; 0: finite. Known while tracing
     order: Float[Array, " P"]  # steepness of the grading
 
 
@@ -57,26 +57,26 @@ class Placed(NamedTuple):
     log_w: Float[Array, "P 15"]
 
 
-def lay(*profiles: Profile, points: Float[Array, " m"] | None = None) -> Grid:
-    """Panels for the mass of all profiles, with further knots at ``points``."""
+def lay(*profiles: Profile, points: Float[Array, " m"] | None = None, tail: int = TAIL) -> Grid:
+    """Panels for the mass of all profiles, with further knots at ``points``, and tails that grow like t^−tail."""
     smooth = jnp.concatenate([jnp.ravel(knots(shape)) for shape in profiles])
     kinks = jnp.concatenate([shape.kinks for shape in profiles] + ([] if points is None else [points]))
     edges = jnp.concatenate([shape.edges for shape in profiles])
     smooth = smooth if edges.size < 2 else jnp.concatenate([smooth, _between(edges)])
     ends, is_edge = _sorted_knots(jax.lax.stop_gradient(smooth), kinks, edges)
     left, right, graded_left, graded_right = ends[:-1], ends[1:], is_edge[:-1], is_edge[1:]
-    tail = np.zeros(left.shape, np.int8)
+    tails = np.zeros(left.shape, np.int8)
     if any(shape.low is None for shape in profiles):
         left = jnp.append(ends[:1] - _outer_scale(profiles, -1), left)
-        right, tail = jnp.append(ends[:1], right), np.append(np.int8(-1), tail)
+        right, tails = jnp.append(ends[:1], right), np.append(np.int8(-tail), tails)
         graded_left, graded_right = (_append(_SMOOTH, graded) for graded in (graded_left, graded_right))
     if any(shape.high is None for shape in profiles):
         right = jnp.append(right, ends[-1:] + _outer_scale(profiles, 1))
-        left, tail = jnp.append(left, ends[-1:]), np.append(tail, np.int8(1))
+        left, tails = jnp.append(left, ends[-1:]), np.append(tails, np.int8(tail))
         graded_left, graded_right = (_append(graded, _SMOOTH) for graded in (graded_left, graded_right))
     orders = [jnp.asarray(shape.order, left.dtype) for shape in profiles]
     order = jax.lax.stop_gradient(jnp.broadcast_to(jnp.max(jnp.stack(orders)), left.shape))
-    return Grid(left, right, graded_left, graded_right, tail, order)
+    return Grid(left, right, graded_left, graded_right, tails, order)
 
 
 def _between(edges):
@@ -114,7 +114,12 @@ def _outer_scale(profiles, side):
     return jax.lax.stop_gradient(reaches[jnp.argmax(side * centers + reaches)])
 
 
-def place(rows: Grid, t: Array, complement: Array) -> tuple[Array, Array]:
+def _growth(grid: Grid) -> int:
+    """k of the tail panels."""
+    return int(np.max(np.abs(grid.tail), initial=0)) or TAIL
+
+
+def place(rows: Grid, t: Array, complement: Array, growth: int) -> tuple[Array, Array]:
     """x(t) and log dx/dt on panels that broadcast against t; complement = 1 − t, so that neither end is rounded."""
     width = rows.right - rows.left
     log_width = nu.safe_log(width)
@@ -122,9 +127,10 @@ def place(rows: Grid, t: Array, complement: Array) -> tuple[Array, Array]:
     if not isinstance(rows.graded_left, np.ndarray):
         x, log_dx = _graded(rows, width, log_width, t, complement, (x, log_dx))
     for side, far, near in ((-1, t, rows.right), (1, complement, rows.left)):
-        stretched = near + side * width * (far**-TAIL - 1.0) / TAIL
-        x = jnp.where(rows.tail == side, stretched, x)
-        log_dx = jnp.where(rows.tail == side, log_width - (TAIL + 1) * jnp.log(far), log_dx)
+        here = rows.tail == side * growth
+        far = jnp.where(here, far, 1.0)  # next to an end of another panel the power may overflow
+        x = jnp.where(here, near + side * width * (far**-growth - 1.0) / growth, x)
+        log_dx = jnp.where(here, log_width - (growth + 1) * jnp.log(far), log_dx)
     return x, log_dx
 
 
@@ -154,7 +160,7 @@ def nodes(grid: Grid, num: int = 1) -> Placed:
     if isinstance(grid.tail, np.ndarray) and isinstance(grid.graded_left, np.ndarray):
         return _smooth_nodes(grid, t.ravel(), LOG_WEIGHTS - np.log(num))
     rows = Grid(*(field[:, None, None] for field in grid))
-    x, log_dx = place(rows, jnp.asarray(t, dtype), jnp.asarray(t[::-1, ::-1], dtype))
+    x, log_dx = place(rows, jnp.asarray(t, dtype), jnp.asarray(t[::-1, ::-1], dtype), _growth(grid))
     log_w = log_dx + jnp.asarray(LOG_WEIGHTS - np.log(num), dtype)
     return Placed(x.reshape(-1, ORDER), log_w.reshape(-1, ORDER))
 
@@ -164,13 +170,14 @@ def _smooth_nodes(grid: Grid, t: np.ndarray, log_weights: np.ndarray) -> Placed:
 
     Products are what XLA keeps: elementwise, it would compute the nodes anew, 15 by 15, wherever they are used.
     """
-    dtype, complement, kinds = grid.left.dtype, t[::-1], np.array([0, -1, 1])
+    dtype, complement, k = grid.left.dtype, t[::-1], _growth(grid)
+    kinds = np.array([0, -k, k])
     width = grid.right - grid.left
     log_width = nu.safe_log(width)
     of_kind = grid.tail[:, None] == kinds
     anchor = jnp.where(grid.tail < 0, grid.right, grid.left)
-    stretched = np.stack([t, (1.0 - t**-TAIL) / TAIL, (complement**-TAIL - 1.0) / TAIL])
-    log_slopes = np.stack([np.zeros_like(t), -(TAIL + 1) * np.log(t), -(TAIL + 1) * np.log(complement)])
+    stretched = np.stack([t, (1.0 - t**-k) / k, (complement**-k - 1.0) / k])
+    log_slopes = np.stack([np.zeros_like(t), -(k + 1) * np.log(t), -(k + 1) * np.log(complement)])
 
     def product(first, rest, table):
         table = np.concatenate([np.ones((1, t.size)), table])
@@ -206,7 +213,7 @@ def _changes(grid, placed, gap, values, num, *, moving):
     index = jnp.where(found, index, values.size // 2)  # anywhere but in a tail, where gap may not be differentiable
     # Neighbouring nodes may lie on two stretches.
     position = jnp.asarray(np.arange(stretches)[:, None] + T, placed.x.dtype).ravel()
-    fixed = jax.tree.map(jax.lax.stop_gradient, grid)
+    fixed = Grid(*(field if isinstance(field, np.ndarray) else jax.lax.stop_gradient(field) for field in grid))
 
     def gap_at(position):
         return gap(_at(fixed, position / per_panel)[0])
@@ -262,7 +269,7 @@ def _at(grid, position):
     rows = Grid(*(_SMOOTH if each else jnp.asarray(field)[index] for each, field in zip(none, grid, strict=True)))
     tiny = jnp.finfo(position.dtype).eps
     t = jnp.clip(position - panel, tiny, 1.0 - tiny)
-    return place(rows, t, 1.0 - t)
+    return place(rows, t, 1.0 - t, _growth(grid))
 
 
 def _roots(gap, low, high, at_low, at_high):

@@ -65,6 +65,11 @@ def decays(p: Density) -> Ends | None:
     return p.family.decay(p.params)
 
 
+def is_bare_power(decay: Decay) -> bool:
+    """Whether it is known, while tracing too, that it falls like a power alone."""
+    return _is_none(decay.order) and _is_none(decay.log_square) and not _is_none(decay.power)
+
+
 def known(p: Density) -> bool:
     """Whether it is known how it decays, which depends on its structure alone."""
     return decays(p) is not None

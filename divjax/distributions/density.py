@@ -165,9 +165,10 @@ def _places(p: Density, u: Array) -> Callable[[Array], Array]:
     rate = 0.99 * math.log(jnp.finfo(u.dtype).max) / _FARTHEST
     ends = jax.lax.stop_gradient(jnp.ravel(knots(profile(p))))
     center, width = jnp.median(ends), jnp.max(ends) - jnp.min(ends)
+    wider = max(1.0, 0.5 * rate)  # whose square does not overflow either, in double precision
 
     def placed(z):
-        x = center + width * jnp.sinh(z)
+        x = center + width * jnp.sinh(wider * z)
         if not is_open(high):
             x = jnp.where(jnp.isfinite(high), high - jnp.exp(-rate * z), x)
         if not is_open(low):

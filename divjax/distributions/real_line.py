@@ -331,7 +331,10 @@ def _student_t_log_prob(params: StudentTParameters, x: Array) -> Array:
 
 
 def _student_t_tails(params: StudentTParameters, x: Array) -> tuple[Array, Array]:
-    z, df = (x - params.loc) / params.scale, params.df
+    whole, df = jnp.broadcast_arrays((x - params.loc) / params.scale, params.df)
+    # So far out that 1 is nothing beside z²/df the tail is a power, which overflows nowhere on the way.
+    beyond = jnp.abs(whole) > jnp.sqrt(df / jnp.finfo(whole.dtype).eps)
+    z = jnp.where(beyond, 1.0, whole)
     far = z * z > jnp.minimum(df, 0.5)  # for large df both sides would be rounded further out
     # I_s(df/2, 1/2) with s = df / (df + z²), from the side on which its argument is not rounded.
     s = df / (df + jnp.where(far, z * z, df))
@@ -340,7 +343,14 @@ def _student_t_tails(params: StudentTParameters, x: Array) -> tuple[Array, Array
     tail = 0.5 * betainc(0.5 * df, jnp.full_like(s, 0.5), s)
     c_safe = jnp.where(c > 0.0, c, 0.5)
     centre = 0.5 * jnp.where(c > 0.0, betainc(jnp.full_like(c_safe, 0.5), 0.5 * df, c_safe), 0.0)
-    return of_smaller(jnp.where(far, tail, 0.5 - centre), z < 0.0)
+    power = _student_t_power(jnp.where(beyond, df, 1.0), jnp.where(beyond, jnp.abs(whole), 1.0))
+    return of_smaller(jnp.where(beyond, power, jnp.where(far, tail, 0.5 - centre)), whole < 0.0)
+
+
+def _student_t_power(df: Array, z: Array) -> Array:
+    """What P(Z > z) tends to: its density's constant times (z/√df)^−df / √df."""
+    log_constant = gamma_half_step(0.5 * df) - LOG_ROOT_2PI
+    return jnp.exp(log_constant - 0.5 * jnp.log(df) - df * (jnp.log(z) - 0.5 * jnp.log(df)))
 
 
 def of_student_t(params: StudentTParameters) -> Decay:
