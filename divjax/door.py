@@ -151,10 +151,9 @@ def _between(leaf, closed, p, q, params):
     value = closed_form(closed, p, q, params)
     if value is not None:
         return _spoken(leaf, value)
-    traced = not all(map(checks.is_known, jax.tree.leaves((p, q, params))))
     asked = (_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
-    if traced or declared(leaf) in (Coupling, Cdfs):
-        return _spoken(leaf, _value(*asked))
+    if not all(map(checks.is_known, jax.tree.leaves((p, q, params)))):
+        return _value(*asked)
     found = _estimated(*asked)
     _warn(leaf, found)
     return found.value
@@ -196,7 +195,10 @@ def _value(sides, params, leaf, crossings):
 
 @kept
 def _estimated(sides, params, leaf, crossings):
-    return estimate_on(functools.partial(leaf, **params), _measure(*sides, leaf=leaf, crossings=crossings))
+    measure = _measure(*sides, leaf=leaf, crossings=crossings)
+    if declared(leaf) in (Coupling, Cdfs):
+        return of_line(leaf(measure, **params), leaf, sides, params)
+    return estimate_on(functools.partial(leaf, **params), measure)
 
 
 def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
@@ -241,9 +243,9 @@ def _warn(leaf, found: Estimate, stacklevel: int = 4) -> None:
             stacklevel=stacklevel,
         )
     elif bits:
+        error = f" dj.estimate(dj.{leaf.__name__}, p, q) has its error." if declared(leaf) is Nodes else ""
         warnings.warn(
-            f"dj.{leaf.__name__}(p, q) is {float(found.value):.6g}, but: {status.explain(bits)}. "
-            f"dj.estimate(dj.{leaf.__name__}, p, q) has its error.",
+            f"dj.{leaf.__name__}(p, q) is {float(found.value):.6g}, but: {status.explain(bits)}.{error}",
             status.AccuracyWarning,
             stacklevel=stacklevel,
         )
@@ -318,7 +320,7 @@ def _all_estimated(sides, leaves):
     nodes = _measure(*sides, leaf=leaves[0], crossings=_crossings(leaves[0]))
     if declared(leaves[0]) is Nodes:
         return [estimate_on(leaf, nodes) for leaf in leaves]
-    return [of_line(leaf(nodes), leaf, sides) for leaf in leaves]
+    return [of_line(leaf(nodes), leaf, sides, {}) for leaf in leaves]
 
 
 kl = door(dv.kl, closed=exact.kl)

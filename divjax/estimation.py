@@ -155,11 +155,16 @@ def estimate_gradient(
     return found._replace(value=unravel(found.value), stderr=unravel(found.stderr))
 
 
-def is_infinite_between(divergence: Callable[..., Array], laws: Any, params: dict[str, Any]) -> bool | Array:
-    """Whether its integral diverges, by how fast both laws fall: a bool if it can, False where nothing is known."""
+def is_infinite_between(
+    divergence: Callable[..., Array], laws: Any, params: dict[str, Any], room: float = 0.0
+) -> bool | Array:
+    """Whether its integral diverges, by how fast both laws fall: a bool if it can, False where nothing is known.
+
+    room: of what is measured on the line, or would if tails fell more slowly by such a power.
+    """
     if laws is None or len(laws) != 2:
         return False
-    at = (tails_apart if declared(divergence) in (Coupling, Cdfs) else places)(*laws)
+    at = tails_apart(*laws, room) if declared(divergence) in (Coupling, Cdfs) else places(*laws)
     return False if at is None else infinite_where(divergence, at, **params)
 
 
@@ -186,11 +191,17 @@ def of_closed_form(value: Array, divergence: Callable[..., Array], laws: Any, pa
     return Estimate(value, jnp.zeros_like(value), jnp.full_like(value, jnp.inf), bits)
 
 
-def of_line(value: Array, divergence: Callable[..., Array], laws: Any) -> Estimate:
-    """Of transport and energy, which have no error: NaN, but where both laws say that it is infinite."""
+def of_line(value: Array, divergence: Callable[..., Array], laws: Any, params: dict[str, Any]) -> Estimate:
+    """Of transport and energy, which have no error: NaN, but where both laws say that it is infinite.
+
+    HEAVY_TAIL where it is hardly finite: what is left out far away is more than can be told.
+    """
     bits = jnp.where(jnp.isfinite(value), status.OK, status.NON_FINITE)
+    room = 0.03 if value.dtype == jnp.float64 else 0.3
+    nearly = is_infinite_between(divergence, laws, params, room)
+    bits = bits if nearly is False else bits | jnp.where(nearly, status.HEAVY_TAIL, status.OK)
     found = Estimate(value, jnp.full_like(value, jnp.nan), jnp.full_like(value, jnp.nan), bits.astype(jnp.int32))
-    return _or_divergent(found, divergence, laws, {})
+    return _or_divergent(found, divergence, laws, params)
 
 
 def _or_divergent(found, divergence, laws, params):

@@ -25,7 +25,8 @@ MEANING = {
     LOW_ESS: "low effective sample size: few nodes carry the estimate",
     UNRESOLVED: "not resolved: the nested rule, or rounding, is off by more than a tenth, or kinks are not nodes; the "
     "integral may diverge, or needs refine or crossings",
-    HEAVY_TAIL: "heavy tail: Pareto k̂ of the weights or the terms is above 0.7; value and error may be far off",
+    HEAVY_TAIL: "heavy tail: Pareto k̂ of the weights or the terms is above 0.7, or a moment is hardly finite; value "
+    "and error may be far off",
     INFINITE: "infinite: the integral diverges, by how fast both densities fall at an end of a support",
 }
 

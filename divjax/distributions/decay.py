@@ -175,6 +175,7 @@ class Tails(NamedTuple):
     """
 
     each: tuple[Tail, ...]
+    room: float = 0.0  # by how much they might fall more slowly
 
     def heavy(self, power: Any) -> Truth:
         """Whether somewhere they differ, and one of them falls as slowly as y^−power, or more slowly."""
@@ -183,12 +184,14 @@ class Tails(NamedTuple):
             slow: Truth = False
             for decay in tail.decays:
                 bare = also(decay.known, also(decay.order == 0.0, decay.log_square == 0.0))
-                slow = either(slow, also(bare, _sum((decay.power, -power)) <= 0.0) if bare is not False else False)
+                slow = either(
+                    slow, also(bare, _sum((decay.power, -power, -self.room)) <= 0.0) if bare is not False else False
+                )
             found = either(found, also(slow, tail.differ()) if slow is not False else False)
         return found
 
 
-def tails_apart(p: Any, q: Any) -> Tails | None:
+def tails_apart(p: Any, q: Any, room: float = 0.0) -> Tails | None:
     """Of two densities, or of a density and a sample, which has no tail; None where it is not known how one decays."""
     laws = jax.lax.stop_gradient([law for law in (p, q) if isinstance(law, Density)])
     ends = [decays(law) for law in laws]
@@ -198,7 +201,7 @@ def tails_apart(p: Any, q: Any) -> Tails | None:
     for side, sign in ((0, -1.0), (1, 1.0)):
         reaching = [of[side] for law, of in zip(laws, ends, strict=True) if is_infinite(support(law)[side])]
         found += [Tail(tuple(reaching), functools.partial(_differ, laws, sign))] if reaching else []
-    return Tails(tuple(found))
+    return Tails(tuple(found), room)
 
 
 def _differ(laws: list[Density], sign: float) -> Truth:

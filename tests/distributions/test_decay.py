@@ -405,6 +405,7 @@ def pareto(shape):
         (dj.cramer, tfd.Cauchy(0.0, 1.0), distrax.Normal(0.0, 1.0), False),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*moment is hardly finite")
 def test_a_distance_on_the_line_is_infinite_where_tails_without_a_moment_differ(divergence, p, q, infinite):
     for sides in ((p, q), (q, p)):
         assert bool(divergence(*sides) == jnp.inf) == infinite
