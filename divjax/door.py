@@ -25,7 +25,7 @@ from divjax.discretize.pmf import values
 from divjax.distributions.density import centred, log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
-from divjax.divergences.measured import declared, is_kinked, signature_of_sides, told_of_sides
+from divjax.divergences.measured import declared, is_kinked, orders_of, signature_of_sides, told_of_sides
 from divjax.estimation import Estimate, of_closed_form, of_line, or_infinite
 from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
@@ -35,7 +35,6 @@ from divjax.rows import Row, Table
 
 Scalar = Float[Array, ""]
 Divergence = Callable[..., Scalar]
-_CROSSINGS = 4
 
 
 class OfOrder(NamedTuple):
@@ -130,7 +129,7 @@ def _of_samples(leaf, of_samples, p, q, given, params):
             "dj.sliced_wasserstein, dj.sinkhorn_divergence or dj.energy of two samples [n, d]; over batches jax.vmap."
         )
     p, q = (validity.one(side) if is_distribution(side) else side for side in (p, q))
-    value = leaf(_discretizer(leaf)(p, q, crossings=_crossings(leaf, params)), **params)
+    value = leaf(_discretizer(leaf)(p, q, **_laid(leaf, params)), **params)
     return or_infinite(value, leaf, (p, q), params)[0]
 
 
@@ -151,7 +150,7 @@ def _between(leaf, closed, p, q, params):
     value = closed_form(closed, p, q, params)
     if value is not None:
         return _spoken(leaf, value)
-    asked = (_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
+    asked = (_sides(p, q, leaf), params, leaf, _laid(leaf, params))
     if not all(map(checks.is_known, jax.tree.leaves((p, q, params)))):
         return _value(*asked)
     found = _estimated(*asked)
@@ -188,14 +187,14 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
 
 
 @kept
-def _value(sides, params, leaf, crossings):
-    measure = _measure(*sides, leaf=leaf, crossings=crossings)
+def _value(sides, params, leaf, laid):
+    measure = _measure(*sides, leaf=leaf, laid=laid)
     return or_infinite(leaf(measure, **params), leaf, getattr(measure, "laws", sides), params)[0]
 
 
 @kept
-def _estimated(sides, params, leaf, crossings):
-    measure = _measure(*sides, leaf=leaf, crossings=crossings)
+def _estimated(sides, params, leaf, laid):
+    measure = _measure(*sides, leaf=leaf, laid=laid)
     if declared(leaf) in (Coupling, Cdfs):
         return of_line(leaf(measure, **params), leaf, sides, params)
     return estimate_on(functools.partial(leaf, **params), measure)
@@ -208,18 +207,19 @@ def _sides(p: Density, q: Density, leaf: Divergence) -> tuple[Any, ...]:
     return (discretize.pmf(p, q),) if validity.is_discrete(p) else (p, q)
 
 
-def _measure(p: Any, q: Density | None = None, *, leaf: Divergence, crossings: int) -> Nodes | Coupling | Cdfs:
+def _measure(p: Any, q: Density | None = None, *, leaf: Divergence, laid: dict[str, Any]) -> Nodes | Coupling | Cdfs:
     """What ``leaf`` is measured on between two distributions."""
     if q is None:
         return p
     if leaf is dv.wasserstein and isinstance(p, Density) and isinstance(q, Density):
         p, q = centred(p, q)  # of a coupling of one's own it is not known that only differences count
-    return _discretizer(leaf)(p, q, crossings=crossings)
+    return _discretizer(leaf)(p, q, **laid)
 
 
-def _crossings(leaf, params=None):
-    """How many places with kinks of ``leaf`` its panels are to end at."""
-    return 0 if is_kinked(leaf, **(params or {})) is False else _CROSSINGS
+def _laid(leaf, params):
+    """What a measure is to be laid for: how many places with kinks of ``leaf`` panels are to end at, and orders."""
+    orders = orders_of(leaf, **params)
+    return {"crossings": 0 if is_kinked(leaf, **params) is False else 4} | ({"orders": orders} if orders else {})
 
 
 def _spoken(leaf, value):
@@ -266,7 +266,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     value = closed_form(getattr(divergence, "closed", None), p, q, params)
     if value is not None:
         return of_closed_form(value, leaf, (p, q), params)
-    return _estimated(_sides(p, q, leaf), params, leaf, _crossings(leaf, params))
+    return _estimated(_sides(p, q, leaf), params, leaf, _laid(leaf, params))
 
 
 @said
@@ -317,7 +317,7 @@ def _measured_rows(group, p, q):
 
 @kept
 def _all_estimated(sides, leaves):
-    nodes = _measure(*sides, leaf=leaves[0], crossings=_crossings(leaves[0]))
+    nodes = _measure(*sides, leaf=leaves[0], laid={"crossings": _laid(leaves[0], {})["crossings"]})
     if declared(leaves[0]) is Nodes:
         return [estimate_on(leaf, nodes) for leaf in leaves]
     return [of_line(leaf(nodes), leaf, sides, {}) for leaf in leaves]

@@ -47,7 +47,7 @@ CEILINGS = {
     "renyi(nodes)": (dj.renyi, (NODES,), 610),
     "chernoff(nodes)": (dj.chernoff, (NODES,), 950),
     "gamma_divergence(nodes)": (dj.gamma_divergence, (NODES,), 610),
-    "estimate(kl, nodes)": (lambda nodes: dj.estimate(dj.kl, nodes), (NODES,), 450),
+    "estimate(kl, nodes)": (lambda nodes: dj.estimate(dj.kl, nodes), (NODES,), 480),
     "estimate(kl, draws)": (lambda nodes: dj.estimate(dj.kl, nodes), (DRAWS,), 1100),
     "estimate_gradient(jensen_shannon, draws)": (_gradient, (jnp.array([3.0, 3.0]),), 3300),
     "kl(p, q), closed form": (dj.kl, (ONE, Q), 120),
@@ -58,7 +58,7 @@ CEILINGS = {
     "unrealistic_rate": (dj.diagnostics.unrealistic_rate, (P, Q), 1180),
     "region_level": (dj.diagnostics.region_level, (P,), 1060),
     "sliced_wasserstein": (lambda x, y: dj.sliced_wasserstein(KEY, x, y), SAMPLES, 285),
-    "run(fit(..., newton))": (_fit, (jnp.asarray(6.0),), 1440),
+    "run(fit(..., newton))": (_fit, (jnp.asarray(6.0),), 1460),
 }
 
 

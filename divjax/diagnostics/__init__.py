@@ -24,7 +24,7 @@ from divjax.diagnostics.samples import precision_recall as precision_recall
 from divjax.diagnostics.samples import unrealistic_rate_of_samples as unrealistic_rate_of_samples
 from divjax.diagnostics.stability import Stability as Stability
 from divjax.diagnostics.stability import stability as stability
-from divjax.estimation import pareto_k as pareto_k
 from divjax.numerics import calls as _calls
+from divjax.numerics.pareto import pareto_k as pareto_k
 
 __getattr__ = _calls.meant(__name__)

@@ -11,11 +11,12 @@ error of the rule, and a fit should ask for no more). Ends of supports that move
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from divjax import checks
 from divjax import numerics as nu
@@ -23,19 +24,22 @@ from divjax.discretize import panels, validity
 from divjax.discretize.compiled import compiled
 from divjax.distributions.decay import known
 from divjax.distributions.density import centred, log_prob, profile
-from divjax.distributions.family import Density
+from divjax.distributions.family import GAUSSIAN, Density, Profile, smooth
 from divjax.distributions.gaussian import gaussian_mixture
 from divjax.distributions.products import coordinates
 from divjax.distributions.source import source, to_normal
 from divjax.measures import Nodes, Points, Rule
 from divjax.numerics.calls import said
 
+_PAIRS = 8  # of components whose product is looked for
 _BEYOND = 40.0  # no node is as far out
 _NODES = {2: 64, 3: 32}  # intervals of an axis; a multiple of 2, so that every second node is a rule too
 
 
 @said
-def quadrature(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None) -> Nodes:
+def quadrature(
+    p: Any, q: Any, *, crossings: int = 0, orders: Sequence[ArrayLike] = (), refine: int | None = None
+) -> Nodes:
     """Nodes for every ∫ h(p(x), q(x)) dx, from the distributions alone: no grid to choose.
 
     p, q: unbatched distributions of any known library in one, two or three dimensions, mixtures too; build them from
@@ -45,7 +49,9 @@ def quadrature(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None)
     smooth components in float32, but only a few digits where the integrand has kinks.
 
     crossings: how many points with p = q become ends of panels, for integrands with kinks there: 4, say, for
-    ``total_variation``, which warns of nodes that were laid without. Smooth integrands need none. refine: every panel
+    ``total_variation``, which warns of nodes that were laid without. Smooth integrands need none. orders: the α whose
+    ∫ p^α q^(1−α) is to be found where it is far from the mass of both, as for α > 1 or α < 0: ``(2.0,)`` for
+    ``pearson_chi2``, say; only on the whole line. ``dj.renyi(p, q, alpha=...)`` asks for its own. refine: every panel
     is cut into so many; by default 1 in float32 and 3 in float64, for errors at the level of rounding and near 1e-11.
     In more dimensions: so many times the intervals of an axis.
 
@@ -64,17 +70,21 @@ def quadrature(p: Any, q: Any, *, crossings: int = 0, refine: int | None = None)
     if p.event_shape:
         return cubature(p, q, refine=refine)
     p, q = validity.univariate(p, "p"), validity.univariate(q, "q")
-    return _on_line(p, q, crossings=crossings, refine=refine)
+    return _on_line(p, q, crossings=crossings, orders=tuple(orders), refine=refine)
 
 
 @compiled
-def _on_line(p: Density, q: Density, *, crossings: int, refine: int | None) -> Nodes:
+def _on_line(
+    p: Density, q: Density, *, crossings: int, orders: tuple[ArrayLike, ...] = (), refine: int | None = None
+) -> Nodes:
     p, q = centred(p, q)
-    grid = panels.lay(profile(p), profile(q))
-    placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
 
     def log_densities(x):
         return log_prob(p, x), log_prob(q, x)
+
+    shapes = profile(p), profile(q)
+    grid = panels.lay(*shapes, *(shape for order in orders for shape in _far(*shapes, log_densities, order)))
+    placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
 
     if crossings:
         x = jax.lax.stop_gradient(placed.x)
@@ -82,6 +92,34 @@ def _on_line(p: Density, q: Density, *, crossings: int, refine: int | None) -> N
     # Flat before anything is evaluated: loops over rows of 15 are not vectorised.
     laws = (p, q) if known(p) and known(q) else None
     return Nodes(*log_densities(placed.x.ravel()), placed.log_w.ravel(), Rule.PANELS, crossings, laws)
+
+
+def _far(p: Profile, q: Profile, log_densities: Callable, order: ArrayLike) -> list[Profile]:
+    """Where p^α q^(1−α) has its mass, which for other α than those in [0, 1] is not between p and q.
+
+    Of two components that fall like normals it is like a normal again: of the precision α/s² + (1−α)/t², where that is
+    positive, and else infinite. Of many pairs those that count most.
+    """
+    if any(end is not None for shape in (p, q) for end in (shape.low, shape.high)):
+        return []
+    center, scale = jax.lax.stop_gradient(_product(p, q, order))
+    log_p, log_q = jax.lax.stop_gradient(log_densities(center))
+    share = order * nu.finite(log_p) + (1.0 - order) * nu.finite(log_q) + jnp.log(scale)
+    kept = jax.lax.top_k(jax.lax.stop_gradient(share), min(_PAIRS, center.size))[1]
+    return [smooth(center[kept], scale[kept], GAUSSIAN)]
+
+
+def _product(p: Profile, q: Profile, order: ArrayLike) -> tuple[Array, Array]:
+    """Centres and scales of all pairs of components; those of p where the product has none."""
+    ratio = (q.scale / p.scale[:, None]) ** 2
+    precision = order * ratio + (1.0 - order)  # in units of that of q
+    some = (precision > 0.0) & (precision < jnp.inf)
+    safe = jnp.where(some, precision, 1.0)
+    center = q.center + order * ratio / safe * (p.center[:, None] - q.center)
+    scale = q.scale / jnp.sqrt(safe)
+    some = some & jnp.isfinite(center)
+    found = jnp.where(some, center, p.center[:, None]), jnp.where(some, scale, p.scale[:, None])
+    return tuple(jnp.ravel(each) for each in found)
 
 
 def points(p: Any, q: Any) -> Points:

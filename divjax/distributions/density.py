@@ -1,6 +1,7 @@
 """What can be asked of one density on the line: its logarithm, its distribution function and its quantiles."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -214,25 +215,30 @@ def quantile(p: Density, u: Array, v: Array) -> Array:
 
 
 def centred(*laws: Density) -> tuple[Density, ...]:
-    """The laws as seen from the first location: far from 0 distances between nodes would be rounded at the size of x.
+    """The laws as seen from the narrowest: far from 0 distances between nodes would be rounded at the size of x.
 
     As they are, where one of them has no location that can be moved. What depends on differences of x alone is the
     same, and so are its derivatives.
     """
-    locations = [_location(law) for law in laws]
-    if any(each is None for each in locations):
+    found = [_locations(law) for law in laws]
+    if any(each is None for each in found):
         return laws
-    origin = jax.lax.stop_gradient(jnp.ravel(locations[0])[0])
-    return tuple(_moved(law, origin) for law in laws)
+    locs, scales = zip(*itertools.chain(*found), strict=True)
+    origin = locs[0][0]
+    if sum(loc.size for loc in locs) > 1:
+        scale = jnp.concatenate(scales)
+        origin = jnp.max(jnp.where(scale == jnp.min(scale), jnp.concatenate(locs), -jnp.inf))
+    return tuple(_moved(law, jax.lax.stop_gradient(origin)) for law in laws)
 
 
-def _location(law: Density) -> Array | None:
-    """The locations of a group of members; of a mixture, of its first one. None where some cannot be moved."""
+def _locations(law: Density) -> list[tuple[Array, Array]] | None:
+    """Locations and scales [k] of groups of members; None where some cannot be moved."""
     if law.family.located:
-        return law.params.loc
+        loc, scale = jax.lax.stop_gradient(jnp.broadcast_arrays(law.params.loc, law.params.scale))
+        return [(jnp.ravel(loc), jnp.ravel(scale))]
     parts = getattr(law.params, "groups", None) if law.family.name == "Mixture" else None
-    found = [_location(part) for part in parts or ()]
-    return None if not found or any(each is None for each in found) else found[0]
+    found = [_locations(part) for part in parts or ()]
+    return None if not found or any(each is None for each in found) else list(itertools.chain(*found))
 
 
 def _moved(law: Density, origin: Array) -> Density:

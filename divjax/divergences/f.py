@@ -265,7 +265,7 @@ _pearson_chi2 = with_partials(f_terms.pearson_chi2, _pearson_partials)
 _neyman_chi2 = with_partials(f_terms.swapped(f_terms.pearson_chi2), _swap_partials(_pearson_partials))
 
 
-@measured_on(Nodes, infinite=lambda places: places.power(2.0, -1.0))
+@measured_on(Nodes, infinite=lambda places: places.power(2.0, -1.0), orders=lambda: (2.0,))
 def pearson_chi2(nodes: Nodes) -> Scalar:
     """The mean squared relative error of p as seen from q: ∫ (p − q)² / q ≥ 0 (Pearson 1900).
 
@@ -280,7 +280,7 @@ def pearson_chi2(nodes: Nodes) -> Scalar:
     return total(_pearson_chi2, nodes)
 
 
-@measured_on(Nodes, infinite=lambda places: places.power(-1.0, 2.0))
+@measured_on(Nodes, infinite=lambda places: places.power(-1.0, 2.0), orders=lambda: (-1.0,))
 def neyman_chi2(nodes: Nodes) -> Scalar:
     """Pearson's χ² divergence with p and q exchanged: ∫ (p − q)² / p ≥ 0 (Neyman 1949).
 

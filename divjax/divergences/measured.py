@@ -9,7 +9,7 @@ from typing import Any
 
 from jaxtyping import Array
 
-from divjax import status
+from divjax import checks, status
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points, Rule
 from divjax.numerics.programs import kept
 
@@ -21,6 +21,7 @@ def measured_on(
     *,
     kinked: bool | Callable[..., bool | None] = False,
     infinite: Callable[..., Any] | None = None,
+    orders: Callable[..., tuple[Any, ...]] | None = None,
 ) -> Callable[[Divergence], Divergence]:
     """Declares that ``divergence(measure, **params)`` is a function of that measure: ``Nodes``, ``Coupling``, ``Cdfs``.
 
@@ -33,6 +34,9 @@ def measured_on(
     end (``divjax.distributions.decay.Places``, on the line ``Tails``) and of the parameters that says whether one of
     them diverges there. By default none is known to. ``estimate`` and ``D(p, q)`` read it; the function itself, of
     nodes alone, stays finite.
+
+    orders: the α of the ∫ p^α q^(1−α) that it looks at, a function of the parameters: where they are outside of [0, 1]
+    ``D(p, q)`` lays nodes for them.
 
     Examples:
         >>> @dj.divergences.measured_on(dj.Nodes)
@@ -58,7 +62,7 @@ def measured_on(
             # Programs are kept for each kind of nodes: for the arrays, whatever the laws.
             return program(_without_laws(given[0]), **params)
 
-        checked.measured_on, checked.kinked, checked.infinite = measure, kinked, infinite
+        checked.measured_on, checked.kinked, checked.infinite, checked.orders = measure, kinked, infinite, orders
         return checked
 
     return declare
@@ -94,6 +98,15 @@ def is_kinked(divergence: Divergence, **params: Any) -> bool | None:
     while isinstance(divergence, functools.partial):
         params, divergence = divergence.keywords | params, divergence.func
     return kinked(**params) if callable(kinked) else kinked
+
+
+def orders_of(divergence: Divergence, **params: Any) -> tuple[Any, ...]:
+    """The orders that it asks nodes for: none of those that are known to be in [0, 1]."""
+    orders = getattr(_inner(divergence), "orders", None)
+    while isinstance(divergence, functools.partial):
+        params, divergence = divergence.keywords | params, divergence.func
+    found = () if orders is None else orders(**params)
+    return tuple(order for order in found if not checks.is_known(order) or not 0.0 <= float(order) <= 1.0)
 
 
 def infinite_where(divergence: Divergence, places: Any, **params: Any) -> Any:

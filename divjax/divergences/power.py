@@ -72,11 +72,15 @@ def _order_infinite(places, *, alpha=0.5):
     return either(_affinity_infinite(places, alpha=alpha), also(alpha == 1.0, places.log()))
 
 
+def _own_order(*, alpha=0.5):
+    return (alpha,)
+
+
 def _alpha_infinite(places, *, alpha=0.5):
     return either(_order_infinite(places, alpha=alpha), also(alpha == 0.0, places.exchanged().log()))
 
 
-@measured_on(Nodes, infinite=_alpha_infinite)
+@measured_on(Nodes, infinite=_alpha_infinite, orders=_own_order)
 def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """A family from reverse KL to KL and beyond: (1 − ∫ p^α q^(1−α)) / (α (1−α)) ≥ 0 for any real α (Minka 2005).
 
@@ -91,7 +95,7 @@ def alpha_divergence(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     return total(_alpha, nodes, checks.parameter(alpha, "alpha"))
 
 
-@measured_on(Nodes, infinite=_order_infinite)
+@measured_on(Nodes, infinite=_order_infinite, orders=_own_order)
 def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """Tsallis relative entropy (∫ p^α q^(1−α) − 1) / (α − 1) ≥ 0, which is α times ``alpha_divergence`` (Tsallis 1998).
 
@@ -112,7 +116,7 @@ def tsallis(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     return jnp.where(is_infinite, infinite, alpha * jnp.where(is_infinite, 0.0, divergence))
 
 
-@measured_on(Nodes, infinite=_affinity_infinite)
+@measured_on(Nodes, infinite=_affinity_infinite, orders=_own_order)
 def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
     """The logarithm of how much p and q overlap, log ∫ p^α q^(1−α), any real α: 0 for p = q.
 
@@ -136,7 +140,7 @@ def log_affinity(nodes: Nodes, *, alpha: ArrayLike) -> Scalar:
     return nu.logsumexp(jnp.where(log_w == -jnp.inf, -jnp.inf, powers + log_w))
 
 
-@measured_on(Nodes, infinite=_order_infinite)
+@measured_on(Nodes, infinite=_order_infinite, orders=_own_order)
 def renyi(nodes: Nodes, *, alpha: ArrayLike = 0.5) -> Scalar:
     """A family around KL that stresses where p/q is large: log ∫ p^α q^(1−α) / (α − 1) ≥ 0, in nats (Rényi 1961).
 

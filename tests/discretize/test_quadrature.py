@@ -185,3 +185,31 @@ def test_registering_a_distribution_of_ones_own():
     np.testing.assert_allclose(masses(nodes), 1.0, rtol=1e-6)
     # KL = ∫ (1−|x|) log(1−|x|) + log √(2π) + ½ E x² = −½ + log √(2π) + 1/12
     assert float(dj.kl(nodes)) == pytest.approx(-0.5 + 0.5 * np.log(2 * np.pi) + 1 / 12, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("divergence", "p", "q", "order", "wanted"),
+    [
+        (dj.renyi, (0.0, 1.0), (12.0, 1.0), 50.0, 3600.0),  # α d²/2
+        (dj.renyi, (0.0, 1.0), (40.0, 1.0), 50.0, 40000.0),
+        (dj.renyi, (0.0, 1.2), (20.0, 1.0), 2.0, 714.3933020306),
+        (dj.alpha_divergence, (-0.11255, 1.19344), (10.7025, 1.09604), 3.0, 1.020817787e201),
+        (dj.pearson_chi2, (0.0, 1.0), (12.0, 1.0), None, np.expm1(144.0)),
+        (dj.neyman_chi2, (12.0, 1.0), (0.0, 1.0), None, np.expm1(144.0)),
+    ],
+)
+def test_the_mass_of_an_integrand_far_from_both_laws(divergence, p, q, order, wanted, x64):
+    """p^α q^(1−α) lies at α m + (1−α) n: 588 to the left of both, for instance."""
+    del x64
+    laws = [
+        tfd.MixtureSameFamily(tfd.Categorical(probs=jnp.ones(1)), tfd.Normal(*jnp.array(side)[:, None]))
+        for side in (p, q)
+    ]
+    params = {} if order is None else {"alpha": order}
+    found = dj.estimate(divergence, *laws, **params)  # by quadrature: of mixtures there is no closed form
+    np.testing.assert_allclose(found.value, wanted, rtol=1e-9)
+    assert int(found.status) == dj.status.OK
+    traced = jax.jit(lambda alpha: divergence(*laws, **({} if order is None else {"alpha": alpha})))
+    np.testing.assert_allclose(traced(2.0 if order is None else order), wanted, rtol=1e-9)
+    blind = dj.estimate(divergence, dj.quadrature(*laws), **params)  # what was laid for no order says so
+    assert bool(blind.status & dj.status.UNRESOLVED) or abs(blind.value - wanted) <= 3.0 * blind.stderr
