@@ -18,7 +18,7 @@ from jaxtyping import Array, ArrayLike
 
 from divjax.measures import Measure, Points, arrays
 from divjax.numerics.calls import described, is_law_like
-from divjax.numerics.programs import of_host, warn_of_rounding
+from divjax.numerics.programs import of_host, seen, warn_of_rounding
 
 
 def operands(measure: Measure, *params: ArrayLike) -> tuple[Any, ...]:
@@ -189,6 +189,7 @@ def parameter(
     if not (low < number if open_low else low <= number) or not (number < high if open_high else number <= high):
         domain = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
         raise ValueError(f"Expected {name} in {domain}; got {number:g}. Choose a value inside.")
+    seen(value)
     return value
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import divjax as dj
+from divjax import checks
 from divjax.numerics.programs import kept
 
 NODES = dj.pmf(jnp.log(jnp.array([0.5, 0.5])), jnp.log(jnp.array([0.25, 0.75])))
@@ -98,3 +99,21 @@ def test_what_has_no_closed_form_is_refused_again_and_what_has_one_is_not():
         with pytest.raises(NotImplementedError):
             dj.exact.renyi(p, q)
     assert np.isfinite(dj.exact.renyi(p, distrax.Normal(0.5, 1.0)))
+
+
+def test_a_number_is_shown_only_until_it_has_been_looked_at():
+    """What comes behind the checks is traced once, for the program, however many numbers are given."""
+    traces = []
+
+    @kept
+    def function(x, *, order=1.0, weight=0.5):
+        order, weight = checks.parameter(order, "order", 0.0), checks.parameter(weight, "weight", 0.0, 1.0)
+        traces.append(order)
+        return weight * x**order
+
+    for order in (1.0, 2.0, 3.0):
+        assert float(function(2.0, order=order, weight=0.25)) == 0.25 * 2.0**order
+    assert len(traces) == 1
+    for wrong in ({"order": -1.0}, {"order": 2.0, "weight": 1.5}):
+        with pytest.raises(ValueError, match="Choose a value inside"):
+            function(2.0, **wrong)

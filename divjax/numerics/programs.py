@@ -3,6 +3,7 @@
 Op by op, a first call would compile hundreds of small programs, and every later one would start them one after another.
 """
 
+import contextvars
 import functools
 import types
 import warnings
@@ -28,6 +29,22 @@ class _Form(NamedTuple):
     is_checked: bool  # JAX's own debug switch, which functions look at too
 
 
+class _AllSeen(BaseException):
+    """Of a function that was shown its numbers, all have been looked at: the rest need not be traced."""
+
+
+_UNSEEN: contextvars.ContextVar[set[int] | None] = contextvars.ContextVar("unseen", default=None)
+
+
+def seen(number: Any) -> None:
+    """Says that a number has been looked at, and is none to be refused."""
+    unseen = _UNSEEN.get()
+    if unseen is not None and id(number) in unseen:
+        unseen.discard(id(number))
+        if not unseen:
+            raise _AllSeen
+
+
 def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` compiled once for each structure of its arguments, also under an eager ``jax.grad`` or ``jax.vmap``.
 
@@ -35,7 +52,8 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     there too. Whole numbers, strings and functions are what it is made of, a function as ``jax.jit`` has it: what it
     closes over must not change; an object of one's own is another one where what it holds was changed. Within
     ``jax.jit`` nothing is left of the program, it is inlined. A number that is given by name is shown to ``function``
-    once as it is, to be refused: a program does not see values. What raised NotImplementedError is not tried again.
+    once as it is, to be refused: a program does not see values. It is traced for that until the last of them has been
+    looked at (``seen``). What raised NotImplementedError is not tried again.
     Arguments that hold anything else, such as a list, are passed to ``function`` as they are, but tables of
     numbers, which are arrays.
     """
@@ -48,13 +66,7 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     refusals: dict[Any, str] = {}
     program = jax.jit(filled, static_argnums=0, inline=True)
 
-    @functools.lru_cache(maxsize=4096)
-    def look(form, values):
-        def shown(hidden):
-            hidden = iter(hidden)
-            return filled(form, [next(hidden) if isinstance(each, _Shape) else each for each in values])
-
-        jax.eval_shape(shown, [each for each in values if isinstance(each, _Shape)])
+    look = functools.lru_cache(maxsize=4096)(functools.partial(_show_numbers, filled))
 
     @functools.wraps(function)
     def call(*args, **kwargs):
@@ -79,6 +91,22 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
             raise
 
     return call
+
+
+def _show_numbers(filled: Callable[..., Any], form: _Form, values: tuple[Any, ...]) -> None:
+    """Lets a function refuse the numbers among the values, by tracing it until all have been looked at."""
+
+    def shown(hidden):
+        hidden = iter(hidden)
+        return filled(form, [next(hidden) if isinstance(each, _Shape) else each for each in values])
+
+    token = _UNSEEN.set({id(each) for each in values if isinstance(each, float)})
+    try:
+        jax.eval_shape(shown, [each for each in values if isinstance(each, _Shape)])
+    except _AllSeen:
+        pass
+    finally:
+        _UNSEEN.reset(token)
 
 
 def warn_of_rounding(array: Any) -> None:

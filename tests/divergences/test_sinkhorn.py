@@ -155,3 +155,10 @@ def test_what_a_far_point_hides_is_told(far):
         dj.sinkhorn_divergence(x, y)
     assert int(dj.samples.sinkhorn(x, x).status) == 0
     assert int(dj.samples.sinkhorn(x / far, y / far + 0.5).status) == 0
+
+
+@pytest.mark.parametrize("wrong", [{"epsilon": -0.1}, {"epsilon": 0.0}, {"tol": 0.0}])
+def test_what_is_no_strength_of_smoothing_is_refused(wrong):
+    x = jnp.asarray([[0.0], [1.0]])
+    with pytest.raises(ValueError, match="Choose a value inside"):
+        dj.sinkhorn_divergence(x, x + 2.0, **wrong)

@@ -75,13 +75,16 @@ def sinkhorn(
     ‖x − y‖². It iterates until the marginals are met within ``tol`` in l1, at most ``max_steps`` times; whether they
     were is in ``status``, and UNRESOLVED where rounding of the costs may be more than a tenth of the value: of one far
     point they are large, and the value is a difference of their means. Gradients in points and weights by the envelope
-    theorem, once: as exact as the potentials. Memory n m. Raises ValueError for unequal dimensions and empty samples.
+    theorem, once: as exact as the potentials. Memory n m. Raises ValueError for unequal dimensions, empty samples, and
+    an epsilon or a tol that is not positive.
 
     Examples:
         >>> x = jnp.asarray([[0.0], [1.0]])
         >>> int(dj.samples.sinkhorn(x, x + 2.0, epsilon=0.1).status)
         0
     """
+    tol = checks.parameter(tol, "tol", 0.0, above=True)
+    epsilon = None if epsilon is None else checks.parameter(epsilon, "epsilon", 0.0, above=True)
     # Of other costs it is not known that only differences count.
     (x, log_w_x), (y, log_w_y) = (centred_samples if cost is None else paired_samples)(x, y)
     a, b = _weights(x, log_w_x), _weights(y, log_w_y)
