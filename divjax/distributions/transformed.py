@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 from divjax.distributions.decay import Decay, Ends, decays
 from divjax.distributions.density import hull, knots, log_prob, profile, quantile, support, tails
 from divjax.distributions.family import Density, Family, Profile, Source, is_infinite
-from divjax.distributions.source import source
+from divjax.distributions.source import dtype_of, source
 from divjax.numerics.truths import also
 
 
@@ -64,13 +64,14 @@ def _directions(bijection: Bijection, base: Density, map_: PyTree) -> tuple[int,
 
 
 def _direction(bijection: Bijection, part: PyTree) -> int:
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(part)):
-        return 0
-    low, high = (bijection.forward(part, jnp.asarray(x)) for x in (0.0, 1.0))
-    if isinstance(low, jax.core.Tracer) or isinstance(high, jax.core.Tracer):
-        return 0
-    rises = np.asarray(high > low)
-    return 1 if rises.all() else 0 if rises.any() else -1
+    """By its slope, of which a shift that is traced is no part."""
+    with jax.ensure_compile_time_eval():
+        x = jnp.zeros((), dtype_of(part))
+        slope = jax.jvp(functools.partial(bijection.forward, part), (x,), (jnp.ones_like(x),))[1]
+        if isinstance(slope, jax.core.Tracer):
+            return 0
+        slope = np.asarray(slope)
+        return 1 if (slope > 0.0).all() else -1 if (slope < 0.0).all() else 0
 
 
 def with_profile(p: Density, where: Callable[[TransformedParameters], Profile]) -> Density:
@@ -83,8 +84,30 @@ def _forward(bijection: Bijection, params: TransformedParameters, x: Array) -> A
 
 
 def _log_prob(bijection: Bijection, params: TransformedParameters, y: Array) -> Array:
-    x, log_det = bijection.inverse_and_log_det(params.map, _off_ends(bijection, params, y))
-    return log_prob(params.base, x) + log_det
+    if 0 not in bijection.directions:
+        x, log_det = bijection.inverse_and_log_det(params.map, _off_ends(bijection, params, y))
+        return log_prob(params.base, x) + log_det
+    # No inverse is looked for on the side on which the law turns out not to be.
+    low, high = _found_ends(bijection, params)
+    inside = (y > low) & (y < high)
+    middle = _forward(bijection, params, profile(params.base).center[0])
+    x, log_det = bijection.inverse_and_log_det(params.map, _off_ends(bijection, params, jnp.where(inside, y, middle)))
+    return jnp.where(inside, log_prob(params.base, x) + log_det, -jnp.inf)
+
+
+def _found_ends(bijection: Bijection, params: TransformedParameters) -> tuple[Any, Any]:
+    """Both ends of the support, arrays that may be infinite where the direction of a map is traced."""
+    low, high = _support(bijection, params)
+    at = [jnp.asarray(x, dtype_of(params.map)) for x in (0.0, 1.0)]
+    for way in bijection.ways() if 0 in bijection.directions else ():
+        own = _between(way, params.map, *support(params.base))
+        is_this = jnp.ones((), bool)
+        for part, known, taken in zip(bijection.chain(params.map), bijection.directions, way.directions, strict=True):
+            if not known:
+                rises = bijection.forward(part, at[1]) >= bijection.forward(part, at[0])
+                is_this = is_this & (rises == (taken > 0))
+        low, high = (jnp.where(is_this, here, end) for here, end in zip(own, (low, high), strict=True))
+    return low, high
 
 
 def _off_ends(bijection: Bijection, params: TransformedParameters, y: Array) -> Array:
@@ -167,7 +190,7 @@ def _rises(bijection: Bijection, params: TransformedParameters) -> Array:
 
 
 def _tails(bijection: Bijection, params: TransformedParameters, y: Array) -> tuple[Array, Array]:
-    low, high = _support(bijection, params)
+    low, high = _found_ends(bijection, params)
     middle = _forward(bijection, params, profile(params.base).center[0])
     inside = jnp.ones(y.shape, bool)
     inside = inside if is_infinite(low) else inside & (y > low)

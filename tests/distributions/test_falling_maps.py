@@ -54,3 +54,17 @@ def test_an_image_of_an_image_that_falls():
     rising = distrax.Transformed(NORMAL, distrax.Lambda(jnp.exp))
     assert float(dj.wasserstein(falling, rising)) == pytest.approx(3.0 * np.exp(0.5), rel=1e-4)
     assert float(dj.jensen_shannon(falling, rising)) == pytest.approx(np.log(2.0), rel=1e-5)
+
+
+def test_a_traced_shift_of_a_positive_law_and_a_traced_slope_of_one_behind_a_map():
+    def law(shift, slope):
+        maps = tfb.Chain([tfb.Shift(shift), tfb.Scale(slope), tfb.Exp()])
+        return tfd.TransformedDistribution(tfd.Normal(0.2, 1.1), maps)
+
+    other = law(0.1, 1.3)
+    for divergence in (dj.jensen_shannon, dj.wasserstein, dj.energy):
+        wanted = divergence(law(0.5, 2.0), other)
+        shifted = jax.jit(lambda shift, of=divergence: of(law(shift, 2.0), other))(0.5)
+        mirrored = jax.jit(lambda slope, of=divergence: of(law(-0.5, slope), law(-0.1, -1.3)))(-2.0)
+        np.testing.assert_allclose([shifted, mirrored], wanted, rtol=1e-4)
+    assert float(jax.jit(lambda shift: dj.kl(law(shift, 1.3), law(0.5, 1.3)))(0.5)) == pytest.approx(0.0, abs=1e-6)
