@@ -86,7 +86,7 @@ def _of_rule(divergence, nodes):
         missing = _beyond_values(influence) if nodes.laws is not None else 0.0
     # An integral that stands on a few nodes is a peak between two knots, of which more may have been missed than seen.
     alone = jnp.sum(nu.finite(influence / whole) ** 2) > 0.25 if nodes.rule in _NESTED else False
-    bits = _quadrature_status(nodes) | jnp.where((missing > 0.1 * size) | alone, status.UNRESOLVED, status.OK)
+    bits = _quadrature_status(nodes) | jnp.where(~(missing <= 0.1 * size) | alone, status.UNRESOLVED, status.OK)
     return value, missing + _rounding(nodes, *by_log), bits
 
 
