@@ -236,31 +236,28 @@ def test_transport_of_any_order_has_second_derivatives(other):
     np.testing.assert_allclose(hessian, jnp.stack(differences), atol=5e-3)
 
 
-def mean_of_t(df):
-    """E|T|, which is how far T and 2T are apart."""
-    return 2.0 * np.sqrt(df) / ((df - 1.0) * scipy.special.beta(0.5 * df, 0.5))
-
-
 def test_distances_of_tails_with_hardly_a_moment(x64):
-    """Most of the distance is far out, where next to no mass is."""
+    """Most of the distance is far out, where next to no mass is: of T and 2T it is E|T|."""
     del x64
-    for df in (1.05, 1.1, 1.5, 5.0):
-        one, two = (tfd.StudentT(jnp.asarray(df), jnp.asarray(0.0), jnp.asarray(scale)) for scale in (1.0, 2.0))
-        np.testing.assert_allclose(dj.wasserstein(one, two), mean_of_t(df), rtol=3e-5 if df == 1.05 else 1e-8)
+
+    @jax.jit
+    @jax.vmap
+    @functools.partial(jax.value_and_grad, argnums=1)
+    def distance(df, scale):
+        one, two = (tfd.StudentT(df, jnp.asarray(0.0), each) for each in (jnp.asarray(1.0), scale))
+        return dj.wasserstein(one, two)
+
+    df = np.array([1.05, 1.1, 1.5, 5.0])
+    mean = 2.0 * np.sqrt(df) / ((df - 1.0) * scipy.special.beta(0.5 * df, 0.5))
+    values, slopes = distance(jnp.asarray(df), jnp.full(4, 2.0))
+    np.testing.assert_allclose(values[0], mean[0], rtol=3e-5)
+    np.testing.assert_allclose([values[1:], slopes[1:]], [mean[1:]] * 2, rtol=1e-7)
     for shape in (2.1, 2.5):
         one, two = (tfd.Pareto(jnp.asarray(shape), jnp.asarray(scale)) for scale in (1.0, 2.0))
         found = dj.wasserstein(one, two, order=2)
         np.testing.assert_allclose(found, np.sqrt(shape / (shape - 2.0)), rtol=1e-6)
 
-    def distance(scale):
-        one, two = (tfd.StudentT(jnp.asarray(1.2), jnp.asarray(0.0), each) for each in (jnp.asarray(1.0), scale))
-        return dj.wasserstein(one, two)
-
-    np.testing.assert_allclose(jax.grad(distance)(2.0), mean_of_t(1.2), rtol=1e-7)
-
 
 def test_where_a_moment_is_hardly_finite_it_is_said():
-    laws = tfd.StudentT(1.1, 0.0, 1.0), tfd.StudentT(1.1, 0.0, 2.0)
     with pytest.warns(dj.AccuracyWarning, match="moment is hardly finite"):
-        dj.wasserstein(*laws)
-    assert dj.table(*laws)["wasserstein"].status == dj.status.HEAVY_TAIL
+        dj.wasserstein(tfd.Pareto(1.1, 1.0), tfd.Pareto(1.1, 2.0))
