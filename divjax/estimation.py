@@ -199,7 +199,7 @@ def of_line(value: Array, divergence: Callable[..., Array], laws: Any, params: d
     HEAVY_TAIL where it is hardly finite: what is left out far away is more than can be told.
     """
     bits = jnp.where(jnp.isfinite(value), status.OK, status.NON_FINITE)
-    room = 0.03 if value.dtype == jnp.float64 else 0.3
+    room = 0.08 if value.dtype == jnp.float64 else 0.3
     nearly = is_infinite_between(divergence, laws, params, room)
     bits = bits if nearly is False else bits | jnp.where(nearly, status.HEAVY_TAIL, status.OK)
     found = Estimate(value, jnp.full_like(value, jnp.nan), jnp.full_like(value, jnp.nan), bits.astype(jnp.int32))

@@ -199,7 +199,7 @@ def _growth(base: Density) -> int:
     """How fast nodes go out: of a tail with hardly a moment most of the distance is where next to no mass is left."""
     powers = [decay for decay in decays(base) or () if is_bare_power(decay)]
     double = dtype_of(base.params) == jnp.float64
-    return 24 if powers and double else panels.TAIL  # of single precision no level is as small
+    return 16 if powers and double else panels.TAIL  # of single precision no level is as small
 
 
 def _quantile(dist: Density, u: Array, v: Array) -> Array:
