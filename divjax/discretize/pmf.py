@@ -10,7 +10,7 @@ from jaxtyping import ArrayLike
 from divjax import checks, status
 from divjax.discretize import validity
 from divjax.discretize.compiled import of_laws
-from divjax.distributions.decay import known
+from divjax.distributions.decay import if_known
 from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
@@ -66,8 +66,7 @@ def _values(p: Density, q: Density) -> Nodes:
     grids = [_grid(side) for side in (p, q)]
     x = grids[0] if np.array_equal(*grids) else np.unique(np.concatenate(grids), axis=0)
     log_p, log_q = log_prob(p, jnp.asarray(x)), log_prob(q, jnp.asarray(x))
-    laws = (p, q) if known(p) and known(q) else None
-    return of_laws(Nodes(log_p, log_q, jnp.zeros_like(log_p), Rule.VALUES, laws=laws), p, q)
+    return of_laws(Nodes(log_p, log_q, jnp.zeros_like(log_p), Rule.VALUES, laws=if_known(p, q)), p, q)
 
 
 def _grid(p: Density) -> np.ndarray:

@@ -22,7 +22,7 @@ from divjax import checks
 from divjax import numerics as nu
 from divjax.discretize import panels, validity
 from divjax.discretize.compiled import compiled
-from divjax.distributions.decay import known
+from divjax.distributions.decay import if_known
 from divjax.distributions.density import centred, log_prob, profile
 from divjax.distributions.family import GAUSSIAN, Density, Profile, smooth
 from divjax.distributions.gaussian import gaussian_mixture
@@ -74,9 +74,7 @@ def quadrature(
 
 
 @compiled
-def _on_line(
-    p: Density, q: Density, *, crossings: int, orders: tuple[ArrayLike, ...] = (), refine: int | None = None
-) -> Nodes:
+def _on_line(p: Density, q: Density, *, crossings: int, orders: tuple[ArrayLike, ...], refine: int | None) -> Nodes:
     p, q = centred(p, q)
 
     def log_densities(x):
@@ -90,8 +88,7 @@ def _on_line(
         x = jax.lax.stop_gradient(placed.x)
         placed = panels.split(grid, placed, lambda x: _gap(*log_densities(x)), _gap(*log_densities(x)), crossings)
     # Flat before anything is evaluated: loops over rows of 15 are not vectorised.
-    laws = (p, q) if known(p) and known(q) else None
-    return Nodes(*log_densities(placed.x.ravel()), placed.log_w.ravel(), Rule.PANELS, crossings, laws)
+    return Nodes(*log_densities(placed.x.ravel()), placed.log_w.ravel(), Rule.PANELS, crossings, if_known(p, q))
 
 
 def _far(p: Profile, q: Profile, log_densities: Callable, order: ArrayLike) -> list[Profile]:

@@ -70,9 +70,9 @@ def is_bare_power(decay: Decay) -> bool:
     return _is_none(decay.order) and _is_none(decay.log_square) and not _is_none(decay.power)
 
 
-def known(p: Density) -> bool:
-    """Whether it is known how it decays, which depends on its structure alone."""
-    return decays(p) is not None
+def if_known(p: Density, q: Density) -> tuple[Density, Density] | None:
+    """Both, where it is known how they decay, which depends on their structure alone; else None."""
+    return None if decays(p) is None or decays(q) is None else (p, q)
 
 
 # --- Where two densities meet an end -----------------------------------------------------------------------

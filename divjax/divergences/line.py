@@ -49,11 +49,6 @@ def wasserstein(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, "
     return unit * nu.safe_root(transport_cost(scaled, order=order), order)
 
 
-def _moment_infinite(tails, *, order=1.0):
-    """A tail y^−a has a k-th moment for a > k + 1, and where two differ so has their distance."""
-    return tails.heavy(order + 1.0)
-
-
 @measured_on(Coupling, kinked=_has_kink, infinite=_moment_infinite)
 def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array, ""]:
     """The k-th power of ``wasserstein``: ∫₀¹ |P⁻¹(u) − Q⁻¹(u)|^k du, k ≥ 1, smoother to minimise.
