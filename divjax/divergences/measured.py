@@ -95,26 +95,20 @@ def declared(divergence: Divergence) -> type[Measure] | None:
 def is_kinked(divergence: Divergence, **params: Any) -> bool | None:
     """Whether it asks for nodes where both sides are equal; False for a function that does not say, None if unknown."""
     kinked = getattr(_inner(divergence), "kinked", False)
-    while isinstance(divergence, functools.partial):
-        params, divergence = divergence.keywords | params, divergence.func
-    return kinked(**params) if callable(kinked) else kinked
+    return kinked(**_bound(divergence, params)) if callable(kinked) else kinked
 
 
 def orders_of(divergence: Divergence, **params: Any) -> tuple[Any, ...]:
     """The orders that it asks nodes for: none of those that are known to be in [0, 1]."""
     orders = getattr(_inner(divergence), "orders", None)
-    while isinstance(divergence, functools.partial):
-        params, divergence = divergence.keywords | params, divergence.func
-    found = () if orders is None else orders(**params)
+    found = () if orders is None else orders(**_bound(divergence, params))
     return tuple(order for order in found if not checks.is_known(order) or not 0.0 <= float(order) <= 1.0)
 
 
 def infinite_where(divergence: Divergence, places: Any, **params: Any) -> Any:
     """Whether it is infinite between two densities that end at these places; False where that is not known."""
     infinite = getattr(_inner(divergence), "infinite", None)
-    while isinstance(divergence, functools.partial):
-        params, divergence = divergence.keywords | params, divergence.func
-    return False if infinite is None else infinite(places, **params)
+    return False if infinite is None else infinite(places, **_bound(divergence, params))
 
 
 def declared_as(
@@ -155,6 +149,13 @@ def told_of_sides(leaf: Divergence, of_samples: Divergence | None) -> str:
 
 def _inner(divergence):
     return _inner(divergence.func) if isinstance(divergence, functools.partial) else divergence
+
+
+def _bound(divergence: Divergence, params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters, with those that partial functions hold."""
+    while isinstance(divergence, functools.partial):
+        params, divergence = divergence.keywords | params, divergence.func
+    return params
 
 
 def _kind(value: Any) -> str:
