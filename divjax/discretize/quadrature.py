@@ -29,6 +29,7 @@ from divjax.distributions.gaussian import gaussian_mixture
 from divjax.distributions.products import coordinates
 from divjax.distributions.source import source, to_normal
 from divjax.measures import Nodes, Points, Rule
+from divjax.numerics import linalg
 from divjax.numerics.calls import said
 
 _PAIRS = 8  # of components whose product is looked for
@@ -204,7 +205,7 @@ def _neighbours(
     loc, tril = (jnp.concatenate([getattr(m, name) for m in mixtures]) for name in ("loc", "scale_tril"))
     shifts = loc[None, :] - loc[:, None]
     both = jnp.concatenate([jnp.broadcast_to(tril, (loc.shape[0], *tril.shape)), shifts[..., None]], axis=-1)
-    solved = jax.scipy.linalg.solve_triangular(jnp.broadcast_to(tril[:, None], both[..., :-1].shape), both, lower=True)
+    solved = linalg.solve_triangular(tril[:, None], both)
     scales, centers = jnp.linalg.norm(solved[..., :-1], axis=-1), solved[..., -1]
     return jnp.swapaxes(centers, 1, 2), jnp.swapaxes(scales, 1, 2)
 

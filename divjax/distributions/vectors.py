@@ -1,11 +1,11 @@
 """Families of vectors."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
@@ -15,7 +15,7 @@ from divjax.distributions.exponential.multivariate import GAUSSIAN, Gaussian
 from divjax.distributions.family import LINE, UNIT, Density, Family, Source, floats
 from divjax.distributions.products import product
 from divjax.distributions.real_line import NORMAL
-from divjax.numerics import gamma_half_step
+from divjax.numerics import gamma_half_step, linalg
 from divjax.numerics.factorials import deviance, factorial_excess
 from divjax.numerics.special import LOG_ROOT_2PI
 
@@ -29,7 +29,7 @@ class MultivariateNormalParameters(NamedTuple):
     scale_tril: Float[Array, "*b d d"]
 
 
-_solve = jnp.vectorize(lambda factor, x: solve_triangular(factor, x, lower=True), signature="(d,d),(d)->(d)")
+_solve = jnp.vectorize(linalg.solve_triangular, signature="(d,d),(d)->(d)")
 
 
 def whitened(factor: Array, shift: Array) -> Array:
@@ -106,17 +106,17 @@ def positive_diagonal(factor: Array) -> Array:
 def from_covariance(loc: Any, covariance: Any) -> Density:
     """The multivariate normal of this covariance [..., d, d]."""
     loc, covariance = floats((loc, covariance))
-    return MULTIVARIATE_NORMAL(loc, jnp.linalg.cholesky(covariance))
+    return MULTIVARIATE_NORMAL(loc, linalg.cholesky(covariance))
 
 
 def from_precision(loc: Any, precision: Any) -> Density:
     """The multivariate normal of this inverse covariance [..., d, d], which is not inverted."""
     loc, precision = floats((loc, precision))
     # P = Uᵀ U with a lower U, from the Cholesky factor of P read backwards; then Σ = U⁻¹ U⁻ᵀ.
-    backwards = jnp.linalg.cholesky(precision[..., ::-1, ::-1])[..., ::-1, ::-1]
+    backwards = linalg.cholesky(precision[..., ::-1, ::-1])[..., ::-1, ::-1]
     lower = jnp.swapaxes(backwards, -1, -2)
     eye = jnp.broadcast_to(jnp.eye(lower.shape[-1], dtype=lower.dtype), lower.shape)
-    return MULTIVARIATE_NORMAL(loc, solve_triangular(lower, eye, lower=True))
+    return MULTIVARIATE_NORMAL(loc, linalg.solve_triangular(lower, eye))
 
 
 # --- Multivariate normal of low rank -----------------------------------------------------------------------
@@ -140,7 +140,7 @@ def _low_rank_log_prob(params: LowRankParameters, x: Array) -> Array:
     w, y = params.factor / root[..., None], nu.within((x - params.loc) / root, far)
     transposed = jnp.swapaxes(w, -1, -2)
     capacitance = nu.matmul(transposed, w) + jnp.eye(w.shape[-1], dtype=w.dtype)
-    lower = jnp.linalg.cholesky(capacitance)
+    lower = linalg.cholesky(capacitance)
     half = _solve(lower, _times(transposed, y))
     z = _solve_transposed(lower, half)
     rest = y - _times(w, z)
@@ -150,7 +150,7 @@ def _low_rank_log_prob(params: LowRankParameters, x: Array) -> Array:
 
 
 _solve_transposed = jnp.vectorize(
-    lambda factor, x: solve_triangular(factor, x, lower=True, trans=1), signature="(d,d),(d)->(d)"
+    functools.partial(linalg.solve_triangular, transposed=True), signature="(d,d),(d)->(d)"
 )
 
 
@@ -166,7 +166,7 @@ def _low_rank_source(params: LowRankParameters) -> Source:
 def _low_rank_member(params: LowRankParameters) -> Member:
     square = nu.matmul(params.factor, jnp.swapaxes(params.factor, -1, -2))
     diag = params.diag[..., None] * jnp.eye(params.diag.shape[-1], dtype=params.diag.dtype)
-    return gaussian_member(params.loc, jnp.linalg.cholesky(square + diag))
+    return gaussian_member(params.loc, linalg.cholesky(square + diag))
 
 
 LOW_RANK_NORMAL = Family(

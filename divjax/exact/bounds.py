@@ -17,6 +17,7 @@ from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
 from divjax.exact.mixtures import log_overlap
 from divjax.exact.pair import both
 from divjax.numerics import calls as _calls
+from divjax.numerics import linalg
 from divjax.numerics.calls import said
 from divjax.numerics.programs import kept
 
@@ -119,7 +120,7 @@ def _log_prob(mixture: GaussianMixture, x: Float[Array, " d"]) -> Float[Array, "
     dim = x.shape[0]
 
     def one(loc, factor):
-        white = jax.scipy.linalg.solve_triangular(factor, x - loc, lower=True)
+        white = linalg.solve_triangular(factor, x - loc)
         return -0.5 * jnp.sum(white**2) - jnp.sum(jnp.log(jnp.diagonal(factor)))
 
     parts = jax.vmap(one)(mixture.loc, mixture.scale_tril) - 0.5 * dim * math.log(2.0 * math.pi)

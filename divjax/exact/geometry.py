@@ -21,6 +21,7 @@ from divjax.divergences.transport.plan import optimal_plan, transport_value
 from divjax.exact.divergences import pair_l2
 from divjax.exact.mixtures import log_overlap, quadratic
 from divjax.exact.pair import Pair, both, comparable, is_location_scale, no_closed_form, of_distributions
+from divjax.numerics import linalg
 from divjax.numerics.calls import said
 
 Scalar = Float[Array, ""]
@@ -161,10 +162,10 @@ def _fisher_normal(p: fam.Tempered, q: fam.Tempered) -> Array:
 
 def _fisher_gaussian(p: Gaussian, q: Gaussian) -> Array:
     """(Σ_q⁻¹ − Σ_p⁻¹) L_p = Σ_q⁻¹ (Σ_p − Σ_q) L_p⁻ᵀ."""
-    solve = jax.scipy.linalg.solve_triangular
-    right = solve(p.scale_tril, covariance_difference(p, q), lower=True).T
+    right = linalg.solve_triangular(p.scale_tril, covariance_difference(p, q)).T
     stacked = jnp.concatenate([(p.loc - q.loc)[:, None], right], axis=1)
-    return jnp.sum(jax.scipy.linalg.cho_solve((q.scale_tril, True), stacked) ** 2)
+    half = linalg.solve_triangular(q.scale_tril, stacked)
+    return jnp.sum(linalg.solve_triangular(q.scale_tril, half, transposed=True) ** 2)
 
 
 def _fisher_gamma(p: fam.GammaParameters, q: fam.GammaParameters) -> Array:

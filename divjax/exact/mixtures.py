@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from divjax import numerics as nu
 from divjax.distributions.family import Density
 from divjax.distributions.gaussian import GaussianMixture, gaussian_mixture
+from divjax.numerics import linalg
 
 
 def log_overlap(p: GaussianMixture, q: GaussianMixture, variance: Array | float = 0.0) -> Float[Array, "k l"]:
@@ -20,9 +21,9 @@ def log_overlap(p: GaussianMixture, q: GaussianMixture, variance: Array | float 
     dim = p.loc.shape[-1]
     cov_p, cov_q = (nu.matmul(m.scale_tril, jnp.swapaxes(m.scale_tril, -1, -2)) for m in (p, q))
     total = cov_p[:, None] + cov_q[None, :] + variance * jnp.eye(dim, dtype=cov_p.dtype)
-    factor = jnp.linalg.cholesky(total)
+    factor = linalg.cholesky(total)
     shift = p.loc[:, None] - q.loc[None, :]
-    white = jax.scipy.linalg.solve_triangular(factor, shift[..., None], lower=True)[..., 0]
+    white = linalg.solve_triangular(factor, shift[..., None])[..., 0]
     log_det = jnp.sum(jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)), axis=-1)
     return -0.5 * jnp.sum(white**2, axis=-1) - log_det - 0.5 * dim * math.log(2.0 * math.pi)
 

@@ -11,6 +11,7 @@ from divjax import checks, status
 from divjax import numerics as nu
 from divjax.models.factorisation import check_ratings, squared_errors
 from divjax.models.parameters import check_names
+from divjax.numerics import linalg
 from divjax.training.iteration import Iteration, frozen, select, starting
 from divjax.training.settling import judged
 
@@ -154,7 +155,7 @@ def _solved(held: Float[Array, "m k"], ratings: Float[Array, "n m"], ridge: Any)
     floor = ridge + FLOOR * jnp.finfo(held.dtype).eps * jnp.trace(squares, axis1=1, axis2=2)
     # Nothing rated and no ridge: 0 = 0, and the factors are 0.
     floor = jnp.where(floor > 0.0, floor, 1.0)
-    return jnp.linalg.solve(squares + floor[:, None, None] * jnp.eye(k, dtype=held.dtype), sides[..., None])[..., 0]
+    return linalg.solve(squares + floor[:, None, None] * jnp.eye(k, dtype=held.dtype), sides[..., None])[..., 0]
 
 
 def _objective(users, items, ratings, ridge):

@@ -14,6 +14,7 @@ from divjax import status
 from divjax.measures import Points
 from divjax.models.elliptical import cholesky, entries
 from divjax.models.mixtures import check_mixture
+from divjax.numerics import linalg
 from divjax.training.iteration import Iteration, all_finite, frozen, select, starting
 from divjax.training.settling import judged
 
@@ -225,7 +226,7 @@ def _evaluate(parts: Components, points: _Data, floor: Any) -> tuple[Float[Array
 def _log_normal(factors: Float[Array, "k d d"], away: Float[Array, "k d n"]) -> Float[Array, "k n"]:
     """log N(x; mean, L Lᵀ) at differences from the mean."""
     d = away.shape[1]
-    z = away / factors if d == 1 else jax.scipy.linalg.solve_triangular(factors, away, lower=True)
+    z = away / factors if d == 1 else linalg.solve_triangular(factors, away)
     log_det = jnp.sum(jnp.log(jnp.diagonal(factors, axis1=-2, axis2=-1)), axis=-1)
     square = jnp.minimum(jnp.sum(z * z, axis=1), 0.01 * jnp.finfo(z.dtype).max)  # short of what overflows
     return -0.5 * square - log_det[:, None] - 0.5 * d * math.log(2.0 * math.pi)
@@ -238,4 +239,4 @@ def _moments(weighted: Float[Array, "k d n"], away: Float[Array, "k d n"]) -> Fl
 
 
 def _factors(covariances: Float[Array, "k d d"]) -> Float[Array, "k d d"]:
-    return jnp.sqrt(covariances) if covariances.shape[-1] == 1 else jnp.linalg.cholesky(covariances)
+    return jnp.sqrt(covariances) if covariances.shape[-1] == 1 else linalg.cholesky(covariances)

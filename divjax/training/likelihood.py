@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, ArrayLike, Float, Int, PyTree, Shaped
 
 from divjax import checks, status
@@ -19,6 +18,7 @@ from divjax import divergences as dv
 from divjax import numerics as nu
 from divjax.divergences.measured import measured_on
 from divjax.measures import Nodes
+from divjax.numerics import linalg
 
 _AWAY = 0.1  # standard errors from the optimum that make no difference
 
@@ -162,8 +162,8 @@ def sandwich(
     factor, scale = _factored(jax.hessian(loss)(flat))
     factor = jnp.where(squares < 1.0, factor, jnp.nan)  # of a single point there is no covariance
     columns = jnp.concatenate([jnp.eye(flat.size, dtype=flat.dtype), score[:, None], rows.T], axis=1)
-    white = solve_triangular(factor, scale[:, None] * columns, lower=True)  # L⁻¹ columns, A = L Lᵀ
-    solved = scale[:, None] * solve_triangular(factor, white, lower=True, trans="T")  # A⁻¹ columns
+    white = linalg.solve_triangular(factor, scale[:, None] * columns)  # L⁻¹ columns, A = L Lᵀ
+    solved = scale[:, None] * linalg.solve_triangular(factor, white, transposed=True)  # A⁻¹ columns
     half, root = white[:, : flat.size], solved[:, flat.size + 1 :]
     covariance, inverse_fisher = nu.matmul(root, root.T), squares * nu.matmul(half.T, half)
     penalty = jnp.sum(white[:, flat.size + 1 :] ** 2) / squares
@@ -179,7 +179,7 @@ def _factored(curvature):
     """L and D with D A D = L Lᵀ of unit diagonal; L is NaN unless A is positive definite beyond rounding."""
     diagonal, size = jnp.diagonal(curvature), curvature.shape[0]
     scale = nu.safe_ratio(jnp.ones_like(diagonal), nu.safe_sqrt(diagonal))
-    factor = jnp.linalg.cholesky(curvature * scale[:, None] * scale)
+    factor = linalg.cholesky(curvature * scale[:, None] * scale)
     rounding = 16.0 * size * jnp.finfo(curvature.dtype).eps
     return jnp.where(jnp.all(jnp.diagonal(factor) ** 2 > rounding), factor, jnp.nan), scale
 

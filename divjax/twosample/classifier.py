@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from divjax import checks
 from divjax.divergences.kernel.kernels import median_distance, rational_quadratic_frequencies
 from divjax.divergences.reading import broken, two_unweighted
-from divjax.numerics import matmul
+from divjax.numerics import linalg, matmul
 from divjax.numerics.calls import said
 from divjax.twosample.result import TestResult, against_null, relabellings
 
@@ -89,7 +89,7 @@ def _features(key, seen, held):
 
 def _ridge(seen, held, label) -> Float[Array, " m"]:
     """The regression's output at the held-out points, with the penalty of least leave-one-out error."""
-    left, singular, right = jnp.linalg.svd(seen, full_matrices=False)
+    left, singular, right = linalg.svd(seen)
     squares, along = singular**2, matmul(left.T, label)
     largest = jnp.maximum(jnp.sum(squares) / seen.shape[0], jnp.finfo(seen.dtype).tiny)
 

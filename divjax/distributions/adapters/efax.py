@@ -11,6 +11,7 @@ from divjax.distributions.family import Density
 from divjax.distributions.protocol import by_protocol
 from divjax.distributions.resolve import resolve
 from divjax.distributions.transformed import Bijection, transformed
+from divjax.numerics import linalg
 from divjax.numerics.special import log1m_exp
 
 
@@ -67,7 +68,7 @@ def _natural(dist):
 
 def _multivariate_normal(dist):
     precision = -2.0 * dist.negative_half_precision
-    loc = jnp.linalg.solve(precision, dist.mean_times_precision[..., None])[..., 0]
+    loc = linalg.solve(precision, dist.mean_times_precision[..., None])[..., 0]
     return vectors.from_precision(loc, precision)
 
 

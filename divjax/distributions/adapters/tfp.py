@@ -29,6 +29,7 @@ from divjax.distributions.products import product
 from divjax.distributions.protocol import by_protocol, is_by_protocol
 from divjax.distributions.resolve import resolve
 from divjax.distributions.transformed import Bijection, transformed
+from divjax.numerics import linalg
 
 
 def to_density(dist: Any, kind: type) -> Density | None:
@@ -148,7 +149,7 @@ def _normal_of_operator(dist):
 
 def _student_t_of_operator(dist):
     factor = dist.scale.to_dense()
-    factor = jnp.linalg.cholesky(nu.matmul(factor, jnp.swapaxes(factor, -1, -2)))
+    factor = linalg.cholesky(nu.matmul(factor, jnp.swapaxes(factor, -1, -2)))
     return vectors.MULTIVARIATE_STUDENT_T(dist.df, _located(dist, factor), factor)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from divjax.distributions.exponential.family import combine_legs, same_support
-from divjax.numerics import matmul, power_of_two
+from divjax.numerics import linalg, matmul, power_of_two
 
 
 class Gaussian(NamedTuple):
@@ -28,8 +28,8 @@ def covariance_difference(p: Gaussian, q: Gaussian) -> Float[Array, "d d"]:
 
 def _whiten(factor: Array, matrix: Array) -> Array:
     """L⁻¹ A L⁻ᵀ, symmetric."""
-    half = jax.scipy.linalg.solve_triangular(factor, matrix, lower=True)
-    full = jax.scipy.linalg.solve_triangular(factor, half.T, lower=True)
+    half = linalg.solve_triangular(factor, matrix)
+    full = linalg.solve_triangular(factor, half.T)
     return 0.5 * (full + full.T)
 
 
@@ -45,16 +45,16 @@ def _leg(start: Array, end: Array, slope: Array, length: Array) -> Array:
     # ‖C²‖^½ bounds the spectral radius
     near = jnp.sum(matmul(c, c) ** 2) < 0.5**4
     w, c = jnp.where(near, whitened, 0.0), jnp.where(near, c, 0.0)
-    halves = jnp.linalg.solve(2.0 * eye + c, jnp.concatenate([c, 2.0 * w], axis=1))
+    halves = linalg.solve(2.0 * eye + c, jnp.concatenate([c, 2.0 * w], axis=1))
     z, v = halves[:, :dim], halves[:, dim:]
     square = matmul(z, z)
     odd = eye / (2 * 17 + 3)
     for k in range(16, -1, -1):
         odd = matmul(odd, square) + eye / (2 * k + 3)
-    inner = 0.5 * jnp.linalg.solve(eye + c, 2.0 * eye + c) + matmul(z, odd)
+    inner = 0.5 * linalg.solve(eye + c, 2.0 * eye + c) + matmul(z, odd)
     series = 0.5 * jnp.sum(matmul(v, v) * inner.T)
     log_det = jnp.sum(jnp.log(jnp.diagonal(end)) - jnp.log(jnp.diagonal(start)))
-    ratio = jax.scipy.linalg.solve_triangular(end, start, lower=True)
+    ratio = linalg.solve_triangular(end, start)
     far = 2.0 * log_det - dim + jnp.sum(ratio**2)
     far_length = jnp.where(near, 1.0, length)
     return jnp.where(near, series, far / far_length / far_length)
@@ -68,20 +68,20 @@ def _gap(alpha: Array, p: Gaussian, q: Gaussian) -> Array:
     p, q = (theta._replace(scale_tril=theta.scale_tril / unit) for theta in (p, q))
     difference = covariance_difference(p, q)
     # eigenvalues only decide the domain: no gradient passes through them
-    whitened = jax.lax.stop_gradient(_whiten(q.scale_tril, difference))
-    spectrum = 1.0 + (1.0 - jax.lax.stop_gradient(alpha)) * jnp.linalg.eigvalsh(whitened)
+    whitened = _whiten(q.scale_tril, difference)
+    spectrum = 1.0 + (1.0 - jax.lax.stop_gradient(alpha)) * linalg.eigvalsh(whitened)
     ok = ~(jnp.min(spectrum) <= 0.0)  # of a NaN, which stays one
     beta = 1.0 - jnp.where(ok, alpha, 0.5)
     sigma_q = matmul(q.scale_tril, q.scale_tril.T)
 
-    middle = jnp.linalg.cholesky(sigma_q + beta * difference)
+    middle = linalg.cholesky(sigma_q + beta * difference)
 
     def factor(t):
         # beta first, so that the derivative in alpha survives at alpha = 0 and 1
         return jnp.where(t == beta, middle, jnp.where(t == 0.0, q.scale_tril, p.scale_tril))
 
     spread = combine_legs(beta, lambda start, end, length: _leg(factor(start), factor(end), difference, length))
-    shift = jax.scipy.linalg.solve_triangular(middle, apart, lower=True)
+    shift = linalg.solve_triangular(middle, apart)
     return jnp.where(ok, 0.5 * p.power * jnp.sum(shift**2) + 0.5 * spread, jnp.inf)
 
 
@@ -92,7 +92,7 @@ def smooth(p: Gaussian, variance: Array) -> Gaussian:
     """p convolved with N(0, variance · I)."""
     dim = p.loc.shape[0]
     covariance = matmul(p.scale_tril, p.scale_tril.T) + variance * jnp.eye(dim, dtype=p.loc.dtype)
-    return Gaussian(p.loc, jnp.linalg.cholesky(covariance), p.power)
+    return Gaussian(p.loc, linalg.cholesky(covariance), p.power)
 
 
 def bures(p: Gaussian, q: Gaussian) -> Float[Array, ""]:
@@ -103,7 +103,7 @@ def bures(p: Gaussian, q: Gaussian) -> Float[Array, ""]:
     exact and no derivative of an SVD is needed, which would fail at equal singular values.
     """
     cross = matmul(q.scale_tril.T, p.scale_tril)
-    left, values, right = jnp.linalg.svd(jax.lax.stop_gradient(cross))
+    left, values, right = linalg.svd(cross)
     rotated = matmul(left.T, cross, right.T)
     twist = _over_sums(rotated - rotated.T, values)
     twist = twist - jax.lax.stop_gradient(twist)
@@ -132,6 +132,6 @@ def _turn(rotation: Array) -> Array:
     eye = jnp.eye(rotation.shape[0], dtype=rotation.dtype)
     small = jnp.sum((rotation - eye) ** 2) < 0.25
     safe = jnp.where(small, rotation, eye)
-    half = jnp.linalg.solve(eye + safe, safe - eye)
+    half = linalg.solve(eye + safe, safe - eye)
     skew = 0.5 * (half - half.T)
-    return jnp.where(small, 2.0 * jnp.linalg.solve(eye - skew, skew), rotation - eye)
+    return jnp.where(small, 2.0 * linalg.solve(eye - skew, skew), rotation - eye)
