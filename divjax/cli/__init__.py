@@ -29,7 +29,7 @@ LONGEST = 1000  # letters of a message; what comes from a file is cut before
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: errors that a user can mend are one line on stderr and exit code 2."""
     # Tracing makes millions of objects that stay; to look through them for garbage as often as usual is a tenth of it.
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(200_000, 50, 50)
     for stream in (sys.stdout, sys.stderr):  # a terminal that has no μ shows a question mark, and goes on
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = stop.code
     if code in INTERRUPTED:  # typer turns Ctrl-C into the first of them, or lets it through, by its version
         print("divjax: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+    gc.freeze()  # nor is there a need to look through them at the end
     sys.exit(code)
 
 
