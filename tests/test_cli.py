@@ -17,12 +17,17 @@ from sklearn.datasets import load_iris
 from divjax.cli import main
 from divjax.inputs.text import read_csv
 from divjax.studies.sample.read import read_column
+from divjax.sweeps import product, sweep
+from divjax.training.iteration import Iteration
 
 SWEEP = ["sweep", "--separations", "4,16", "--seeds", "3", "--divergences", "kl,reverse_kl"]
 
 
+ENVIRONMENT = {"JAX_PLATFORMS": "cpu"}
+
+
 def divjax(*arguments, cwd=None):
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    environment = os.environ | ENVIRONMENT
     return subprocess.run(
         [sys.executable, "-m", "divjax", *map(str, arguments)],
         capture_output=True,
@@ -121,6 +126,21 @@ def test_another_configuration_is_refused_and_nothing_is_overwritten(swept):
 def test_bad_settings_are_one_line(arguments, words, tmp_path):
     check_refused(here("sweep", *arguments, "--out", tmp_path / "x"), *words)
     assert not (tmp_path / "x").exists()
+
+
+def test_out_that_is_an_address_is_refused(tmp_path, monkeypatch):
+    """Not made as a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    check_refused(here(*SWEEP, "--out", "s3://bucket/demo"), "folder of this machine")
+    step = Iteration(lambda case: case["a"], lambda state, _: state, lambda _: True, lambda state, _: state)
+    with pytest.raises(ValueError, match="folder of this machine"):
+        sweep({"step": step}, product(a=[1.0]), store="s3://bucket/demo")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_platform_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENVIRONMENT, "JAX_PLATFORMS", "cuda")
+    check_refused(divjax("likelihood", "--out", tmp_path), "a device of JAX_PLATFORMS=cuda")
 
 
 def test_out_that_is_a_file_is_refused(tmp_path):

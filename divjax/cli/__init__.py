@@ -22,7 +22,7 @@ from divjax.studies.two_modes.command import sweep
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-INTERRUPTED = (130, 143)  # Ctrl-C, SIGTERM
+INTERRUPTED = (130, 143, 129)  # Ctrl-C, SIGTERM, SIGHUP
 LONGEST = 1000  # letters of a message; what comes from a file is cut before
 
 
@@ -40,14 +40,32 @@ def main(arguments: list[str] | None = None) -> None:
         code = _refuse(error.format_message())
     except (ValueError, OSError) as error:
         code = _refuse(str(error))
+    except (RuntimeError, AssertionError) as error:
+        if (wanted := _without_device()) is None:
+            raise
+        code = _refuse(
+            f"Expected a device of JAX_PLATFORMS={wanted}; JAX found none ({str(error) or 'no backend'}). Unset it."
+        )
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED[0]
-    except SystemExit as stop:  # after SIGTERM
+    except SystemExit as stop:  # after SIGTERM or SIGHUP
         code = stop.code
     if code in INTERRUPTED:  # typer turns Ctrl-C into the first of them, or lets it through, by its version
         print("divjax: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
-    gc.freeze()  # nor is there a need to look through them at the end
+    if arguments is None:  # nor is there a need to look through them at the end of the process
+        gc.freeze()
     sys.exit(code)
+
+
+def _without_device():
+    """The platforms that were asked for, where JAX finds none of them; None where it does."""
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):
+        return os.environ.get("JAX_PLATFORMS")
+    return None
 
 
 def _refuse(message):

@@ -1,12 +1,21 @@
 """Folders for results: made where they are missing, and nothing in them is overwritten."""
 
 import os
+import re
 import time
 from pathlib import Path
 
+ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]+:[/\\]"
+)  # s3://bucket, of which a path leaves one slash; a drive has one letter
+
 
 def check_no_file(path: Path) -> None:
-    """ValueError where --out is a file."""
+    """ValueError where --out is a file, or an address."""
+    if ADDRESS.match(str(path)):
+        raise ValueError(
+            f"Expected --out to be a folder of this machine; got {str(path)!r}, an address. Name a folder, and copy it."
+        )
     if path.exists() and not path.is_dir():
         raise ValueError(f"Expected --out to be a folder; got {str(path)!r}, which is a file. Name another.")
 

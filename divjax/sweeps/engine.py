@@ -1,6 +1,7 @@
 """The sweep engine: an iteration over labelled cases, one program per iteration, chunk by chunk."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -88,7 +89,7 @@ def sweep(
     Raises:
         TypeError: iterations that are no dict of ``Iteration``, cases that are no ``Cases``, sizes that are no numbers.
         ValueError: nothing to run, names that clash, one result with two dtypes or shapes, a step that changes the
-            dtypes or shapes of the state.
+            dtypes or shapes of the state, a store that is an address (s3://...).
         FileExistsError: ``store`` holds something else. Raised before anything is computed.
 
     Examples:
@@ -114,6 +115,7 @@ def sweep(
                 begin(programs[-1].compile), begin(programs[-1].derive)
         results = dict(zip(iterations, (each.result for each in programs), strict=True))
         table = describe(cases, chunk, results, dim, dims or {})
+        check_read(cases, programs)
         setting = configuration(table, results, config)
         table = table._replace(attributes=attributes(setting))
         texts = [each.text() for each in programs] if store is not None else []
@@ -122,6 +124,17 @@ def sweep(
             with interruptible(store) as stopped:
                 fill(table, cases, programs, begin, sink, report, stopped)
             return sink.finish()
+
+
+def check_read(cases: Cases, programs: Iterable[Program]) -> None:
+    """Warns of an axis along which nothing differs. A column beside others that are read may be a label."""
+    read = frozenset().union(*(each.reads for each in programs))
+    if unread := [axis.dim for axis in cases.axes if read.isdisjoint(axis.columns)]:
+        warnings.warn(
+            f"No iteration reads {', '.join(map(repr, unread))} of the cases: along it all results are the same. "
+            "Read it by case[...], or leave it out.",
+            stacklevel=3,
+        )
 
 
 @contextmanager

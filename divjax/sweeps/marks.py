@@ -72,10 +72,13 @@ def read(path: Path) -> Mark | None:
 
 
 def write(root: Path, path: Path, files: dict[str, bytes], tally: Tally, drafts: Path) -> Mark:
-    """A chunk: its files below ``root``, all at once, since flushing is waiting; then its mark at ``path``."""
+    """A chunk: its files below ``root``, all at once, since flushing is waiting, and ``status`` after them, so that
+    who reads meanwhile and finds it has the rest; then its mark at ``path``."""
     drafts.mkdir(exist_ok=True)
+    last = {name for name in files if name.startswith("status/")}
     with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(lambda k, name: put(root / name, files[name], drafts / str(k)), range(len(files)), files))
+        for names in (files.keys() - last, last):
+            list(pool.map(lambda k, name: put(root / name, files[name], drafts / str(k)), range(len(names)), names))
     mark = Mark({name: checksum(data) for name, data in files.items()}, tally)
     put(path, encode(mark), drafts / "mark")
     return mark

@@ -28,6 +28,7 @@ class Program(NamedTuple):
     """One iteration over chunks of a fixed number of cases."""
 
     result: dict[str, jax.ShapeDtypeStruct]  # of one case
+    reads: frozenset[str]  # names of the cases on which anything depends
     text: Callable[[], str]  # what will run, as text: equal texts give equal results
     compile: Callable[[], "Runner"]  # the same function for iterations that differ in their constants alone
     derive: Callable[[], Callable] | None  # compiles what is derived: the same function for results that look the same
@@ -92,14 +93,16 @@ def _program(iteration, outlines, structure, shapes, num, derive, tile, where):
     one = jax.tree.map(unbatched, lowered[0].out_info.result)
     leaves, flag = named_leaves(one), {} if iteration.healthy is None else {FLAG: like.ill}
     derived = None if derive is None else derivation(derive, one, case, num, where)
-    more = {} if derived is None else jax.tree.map(unbatched, named_leaves(derived.out_info))
+    more = {} if derived is None else jax.tree.map(unbatched, named_leaves(derived.lowered.out_info))
     check_names(leaves, more, flag)
+
+    whole = jax.jit(partial(lane, iteration)).trace(state, case, constants)
+    reads = read(whole, state, case) | (frozenset() if derived is None else read(derived.traced, one, case))
 
     @cache
     def text():
         """Of a lane: how many of them run beside it makes no difference, but for how many are stepped together."""
-        mine = jax.jit(partial(lane, iteration)).lower(state, case, constants).as_text()
-        return f"{mine}{width}" + ("" if derived is None else derived.as_text())
+        return f"{whole.lower().as_text()}{width}" + ("" if derived is None else derived.lowered.as_text())
 
     def pytree(columns):
         return jax.tree.structure(one).unflatten([columns[name] for name in leaves])
@@ -114,7 +117,7 @@ def _program(iteration, outlines, structure, shapes, num, derive, tile, where):
         programs = made if len(made) == count else made * count  # shares of one device have one
         return Runner(programs, begin, rows, keep, leaves | flag, pytree)
 
-    return Program(leaves | more | flag, text, compile_all, derived and compiler(derived))
+    return Program(leaves | more | flag, reads, text, compile_all, derived and compiler(derived.lowered))
 
 
 def outlined(iteration: Iteration, case: PyTree, num: int, tile: int | None) -> tuple[PyTree, int]:
@@ -133,7 +136,23 @@ def lane(iteration: Iteration, state: PyTree, case: PyTree, constants: dict[str,
     return parts if iteration.healthy is None else (*parts, iteration.healthy(state))
 
 
-def derivation(derive: Callable, result: PyTree, case: PyTree, num: int, where: tuple) -> jax.stages.Lowered:
+def read(program: jax.stages.Traced, before: PyTree, case: dict[str, PyTree]) -> frozenset[str]:
+    """The names of a case of which a program that takes it after ``before`` reads anything."""
+    jaxpr = program.jaxpr.jaxpr
+    used = {id(var) for equation in jaxpr.eqns for var in equation.invars} | {id(var) for var in jaxpr.outvars}
+    names = [name for name, leaves in sorted(case.items()) for _ in jax.tree.leaves(leaves)]
+    given = jaxpr.invars[len(jax.tree.leaves(before)) :]
+    return frozenset(name for name, var in zip(names, given, strict=False) if id(var) in used)  # constants come after
+
+
+class Derived(NamedTuple):
+    """What is computed from results and cases together, traced and lowered."""
+
+    traced: jax.stages.Traced
+    lowered: jax.stages.Lowered
+
+
+def derivation(derive: Callable, result: PyTree, case: PyTree, num: int, where: tuple) -> Derived:
     """What is derived from ``num`` results and cases, kept for the next iteration whose results look the same."""
     leaves, structure = jax.tree.flatten((batched(result, num), batched(case, num)))
     return _derivation(derive, structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves), where)
@@ -141,7 +160,8 @@ def derivation(derive: Callable, result: PyTree, case: PyTree, num: int, where: 
 
 @lru_cache(maxsize=32)
 def _derivation(derive, structure, shapes, where):
-    return derive.lower(*structure.unflatten([Like(*each) for each in shapes]))
+    traced = derive.trace(*structure.unflatten([Like(*each) for each in shapes]))
+    return Derived(traced, traced.lower())
 
 
 @lru_cache(maxsize=32)

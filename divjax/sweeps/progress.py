@@ -10,6 +10,8 @@ from typing import Any
 from divjax.sweeps.table import Tally
 
 EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143}
+if hasattr(signal, "SIGHUP"):  # the terminal or the connection has gone; Windows has none
+    EXIT[signal.SIGHUP] = 129
 
 
 @contextmanager
@@ -38,14 +40,14 @@ def reporter(
 
 @contextmanager
 def interruptible(store: Any) -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C or SIGTERM has come; then the sweep ends after the running chunk.
+    """A function that says whether Ctrl-C, SIGTERM or SIGHUP has come; then the sweep ends after the running chunk.
 
     A second one stops at once. Where there is no store nothing would be kept, and in other threads than the first
     Python has no signals to give: there they do what they did before.
 
     Raises:
         KeyboardInterrupt: on leaving, after Ctrl-C.
-        SystemExit: on leaving, after SIGTERM, with code 143.
+        SystemExit: on leaving, after SIGTERM, with code 143, and after SIGHUP, with 129.
     """
     if store is None or threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -71,8 +73,10 @@ def interruptible(store: Any) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def handling(handler: Callable[[int, Any], None]) -> Iterator[Callable[[], None]]:
-    """``handler`` for Ctrl-C and SIGTERM until the end, or until the function that this gives is called."""
-    before = {number: signal.signal(number, handler) for number in EXIT}
+    """``handler`` for Ctrl-C, SIGTERM and SIGHUP until the end, or until the function that this gives is called."""
+    # Under nohup SIGHUP is ignored, and stays so.
+    caught = [number for number in EXIT if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in caught}
 
     def restore():
         for number, earlier in before.items():

@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-import socket
+import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,13 +22,15 @@ import numpy as np
 
 from divjax.sweeps.configuration import fingerprint
 from divjax.sweeps.filling import MARKS, filling, finished, room
-from divjax.sweeps.lock import locked
+from divjax.sweeps.lock import flock, locked, tried
 from divjax.sweeps.marks import Mark, checksum, encode, intact, put, read, standing
 from divjax.sweeps.processes import Member
 from divjax.sweeps.table import Sink, Table, Tally, absent, labels
 
 LEDGER = "_sweep"  # a subgroup: plain xarray.open_zarr does not see it
 SKELETON = "skeleton.json"
+DRAFT = ".sweep-{}.draft"  # no part of the store's name, which may be as long as a name can be
+ALIVE, DAY = "alive.lock", 86400.0
 
 
 class Found(NamedTuple):
@@ -45,7 +48,12 @@ def peek(path: str | os.PathLike) -> Found | None:
 
     Raises:
         FileExistsError: something that no sweep has written.
+        ValueError: an address.
     """
+    if "://" in str(path):
+        raise ValueError(
+            f"Expected store to be a folder of this machine; got {str(path)!r}, an address. Name a folder, and copy it."
+        )
     path = Path(path)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return None
@@ -165,27 +173,31 @@ def create(path: Path, table: Table, mine: Found) -> bool:
 
 @contextmanager
 def drawn(path: Path, table: Table, mine: Found) -> Iterator[Path]:
-    """A store without values beside ``path``, on the disk. What killed processes of this machine left goes."""
-    host = socket.gethostname()
-    for left in path.parent.glob(f".{path.name}.{host}.*.draft"):
-        if not lives(int(left.suffixes[-2][1:])):
+    """A store without values beside ``path``, on the disk, in a folder that nobody else has: not another thread, nor a
+    process of the same number in another container. What killed ones left goes."""
+    for left in path.parent.glob(DRAFT.format("*")):
+        if abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
-    draft = path.with_name(f".{path.name}.{host}.{os.getpid()}.draft")
+    home = Path(tempfile.mkdtemp(prefix=DRAFT.partition("{}")[0], suffix=DRAFT.partition("{}")[2], dir=path.parent))
+    descriptor = os.open(home / ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
+    flock(descriptor)  # until this process ends, however it ends
     try:
-        write_skeleton(draft, table, mine)
-        yield draft
+        write_skeleton(home / "store", table, mine)
+        yield home / "store"
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        os.close(descriptor)
+        shutil.rmtree(home, ignore_errors=True)
 
 
-def lives(process: int) -> bool:
+def abandoned(draft: Path) -> bool:
+    """Whether its process has ended: the lock is free. Where there are no locks, or not yet one, after a day."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        with tried(draft / ALIVE) as free:
+            if free is not None:
+                return free
+        return time.time() - draft.stat().st_mtime > DAY
+    except FileNotFoundError:
+        return draft.exists() and time.time() - draft.stat().st_mtime > DAY
 
 
 def is_sound(path: Path) -> bool:

@@ -45,12 +45,12 @@ def undisturbed(tmp_path_factory):
     return xarray.open_zarr(out / "sweep.zarr").load()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_stopped_and_started_again(tmp_path, undisturbed, number):
     process = start(tmp_path)
     until_marked(tmp_path, process, 1)
     process.send_signal(number)
-    _, error = end(process, {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number])
+    _, error = end(process, {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}[number])
     if number != signal.SIGKILL:
         assert "the same command goes on from there" in error
         assert "Traceback" not in error

@@ -198,3 +198,14 @@ def test_importing_the_engine_imports_no_table_library():
     code = "import sys, divjax.sweeps; print([m for m in ('xarray', 'zarr', 'tqdm') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_axis_that_nothing_reads_is_named():
+    """A misspelt name of it, usually. Read by a derived result alone, or by one of two iterations, it is read."""
+    first = Iteration(lambda case: case["a"], lambda state, _: state, lambda _: True, lambda state, _: {"x": state})
+    both = first._replace(result=lambda state, case: {"x": state + case["b"]})
+    cases = product(a=[1.0, 2.0], b=[3.0])
+    with pytest.warns(UserWarning, match="No iteration reads 'b' of the cases"):
+        sweep({"first": first}, cases)
+    sweep({"first": first, "both": both}, cases)
+    sweep({"first": first}, cases, derive=lambda result, case: {"y": result["x"] * case["b"]})

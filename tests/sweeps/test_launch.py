@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import toy_sweep
 import xarray
 
-from divjax.sweeps import launch
+from divjax.sweeps import launch, lock
 from divjax.sweeps.processes import Member, share
 
 SCRIPT = Path(__file__).parent / "toy_sweep.py"
@@ -67,6 +68,38 @@ def test_a_signal_is_handed_on_and_the_rest_is_run_by_one_process(tmp_path):
     done = int(xarray.open_zarr(store)["params.root"].notnull().sum())
     assert sent[0] <= done < toy_sweep.FITS
     xarray.testing.assert_identical(toy_sweep.run(store).load(), toy_sweep.run())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", ["0", "1"])
+def test_a_death_before_the_start_ends_the_others(tmp_path, index):
+    """Within seconds, where the distributed runtime would wait for it for minutes."""
+    began = time.monotonic()
+    code, said = launched(tmp_path / "toy.zarr", "--die", index)
+    assert code > 0
+    assert "no memory" in said
+    assert time.monotonic() - began < 60
+    assert not (tmp_path / "toy.zarr").exists()
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_launched_them(tmp_path):
+    """kill -9 of the launcher, which can hand nothing on: what was finished is kept, and nobody works on."""
+    store, here = tmp_path / "toy.zarr", str(Path(__file__).parent)
+    code = f"import sys, pathlib; sys.path.insert(0, {here!r}); import test_launch as t; "
+    code += f"t.launched(pathlib.Path({str(store)!r}), '--pause', '0.2')"
+    launcher = subprocess.Popen([sys.executable, "-c", code])
+    while not list(store.glob("_sweep/marks/*.json")):
+        assert launcher.poll() is None
+        time.sleep(0.05)
+    launcher.kill()
+    launcher.wait()
+    deadline = time.monotonic() + 30
+    while any(lock.is_held(file) for file in (store / "_sweep").glob("*.lock")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    done = int(xarray.open_zarr(store)["params.root"].notnull().sum())
+    assert 0 < done < toy_sweep.FITS
 
 
 @pytest.mark.slow

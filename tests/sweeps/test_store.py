@@ -1,6 +1,10 @@
 """Sweeps on disk: round trip, refusals, resumption."""
 
+import fcntl
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +18,7 @@ from divjax.training.iteration import Iteration
 
 CASES = product(a=[1.0, 4.0, 9.0, 100.0, 2.0], seed=range(3))
 BOTH = {"newton": newton(), "descent": descent()}
+NAMES = ("a_first", "s", "tail", "value", "z_last")
 OPTIONS = {"chunk_size": 6, "dims": {"params.powers": ("power",)}, "config": {"tolerance": 1e-6}}
 
 
@@ -177,3 +182,59 @@ def test_a_store_gives_the_coordinates_of_vectors_too(tmp_path):
     (tmp_path / "w.zarr/_sweep/zarr.json").write_text("{")
     with pytest.raises(FileExistsError, match="whole ledger"):
         sweep({"m": halved}, cases, store=tmp_path / "w.zarr")
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata")  # what is ignored in one thread is not in another
+def test_threads_that_create_one_store_have_drafts_of_their_own(tmp_path, memory):
+    """Of one process number on one host, as in two containers: all go on with the store of the quickest, whole."""
+    for attempt in range(5):
+        path = tmp_path / f"{attempt}.zarr"
+        together = threading.Barrier(4)
+
+        def run(path=path, together=together):
+            together.wait()
+            with suppress(FileExistsError):  # another one is running on it
+                sweep(BOTH, CASES, store=path, **OPTIONS)
+
+        with ThreadPoolExecutor(4) as pool:
+            for each in [pool.submit(run) for _ in range(4)]:
+                each.result()
+        xarray.testing.assert_identical(sweep(BOTH, CASES, store=path, **OPTIONS).load(), memory)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{attempt}.zarr" for attempt in range(5)]
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    left, living, new = (tmp_path / f".sweep-{name}.draft" for name in ("left", "living", "new"))
+    for folder in (left, living, new):
+        folder.mkdir()
+    for folder in (left, living):
+        (folder / "alive.lock").touch()
+    with open(living / "alive.lock") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        sweep(BOTH, CASES, store=tmp_path / "demo.zarr", **OPTIONS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [living.name, new.name, "demo.zarr"]
+
+
+def test_a_name_as_long_as_a_name_can_be(tmp_path, memory):
+    path = tmp_path / ("n" * 250 + ".zarr")
+    xarray.testing.assert_identical(sweep(BOTH, CASES, store=path, **OPTIONS).load(), memory)
+
+
+def test_the_status_of_a_chunk_is_written_last(tmp_path, monkeypatch):
+    """Who reads while a sweep runs, and finds it, has what it is the status of."""
+    written, put = [], marks.put
+    monkeypatch.setattr(
+        marks, "put", lambda path, *rest: (put(path, *rest), written.append(path.relative_to(tmp_path)))
+    )
+    some = Iteration(
+        lambda case: case["a"],
+        lambda state, _: state,
+        lambda _: True,
+        lambda state, _: dict.fromkeys(NAMES, state) | {"status": 0},
+    )
+    sweep({"some": some}, product(a=[1.0, 2.0]), store=tmp_path / "s", chunk_size=1)
+    names = [path.parts[1] for path in written]
+    of_one = len(names) // 2
+    for first in (names[:of_one], names[of_one:]):
+        assert set(NAMES) < set(first[:-2])
+        assert first[-2:] == ["status", "_sweep"]

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from divjax.sweeps import product, summary, sweep
 from divjax.training.iteration import Iteration
@@ -18,6 +19,7 @@ def counted(**options):
     )
 
 
+@pytest.mark.filterwarnings("ignore:No iteration reads 'seed'")
 def test_statuses_are_counted_and_the_cases_to_look_at_listed():
     cases = product(x=np.arange(4.0, dtype=np.float32), seed=range(3))
     ends = summary(sweep({"judged": counted(), "trusted": counted(healthy=None)}, cases))

@@ -48,7 +48,7 @@ def descent():
         return x - 0.4 * x * (x * x - case["a"]) / case["a"], count + 1
 
     return Iteration(
-        lambda case: (jnp.sqrt(case["a"]) * 0.7, jnp.int32(0)),
+        lambda case: (jnp.sqrt(case["a"]) * (0.7 + 0.01 * case["seed"]), jnp.int32(0)),
         step,
         lambda state: state[1] >= 60,
         lambda state, case: {"params": {"root": state[0]}, "gap": state[0] ** 2 - case["a"]},

@@ -39,6 +39,7 @@ def sweep(
     from divjax import catalog
     from divjax.studies.two_modes import study, table
     from divjax.sweeps import join
+    from divjax.sweeps.launch import end_with_parent
 
     chosen = options.names(divergences, "divergences") if divergences else list(study.DIVERGENCES)
     for name in chosen:
@@ -49,6 +50,7 @@ def sweep(
         asked |= {"weights": weights, "scales": scales, "out": out}
         _launch(processes, asked, total=len(distances) * seeds * len(chosen), progress=not quiet)
         return
+    end_with_parent()
     first = member is None or join(**member).index == 0
     fits = study.run_sweep(
         distances, seeds, chosen, weights=pair, scales=spread, store=out / "sweep.zarr", progress=first and not quiet
