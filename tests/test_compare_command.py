@@ -40,6 +40,39 @@ def iris(tmp_path_factory):
     return folder, run
 
 
+def test_the_same_command_draws_again_what_it_has_measured(iris, monkeypatch, tmp_path):
+    """Bit by bit, and without measuring; what an interrupted one lacks is measured, and no more."""
+    folder, run = iris
+    shutil.copytree(folder / "out", tmp_path / "out")
+    (tmp_path / "out/report.html").unlink()
+    taken = []
+    measure = compare.measured.measure
+    monkeypatch.setattr(compare.measured, "measure", lambda name, *rest: taken.append(name) or measure(name, *rest))
+    monkeypatch.setattr(compare, "_test", None)
+    monkeypatch.setattr(compare, "_judged", None)
+    again = ("compare", folder / "iris.csv", folder / "fit.csv", "--out", tmp_path / "out")
+    kept = tmp_path / "out/measurements.json"
+    for missing in ((), ("wasserstein",)):
+        found = json.loads(kept.read_text())
+        found["steps"] = {name: step for name, step in found["steps"].items() if name not in missing}
+        kept.write_text(json.dumps(found))
+        second = here(*again)
+        assert second.returncode == 0, second.stderr
+        assert taken == list(missing)
+        assert second.stdout.split("Report:")[0].rsplit("\n", 1)[0] == run.stdout.split("Report:")[0].rsplit("\n", 1)[0]
+        assert (tmp_path / "out/report.html").read_bytes() == (folder / "out/report.html").read_bytes()
+        (tmp_path / "out/report.html").unlink()
+    for text, words in (
+        (kept.read_text()[:-20], "a damaged file"),
+        ('{"comparison": "0", "steps": {}}', "another input"),
+    ):
+        kept.write_text(text)
+        refused = here(*again)
+        assert refused.returncode == 2
+        assert words in refused.stderr
+        assert kept.read_text() == text
+
+
 def test_the_command_writes_text_json_and_a_page(iris):
     folder, run = iris
     assert run.returncode == 0, run.stderr

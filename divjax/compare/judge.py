@@ -27,6 +27,7 @@ import numpy as np
 from divjax import diagnostics, twosample
 from divjax.compare import checks, measured, scaling
 from divjax.compare.checks import Check
+from divjax.compare.kept import Kept, packed, unpacked
 from divjax.compare.measured import Discrepancy
 
 TESTS = {
@@ -126,13 +127,16 @@ def compare(
     alpha: float = 0.01,
     image: tuple[int, ...] | None = None,
     progress: Progress = iter,
+    kept: Kept | None = None,
+    fast: bool = False,
 ) -> Comparison:
     """Whether the generated rows y [m, d] are like the real rows x [n, d]: finite, two or more; same seed, same result.
 
     train: the rows that the generator was trained on, where x are others. image: the shape of a row, if it is
-    one. progress: called with the names of the steps, gives them one after the other (tqdm is one).
+    one. progress: called with the names of the steps, gives them one after the other (tqdm is one). kept: the steps
+    that need not be taken again, of a comparison of the same rows and settings. fast: of the discrepancies, ``FAST``.
     """
-    rng, key = np.random.default_rng(seed), jax.random.key(seed)
+    rng, key, kept = np.random.default_rng(seed), jax.random.key(seed), kept or Kept()
     columns = columns or tuple(map(str, range(x.shape[1])))
     notes, rows = observations(x, y, train, columns, image), (len(x), len(y))
     if train is not None and train.shape == x.shape and np.array_equal(train, x):
@@ -143,37 +147,39 @@ def compare(
     count = len(TESTS) + (len(CHECKS) if min(len(x), len(y)) >= LEAST_ROWS else 0)
     threshold = alpha / count
     num = PERMUTATIONS[0] if 1.0 / threshold < PERMUTATIONS[0] else PERMUTATIONS[1]
-    table, shared = measured.measures(x.shape[1]), measured.common(jax.random.fold_in(key, 0), x, y)
-    found, fidelity, judged, evidence = [], {}, (), None
-    tests = []
-    for step in progress([*table, *TESTS, "checks"]):
-        if step in table:
-            found.append(measured.measure(step, table[step], shared, x, y))
-        elif step in TESTS:
-            tests.append(_test(step, jax.random.fold_in(key, len(tests) + 1), x[: checks.ROWS], y[: checks.ROWS], num))
-        elif len(x) >= LEAST_ROWS <= len(y):
-            fidelity = _fidelity(jax.random.fold_in(key, len(tests) + 1), x, y[: checks.ROWS])
-            judged, evidence = _checks(rng, x, y[: checks.ROWS], t, train is None, num, threshold)
-    evidence = evidence or _no_evidence(x, y, t)
+    shared = measured.common(jax.random.fold_in(key, 0), x, y)
+    table = {name: how for name, how in measured.measures(x.shape[1]).items() if not fast or name in measured.FAST}
+    some, enough = (x[: checks.ROWS], y[: checks.ROWS]), len(x) >= LEAST_ROWS <= len(y)
+    own = [jax.random.fold_in(key, i) for i in range(1, len(TESTS) + 2)]
+    steps = {name: (measured.measure, name, how, shared, x, y) for name, how in table.items()}
+    steps |= {name: (_test, name, own[i], *some, num) for i, name in enumerate(TESTS)}
+    if enough:
+        steps["checks"] = (_judged, rng, own[-1], x, some[1], t, train is None, num, threshold)
+    taken = {name: kept.once(name, *steps[name]) for name in progress(list(steps))}
+    found = tuple(Discrepancy(**{**taken[name], "rows": tuple(taken[name]["rows"])}) for name in table)
+    tests = tuple(Test(**taken[name]) for name in TESTS)
+    one = taken.get("checks", {"fidelity": {}, "checks": ()})
+    fidelity = {name: Fidelity(*four) for name, four in one["fidelity"].items()}
+    judged = tuple(Check(*each) for each in one["checks"])
+    evidence = _evidence(x, some[1], t, one["shown"]) if enough else _no_evidence(x, y, t)
     evidence = evidence._replace(center=scaled.center, scale=scaled.scale)
     verdict, reasons = decide(tests, judged, threshold)
     notes = (*notes, *_subsampling(*rows, rows[0] if train is None else len(train), found))
-    return Comparison(
-        rows,
-        columns,
-        tuple(found),
-        tuple(tests),
-        fidelity,
-        judged,
-        threshold,
-        verdict,
-        reasons,
-        (*notes, ERRORS) if judged else notes,
-        evidence,
-    )
+    notes = (*notes, ERRORS) if judged else notes
+    return Comparison(rows, columns, found, tests, fidelity, judged, threshold, verdict, reasons, notes, evidence)
 
 
-def decide(tests: list[Test], judged: tuple[Check, ...], threshold: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _judged(rng, key, x, y, train, train_is_real, num, threshold):
+    """Fidelity, the checks and what the pictures show of them, as they are kept."""
+    fidelity = _fidelity(key, x, y)
+    judged, shown = _checks(rng, x, y, train, train_is_real, num, threshold)
+    shown = {name: packed(np.asarray(array)) for name, array in shown.items()}
+    return {"fidelity": fidelity, "checks": judged, "shown": shown}
+
+
+def decide(
+    tests: tuple[Test, ...], judged: tuple[Check, ...], threshold: float
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(verdict, reasons in words) by the rules at the head of this file."""
     significant = {check.name: check for check in judged if check.p_value < threshold}
     if "missing" in significant and significant["missing"].rate < LARGEST_MISS:
@@ -276,8 +282,12 @@ def _checks(rng, x, y, train, train_is_real, num, threshold):
     uncovered = checks.covered(reference, held_out, y, rng, num)
     memorised, copied, source = checks.copies(train, None if train_is_real else x[: checks.ROWS], y)
     _, nearest = checks.distances(y, x)
-    evidence = Evidence(x, y, train, None, None, far, nearest[:, 0], copied, source, judged[0][missed])
-    return (unrealistic, missing, uncovered, memorised), evidence
+    shown = {"far": far, "nearest": nearest[:, 0], "copied": copied, "source": source, "missed": judged[0][missed]}
+    return (unrealistic, missing, uncovered, memorised), shown
+
+
+def _evidence(x, y, train, shown):
+    return Evidence(x, y, train, None, None, **{name: unpacked(array) for name, array in shown.items()})
 
 
 def _no_evidence(x, y, train):

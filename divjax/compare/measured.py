@@ -90,6 +90,8 @@ SPACE = {
     "sinkhorn_divergence": Measure(_sinkhorn, FEW, "entropic transport of ‖x − y‖²"),
 }
 
+FAST = ("energy_distance", "wasserstein")  # what a quick look has
+
 
 def measures(dim: int) -> dict[str, Measure]:
     """What can be measured between samples of this dimension without a density."""
