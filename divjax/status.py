@@ -2,6 +2,8 @@
 
 import operator
 
+import numpy as np
+
 
 class AccuracyWarning(UserWarning):
     """A divergence between two distributions is not known to the accuracy that one expects of it."""
@@ -31,21 +33,25 @@ MEANING = {
 }
 
 
-def explain(status: int) -> str:
-    """What a status says, in words: "ok" for 0.
+def explain(status: int) -> str | list:
+    """What a status says, in words: "ok" for 0; of an array of them, a list with the words of each.
 
-    Raises ValueError for a number that is no sum of the bits of ``divjax.status``.
+    Raises ValueError for a number that is no sum of the bits of ``divjax.status``, TypeError for what is no number.
 
     Examples:
         >>> dj.explain(0)
         'ok'
+        >>> dj.explain(jnp.zeros(2, int))
+        ['ok', 'ok']
     """
+    if getattr(status, "ndim", 0) or isinstance(status, list):
+        return [explain(each) for each in np.asarray(status).tolist()]
     try:
         status = operator.index(status)
     except TypeError:
         raise TypeError(
             f"Expected a status, a whole number such as that of dj.estimate(dj.kl, p, q).status; got "
-            f"{type(status).__name__}. Write dj.explain(found.status), of one result at a time."
+            f"{type(status).__name__}. Write dj.explain(found.status)."
         ) from None
     if unknown := status & ~sum(MEANING):
         raise ValueError(f"Expected a sum of the bits {sorted(MEANING)}; got {status} (unknown part {unknown}).")

@@ -74,6 +74,9 @@ def test_the_jackknife_is_calibrated():
 
 def test_unknown_status_is_refused():
     assert dj.explain(0) == "ok"
+    both = dj.explain(jnp.array([[0, status.UNRESOLVED], [0, 0]]))
+    assert both[1] == ["ok", "ok"]
+    assert both[0] == ["ok", dj.explain(status.UNRESOLVED)]
     with pytest.raises(ValueError, match="unknown part 1024"):
         dj.explain(1024)
 

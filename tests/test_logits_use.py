@@ -173,3 +173,20 @@ def test_mistakes_are_named(error, message, call):
     with pytest.raises(error, match=message) as caught:
         call(jnp.zeros((2, 5)))
     assert "\n" not in str(caught.value)
+
+
+def test_a_mask_of_tokens_is_told_where_it_goes():
+    given = jnp.zeros((4, 5, 7))
+    with pytest.raises(ValueError, match=r"Of tokens it goes over the values: jnp.where\(mask, values, 0.0\)"):
+        logits.kl(given, given, mask=jnp.ones((4, 5), bool))
+    with pytest.raises(ValueError, match="Give one entry per vocabulary entry"):
+        logits.kl(given, given, mask=jnp.ones(6, bool))
+
+
+def test_a_weighted_js_moves_between_the_two_kls():
+    """JS / (w (1 − w)) tends to KL(p‖q) as w → 0 and to KL(q‖p) as w → 1, and JS itself to 0 at both ends."""
+    p, q = jnp.array([[1.0, 0.0, -2.0]]), jnp.array([[0.0, 0.5, 0.0]])
+    for weight, limit in ((1e-3, logits.kl(p, q)), (1.0 - 1e-3, logits.reverse_kl(p, q))):
+        value = logits.jensen_shannon(p, q, weight=weight)
+        np.testing.assert_allclose(value / (weight * (1.0 - weight)), limit, rtol=2e-3)
+        assert value[0] < 1e-3

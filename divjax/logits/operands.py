@@ -74,9 +74,11 @@ def _two_axes(x: Array, shape: tuple[int, ...], name: str) -> Array:
     fits = x.ndim > 0 and x.shape[-1] == shape[-1] and len(x.shape) <= len(shape)
     fits = fits and all(n in (1, m) for n, m in zip(leading[::-1], shape[-2::-1], strict=False))
     if not fits:
+        of_tokens = len(shape) > 1 and x.shape == shape[:-1]
+        remedy = "Of tokens it goes over the values: jnp.where(mask, values, 0.0)." if of_tokens else ""
         raise ValueError(
             f"Expected {name} of shape ({shape[-1]},) or broadcastable to {shape} along its leading axes; "
-            f"got {x.shape}. Give one entry per vocabulary entry."
+            f"got {x.shape}. {remedy or 'Give one entry per vocabulary entry.'}"
         )
     if math.prod(leading) == 1:
         return x.reshape(1, shape[-1])
