@@ -128,6 +128,17 @@ def test_bad_settings_are_one_line(arguments, words, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_fit_does_not_draw_over_the_picture_of_other_data(tmp_path):
+    """Of a file of the same name, say; the same data are drawn again."""
+    for folder, last in (("a", 3.0), ("b", 4.0)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.csv").write_text(f"x\n1.0\n2.0\n{last}\n")
+    drawn = [here("fit", tmp_path / folder / "x.csv", "--divergences", "kl", "--out", tmp_path) for folder in "aab"]
+    assert [run.returncode for run in drawn] == [0, 0, 2]
+    check_refused(drawn[2], "fit_x_x.png", "Name another --out")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["fit_x_x.png"]
+
+
 def test_out_that_is_an_address_is_refused(tmp_path, monkeypatch):
     """Not made as a folder of that name."""
     monkeypatch.chdir(tmp_path)

@@ -76,6 +76,7 @@ def check_gradients(entries, base, gradient, exact):
         assert (np.abs(row) < 3.0).all(), (entry.name, row)
 
 
+@pytest.mark.slow
 def test_mixture_base():
     exact, slope = truth("mixture", many=False)
     check_values(FEW, "mixture", dz.independent, exact)

@@ -151,22 +151,25 @@ def _smallest(p: Density, grid: panels.Grid, placed: panels.Placed, mass: ArrayL
     lowest, guess, highest = _gathering(log_p.ravel(), masses, around)
 
     def secant(step, state):
-        level, previous, at_previous, low, high, _ = state
+        level, previous, at_previous, low, high, best, least, _ = state
         found = region(level)
         at_level = mass - _mass(still, found)
+        better = jnp.abs(at_level) < least
+        best, least = jnp.where(better, level, best), jnp.where(better, jnp.abs(at_level), least)
         low, high = jnp.where(at_level < 0.0, level, low), jnp.where(at_level > 0.0, level, high)
         rise, run = at_level - at_previous, level - previous
         flat = jnp.abs(rise) <= jnp.finfo(level.dtype).eps
         following = jnp.where(flat, level, level - at_level * run / jnp.where(flat, 1.0, rise))
         following = jnp.where((following > low) & (following < high), following, 0.5 * (low + high))
-        following = jnp.where(at_level == 0.0, level, following)
-        # The first step only measures, and so does the last: what it measures with is in the program but once.
-        following = jnp.where(step == 0, guess, jnp.where(step == _STEPS, level, following))
-        return following, level, at_level, low, high, found
+        # The first step only measures, and so does the last: what it measures with is in the program but once. That is
+        # the best level: one that is right to rounding may be left for the middle of a bracket with one far end.
+        following = jnp.where(step == 0, guess, jnp.where(step >= _STEPS - 1, best, following))
+        return following, level, at_level, low, high, best, least, found
 
     start = guess - 0.02 * (highest - lowest)
     blank = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), jax.eval_shape(region, start))
-    state = jax.lax.stop_gradient((start, start, jnp.zeros_like(start), lowest - 0.1, highest, blank))
+    none = jnp.full_like(start, jnp.inf)
+    state = jax.lax.stop_gradient((start, start, jnp.zeros_like(start), lowest - 0.1, highest, guess, none, blank))
     level, *_, found = jax.lax.stop_gradient(jax.lax.fori_loop(0, _STEPS + 1, secant, state))
 
     def missing(level):

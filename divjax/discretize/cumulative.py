@@ -241,12 +241,14 @@ def _levels(start, end):
     singular; on others t⁸ would cost digits."""
     dtype = start.dtype
     t, width = jnp.asarray(panels.T, dtype), (end - start)[:, None]
-    positive = width > 0.0
+    positive = width > math.sqrt(jnp.finfo(dtype).tiny)  # else the second derivative of its logarithm overflows
     start, end = start[:, None], jnp.where(positive, end[:, None], 1.0)
     graded = positive & (end > 2.0 * start)
-    low, high = (nu.safe_root(jnp.where(graded, level, 0.5), 8.0) for level in (start, end))
+    low, high = (nu.safe_root(jnp.where(graded, level, other), 8.0) for level, other in ((start, 0.5), (end, 1.0)))
     root = low + (high - low) * t
     level = jnp.where(graded, root**8, start + jnp.where(positive, width, 0.5 - start) * t)
-    slope = jnp.where(graded, 8.0 * root**7 * (high - low), jnp.where(positive, width, 1.0))
-    log_slope = jnp.where(positive, jnp.log(jnp.where(slope > 0.0, slope, 1.0)), -jnp.inf)
+    # Not the logarithm of the slope, whose square underflows next to the level 0.
+    graded_slope = math.log(8.0) + 7.0 * jnp.log(root) + jnp.log(high - low)
+    log_slope = jnp.where(graded, graded_slope, jnp.log(jnp.where(positive, width, 1.0)))
+    log_slope = jnp.where(positive, log_slope, -jnp.inf)
     return level, log_slope + jnp.asarray(panels.LOG_WEIGHTS, dtype)

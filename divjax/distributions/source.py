@@ -62,5 +62,6 @@ def single(dim: int, image: Any, params: Any) -> Source:
 
 def dtype_of(params: Any) -> jnp.dtype:
     """The floating dtype of the parameters."""
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(params) if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)]
+    known = map(jnp.result_type, jax.tree.leaves(params))  # of Python's numbers too
+    dtypes = [dtype for dtype in known if jnp.issubdtype(dtype, jnp.floating)]
     return jnp.result_type(*dtypes) if dtypes else jnp.result_type(float)

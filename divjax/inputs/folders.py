@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ADDRESS = re.compile(
@@ -50,6 +51,20 @@ def write_new(path: Path, text: str, option: str) -> None:
         raise ValueError(
             f"Expected {option} to be a new file; got {str(path)!r}, which appeared meanwhile. Name another."
         ) from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def drawn_new(draw: Callable[[Path], None], path: Path) -> None:
+    """A picture, whole; ValueError where another one lies there. The same one may."""
+    aside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        draw(aside)
+        if path.exists() and path.read_bytes() != aside.read_bytes():
+            raise ValueError(
+                f"Expected no other {path.name} in {path.parent}; it is there already. Name another --out."
+            )
+        os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 

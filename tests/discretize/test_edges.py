@@ -172,6 +172,7 @@ def test_own_f_need_not_vanish_at_one():
         dj.f_divergence(nodes, f=jnp.sum)
 
 
+@pytest.mark.slow
 def test_far_from_zero_nothing_is_lost():
     """Where float32 has steps of 8: the values of the same laws about 0, of mixtures too, and slopes."""
     mixture = lambda loc: distrax.MixtureSameFamily(  # noqa: E731

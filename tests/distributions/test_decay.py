@@ -213,19 +213,26 @@ FINITE = {
 }
 
 
-def everywhere(divergence, p, q, params):
+# Of these in a program and on nodes too, which are the same code for all.
+WHOLE = {"1/x", "1/x, in logs", "between moved ends", "a light weight", "far out the widest carries p", "no weight"}
+
+
+def everywhere(name, divergence, p, q, params):
     """By the door, eagerly and in a program, and as estimates of both and of nodes."""
-    nodes = dj.estimate(divergence, dj.quadrature(p, q), **params)
-    in_program = jax.jit(lambda p, q: (divergence(p, q, **params), dj.estimate(divergence, p, q, **params)))(p, q)
-    return (divergence(p, q, **params), in_program[0]), (dj.estimate(divergence, p, q, **params), in_program[1], nodes)
+    values, estimates = [divergence(p, q, **params)], [dj.estimate(divergence, p, q, **params)]
+    if name in WHOLE:
+        both = jax.jit(lambda p, q: (divergence(p, q, **params), dj.estimate(divergence, p, q, **params)))(p, q)
+        values.append(both[0])
+        estimates += [both[1], dj.estimate(divergence, dj.quadrature(p, q), **params)]
+    return values, estimates
 
 
 @pytest.mark.parametrize("name", INFINITE)
 @pytest.mark.filterwarnings("error::divjax.status.AccuracyWarning")
 def test_a_divergent_integral_is_infinite(name):
     divergence, p, q, params = INFINITE[name]
-    values, estimates = everywhere(divergence, p, q, params)
-    assert [float(value) for value in values] == [np.inf, np.inf]
+    values, estimates = everywhere(name, divergence, p, q, params)
+    assert {float(value) for value in values} == {np.inf}
     for found in estimates:
         assert (float(found.value), float(found.stderr), int(found.status)) == (np.inf, 0.0, status.INFINITE)
 
@@ -233,7 +240,7 @@ def test_a_divergent_integral_is_infinite(name):
 @pytest.mark.parametrize("name", FINITE)
 def test_an_integral_that_hardly_converges_is_finite(name):
     divergence, p, q, params, truth = FINITE[name]
-    for found in everywhere(divergence, p, q, params)[1]:
+    for found in everywhere(name, divergence, p, q, params)[1]:
         assert np.isfinite(found.value)
         assert not int(found.status) & status.INFINITE
         assert int(found.status) or abs(float(found.value) - truth) <= 3.0 * float(found.stderr) + 1e-6 * truth

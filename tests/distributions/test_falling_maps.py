@@ -8,6 +8,7 @@ import pytest
 from tensorflow_probability.substrates import jax as tfp
 
 import divjax as dj
+from divjax.distributions.source import dtype_of
 
 tfd, tfb = tfp.distributions, tfp.bijectors
 NORMAL = distrax.Normal(0.0, 1.0)
@@ -21,6 +22,7 @@ def of_tfp(slope):
     return tfd.TransformedDistribution(tfd.Exponential(1.0), tfb.Scale(slope))
 
 
+@pytest.mark.slow
 def test_distances_of_mirrored_laws():
     p, q = of_distrax(-2.0), of_distrax(-1.0)
     assert float(dj.wasserstein(p, q)) == pytest.approx(1.0, rel=1e-4)  # of ordered variables the means' difference
@@ -67,3 +69,9 @@ def test_a_traced_shift_of_a_positive_law_and_a_traced_slope_of_one_behind_a_map
         shifted = jax.jit(lambda shift, of=divergence: of(law(shift, 2.0), other))(0.5)
         mirrored = jax.jit(lambda slope, of=divergence: of(law(-0.5, slope), law(-0.1, -1.3)))(-2.0)
         np.testing.assert_allclose([shifted, mirrored], wanted, rtol=1e-4)
+
+
+def test_the_dtype_of_parameters_that_are_numbers_of_python():
+    """As numpyro's transforms hold them: AffineTransform(0.3, 2.0) of a law on a half-line was an AttributeError."""
+    assert dtype_of({"loc": 0.3, "scale": jnp.float32(2.0)}) == jnp.float32
+    assert dtype_of({"loc": 0.3}) == jnp.result_type(float)

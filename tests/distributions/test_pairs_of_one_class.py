@@ -73,6 +73,7 @@ def test_a_kink_of_the_other_density_is_one_of_its_quantile():
         assert dj.wasserstein(p, q) == pytest.approx((0.5 + 2.2 - 0.9) - (0.3 + 1.4 / 0.7 - 1.4 * 0.7), abs=1e-10)
 
 
+@pytest.mark.slow
 def test_far_in_the_upper_tail_of_a_normal_law_that_is_cut_below():
     """The level there rounds to 1, where a branch that was not taken had an infinite slope."""
     with jax.enable_x64(True):  # noqa: FBT003

@@ -233,6 +233,7 @@ def test_chernoff_of_masses_that_do_not_overlap_everywhere():
     assert float(dj.chernoff(dj.pmf(*masses))) == pytest.approx(np.log(2.0), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_chernoff_has_its_curvature_at_equal_laws(x64):
     del x64
 

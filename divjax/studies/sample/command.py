@@ -32,5 +32,6 @@ def fit(
 
         picture = out / f"fit_{data.stem}_{folders.file_name(name)}.png"
         gaussians = {key: (found.loc, found.scale) for key, found in fits.items()}
-        plots.save(plots.sample_fits(x, gaussians, column=name), picture)
+        figure = plots.sample_fits(x, gaussians, column=name)
+        folders.drawn_new(lambda path: plots.save(figure, path), picture)
         print(f"Drawn: {picture}")
