@@ -135,7 +135,8 @@ def test_fit_does_not_draw_over_the_picture_of_other_data(tmp_path):
         (tmp_path / folder / "x.csv").write_text(f"x\n1.0\n2.0\n{last}\n")
     drawn = [here("fit", tmp_path / folder / "x.csv", "--divergences", "kl", "--out", tmp_path) for folder in "aab"]
     assert [run.returncode for run in drawn] == [0, 0, 2]
-    check_refused(drawn[2], "fit_x_x.png", "Name another --out")
+    assert "fit_x_x.png" in drawn[2].stderr
+    assert "Name another --out" in drawn[2].stderr
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["fit_x_x.png"]
 
 
