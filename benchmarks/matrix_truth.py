@@ -65,12 +65,11 @@ def of_masses(p: Law, q: Law) -> Truth:
     logs = [law.log_prob(x if finite else x * 1.0) for law in (p, q)]
     log_p, log_q = (np.where(np.isnan(log), -np.inf, log) for log in logs)
     ones = np.ones(len(log_p))
-    if (p.event_shape and not finite) or max(abs(np.sum(np.exp(log)) - 1.0) for log in (log_p, log_q)) > 1e-8:
+    if (p.event_shape and not finite) or max(abs(np.sum(np.exp(log)) - 1.0) for log in (log_p, log_q)) > 1e-9:
         return "reference"
     found = of_logs(log_p, log_q, ones)
-    gap = np.cumsum(np.exp(log_p) - np.exp(log_q))
-    # From the nearer end: what a library's masses lack of 1 would be counted at every value of a long tail.
-    gap = np.where(np.cumsum(np.exp(log_p)) < 0.5, gap, gap - gap[-1])
+    # Of mass 1: what a library's masses lack of it would be counted at every value of a long tail.
+    gap = np.cumsum(np.exp(log_p) / np.sum(np.exp(log_p)) - np.exp(log_q) / np.sum(np.exp(log_q)))
     return found | {"wasserstein": np.sum(np.abs(gap)), "energy": 2.0 * np.sum(gap * gap), "unrealistic_rate": None}
 
 
