@@ -230,3 +230,23 @@ def test_no_divergence_makes_a_number_of_nan(name):
         arrays = [values, values - 0.3, jnp.zeros(3)]
         arrays[place] = arrays[place].at[1].set(jnp.nan)
         assert np.isnan(function(declared(function)(*arrays))), place
+
+
+CHANCES = {
+    "Bernoulli": lambda chance: distrax.Bernoulli(probs=chance),
+    "Binomial": lambda chance: tfp.distributions.Binomial(5.0, probs=chance),
+    "Geometric": lambda chance: tfp.distributions.Geometric(probs=chance),
+    "NegativeBinomial": lambda chance: tfp.distributions.NegativeBinomial(3.0, probs=chance),
+    "Categorical": lambda chance: distrax.Categorical(probs=jnp.array([chance, 1.0 - chance])),
+}
+
+
+@pytest.mark.parametrize("name", CHANCES)
+@pytest.mark.filterwarnings("ignore::divjax.status.AccuracyWarning")
+def test_a_chance_outside_of_0_to_1_is_no_number(name):
+    """Bernoulli(1.5) against Bernoulli(½) was log 2."""
+    of = CHANCES[name]
+    for chance in (1.5, -0.5):
+        assert jnp.isnan(dj.kl(of(chance), of(0.5)))
+        assert jnp.isnan(dj.kl(of(0.5), of(chance)))
+    assert dj.kl(of(0.3), of(0.5)) > 0.0

@@ -46,7 +46,8 @@ def log_prob_of_draws(p: Density, x: Array) -> Array:
 def is_law(p: Density, may_be_point: Callable[[Family], bool] = lambda family: False) -> Array:
     """Whether the parameters make a distribution, as those of a batch all must.
 
-    Those that are to be positive are, and finite, as a location is; none is NaN; an upper end is above the lower one.
+    Those that are to be positive are, and finite, as a location is; a chance is between 0 and 1; none is NaN; an upper
+    end is above the lower one.
     A scale of 0 makes a point, a law without a density: it counts as one in families that ``may_be_point``.
     """
     found = []
@@ -55,7 +56,7 @@ def is_law(p: Density, may_be_point: Callable[[Family], bool] = lambda family: F
         inner = [leaf for leaf in jax.tree.leaves(value, is_leaf=_is_density) if _is_density(leaf)]
         found += [is_law(part, may_be_point) for part in inner]
         if not inner and isinstance(value, jax.Array | np.ndarray) and jnp.issubdtype(value.dtype, jnp.floating):
-            right = _is_right(name, value, p.family.positive)
+            right = _is_right(name, value, p.family)
             if name == "scale" and may_be_point(p.family):
                 right |= value == 0.0
             found.append(jnp.all(right))
@@ -87,8 +88,12 @@ def _is_density(value: Any) -> bool:
     return isinstance(value, Density)
 
 
-def _is_right(name: str, value: Array, positive: tuple[str, ...]) -> Array:
-    if name in positive:
+def _is_right(name: str, value: Array, family: Family) -> Array:
+    if name in family.chances:
+        return (value >= 0.0) & (value <= 1.0)
+    if name == "probs":  # of several values, which need not add up to 1
+        return value >= 0.0
+    if name in family.positive:
         return (value > 0.0) & ((value < jnp.inf) | (name == "df"))  # with df = ∞ Student's t is normal
     return jnp.isfinite(value) if name == "loc" else ~jnp.isnan(value)
 

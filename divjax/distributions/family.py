@@ -142,6 +142,8 @@ class Family:
     batch: Callable[[Any], tuple[int, ...]] | None = None  # None: what the parameters have in front of their own axes
     # Not a function: the parameters that are to be positive; names that it does not have are passed over.
     positive: tuple[str, ...] = POSITIVE
+    # Those that are to be between 0 and 1.
+    chances: tuple[str, ...] = ("success", "failure", "gate")
     # Both ends: a float where no parameter moves it, ±inf included; NaN where there is one, but not known where. None:
     # nothing is known.
     support: Callable[[Any], tuple[Any, Any]] | None = None

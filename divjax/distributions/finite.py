@@ -98,6 +98,7 @@ def _bernoulli_draw(key: Array, params: BernoulliParameters, shape: tuple[int, .
 BERNOULLI = Family(
     name="Bernoulli",
     parameters=BernoulliParameters,
+    chances=("probs",),
     log_prob=on_integers(_bernoulli_log_prob, high=lambda params: 1.0),
     support=lambda params: UNIT,
     tails=_bernoulli_tails,
@@ -130,6 +131,7 @@ def _binomial_draw(key: Array, params: BinomialParameters, shape: tuple[int, ...
 BINOMIAL = Family(
     name="Binomial",
     parameters=BinomialParameters,
+    chances=("probs",),
     log_prob=on_integers(_binomial_log_prob, high=lambda params: params.count),
     support=lambda params: (0.0, params.count),
     tails=_binomial_tails,
