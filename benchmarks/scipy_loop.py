@@ -29,7 +29,7 @@ def losses() -> dict:
 
     x = np.linspace(-40.0, 56.0, NODES, dtype=np.float32)
     step, levels = x[1] - x[0], (np.arange(NODES, dtype=np.float32) + 0.5) / NODES
-    half = np.log(2.0)
+    log_2 = np.log(2.0)
 
     def on_nodes(term):
         def loss(theta, target):
@@ -40,7 +40,7 @@ def losses() -> dict:
         return loss
 
     def jensen_shannon(log_p, log_q, p, q):
-        log_m = jnp.logaddexp(log_p, log_q) - half
+        log_m = jnp.logaddexp(log_p, log_q) - log_2
         return 0.5 * (p * (log_p - log_m) + q * (log_q - log_m))
 
     terms = {

@@ -45,12 +45,10 @@ class Kept:
     def _write(self):
         if self.path is None:
             return
-        aside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            aside.write_text(json.dumps({"comparison": self.digest, "steps": self.steps}), encoding="utf-8")
-            os.replace(aside, self.path)
-        finally:
-            aside.unlink(missing_ok=True)
+        from divjax.sweeps.marks import put  # not at the start of every command
+
+        text = json.dumps({"comparison": self.digest, "steps": self.steps})
+        put(self.path, text.encode(), self.path.with_name(f".{os.getpid()}.{FILE}"))
 
 
 def packed(array: np.ndarray) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ADDRESS = re.compile(
@@ -41,32 +42,37 @@ def folder(path: Path, store: str = "", drawn: tuple[str, ...] = ()) -> None:
         raise ValueError(f"Expected no {', '.join(taken)} in {path}{without}; it is there already. Name another --out.")
 
 
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Where a file is written before it takes its name, whole; with the same suffix, and gone in the end."""
+    draft = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def write_new(path: Path, text: str, option: str) -> None:
     """The whole file or none, beside which another writer's is not overwritten: ValueError where there is one."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.link(aside, path)
-    except FileExistsError:
-        raise ValueError(
-            f"Expected {option} to be a new file; got {str(path)!r}, which appeared meanwhile. Name another."
-        ) from None
-    finally:
-        aside.unlink(missing_ok=True)
+    with aside(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            raise ValueError(
+                f"Expected {option} to be a new file; got {str(path)!r}, which appeared meanwhile. Name another."
+            ) from None
 
 
 def drawn_new(draw: Callable[[Path], None], path: Path) -> None:
     """A picture, whole; ValueError where another one lies there. The same one may."""
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        draw(aside)
-        if path.exists() and path.read_bytes() != aside.read_bytes():
+    with aside(path) as draft:
+        draw(draft)
+        if path.exists() and path.read_bytes() != draft.read_bytes():
             raise ValueError(
                 f"Expected no other {path.name} in {path.parent}; it is there already. Name another --out."
             )
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+        os.replace(draft, path)
 
 
 def file_name(text: str) -> str:

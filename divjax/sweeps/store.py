@@ -13,7 +13,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +29,10 @@ from divjax.sweeps.table import Sink, Table, Tally, absent, labels
 
 LEDGER = "_sweep"  # a subgroup: plain xarray.open_zarr does not see it
 SKELETON = "skeleton.json"
-DRAFT = ".sweep-{}.draft"  # no part of the store's name, which may be as long as a name can be
+DRAFT = (
+    ".sweep-",
+    ".draft",
+)  # around a random name: no part of the store's name, which may be as long as a name can be
 ALIVE, DAY = "alive.lock", 86400.0
 
 
@@ -175,10 +178,10 @@ def create(path: Path, table: Table, mine: Found) -> bool:
 def drawn(path: Path, table: Table, mine: Found) -> Iterator[Path]:
     """A store without values beside ``path``, on the disk, in a folder that nobody else has: not another thread, nor a
     process of the same number in another container. What killed ones left goes."""
-    for left in path.parent.glob(DRAFT.format("*")):
+    for left in path.parent.glob("*".join(DRAFT)):
         if abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
-    home = Path(tempfile.mkdtemp(prefix=DRAFT.partition("{}")[0], suffix=DRAFT.partition("{}")[2], dir=path.parent))
+    home = Path(tempfile.mkdtemp(prefix=DRAFT[0], suffix=DRAFT[1], dir=path.parent))
     descriptor = os.open(home / ALIVE, os.O_RDWR | os.O_CREAT, 0o666)
     flock(descriptor)  # until this process ends, however it ends
     try:
@@ -191,13 +194,12 @@ def drawn(path: Path, table: Table, mine: Found) -> Iterator[Path]:
 
 def abandoned(draft: Path) -> bool:
     """Whether its process has ended: the lock is free. Where there are no locks, or not yet one, after a day."""
-    try:
-        with tried(draft / ALIVE) as free:
-            if free is not None:
-                return free
+    with suppress(FileNotFoundError), tried(draft / ALIVE) as free:
+        if free is not None:
+            return free
+    with suppress(FileNotFoundError):  # its process may take it away meanwhile
         return time.time() - draft.stat().st_mtime > DAY
-    except FileNotFoundError:
-        return draft.exists() and time.time() - draft.stat().st_mtime > DAY
+    return False
 
 
 def is_sound(path: Path) -> bool:
