@@ -29,7 +29,7 @@ from divjax.divergences.measured import declared, is_kinked, orders_of, signatur
 from divjax.estimation import Estimate, of_closed_form, of_line, or_infinite
 from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
-from divjax.numerics.calls import by_name, check_names, described, said
+from divjax.numerics.calls import by_name, callers_level, check_names, described, said
 from divjax.numerics.programs import kept
 from divjax.rows import Row, Table
 
@@ -196,7 +196,7 @@ def _value(sides, params, leaf, laid):
 def _estimated(sides, params, leaf, laid):
     measure = _measure(*sides, leaf=leaf, laid=laid)
     if declared(leaf) in (Coupling, Cdfs):
-        return of_line(leaf(measure, **params), leaf, sides, params)
+        return of_line(leaf, measure, sides, params)
     return estimate_on(functools.partial(leaf, **params), measure)
 
 
@@ -225,40 +225,40 @@ def _laid(leaf, params):
 def _spoken(leaf, value):
     """The value; a NaN does not go out in silence, unless it is traced: a scale below 0 makes no distribution."""
     if checks.is_known(value) and jnp.isnan(value):
-        _warn(leaf, Estimate(value, jnp.inf, jnp.nan, status.NON_FINITE), stacklevel=5)
+        _warn(leaf, Estimate(value, jnp.inf, jnp.nan, status.NON_FINITE))
     return value
 
 
-def _warn(leaf, found: Estimate, stacklevel: int = 4) -> None:
+def _warn(leaf, found: Estimate) -> None:
     if not checks.is_known(found.status):  # of an object that hides what is traced
         return
-    bits = int(found.status)
-    if found.value == jnp.inf:  # what the supports make it is no fault of the nodes
+    name, value, bits = f"dj.{leaf.__name__}", float(found.value), int(found.status)
+    if value == math.inf:  # what the supports make it is no fault of the nodes
         bits &= ~(status.NON_FINITE | status.INFINITE)
-    if jnp.isnan(found.value):
-        warnings.warn(
-            f"dj.{leaf.__name__}(p, q) is nan: look for a scale that is not above 0, or a NaN, among the parameters of "
-            "p and q, or for numbers that are too large or too small for their dtype.",
-            status.AccuracyWarning,
-            stacklevel=stacklevel,
+    if math.isnan(value):
+        text = (
+            f"{name}(p, q) is nan: look for a scale that is not above 0, or a NaN, among the parameters of p and q, or "
+            "for numbers that are too large or too small for their dtype."
         )
     elif bits:
-        error = f" dj.estimate(dj.{leaf.__name__}, p, q) has its error." if declared(leaf) is Nodes else ""
-        warnings.warn(
-            f"dj.{leaf.__name__}(p, q) is {float(found.value):.6g}, but: {status.explain(bits)}.{error}",
-            status.AccuracyWarning,
-            stacklevel=stacklevel,
-        )
+        text = f"{name}(p, q) is {value:.6g}, but: {status.explain(bits)}. dj.estimate({name}, p, q) has its error."
+    else:
+        return
+    warnings.warn(text, status.AccuracyWarning, stacklevel=callers_level())
 
 
 @functools.wraps(estimate_on)
-def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) -> Estimate:
+def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) -> Estimate:  # p: or a measure, alone
     if not callable(divergence) or is_distribution(divergence):
         got = type(divergence).__name__
         raise TypeError(f"Expected a divergence such as dj.kl first; got {got}. Write dj.estimate(dj.kl, p, q).")
     if q is None:
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)
+    if divergence in vars(exact).values():
+        raise TypeError(
+            f"Expected a divergence such as dj.kl first; got the closed form exact.{leaf.__name__}: 0 error."
+        )
     check_names(leaf, tuple(params))
     checks.both_laws("dj.estimate", p, q)
     p, q = validity.pair(p, q, by_mass=declared(leaf) in (Coupling, Cdfs))
@@ -269,11 +269,14 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     return _estimated(_sides(p, q, leaf), params, leaf, _laid(leaf, params))
 
 
+del estimate.__wrapped__  # whose signature is of nodes alone
+
+
 @said
 def table(p: Any, q: Any) -> Table:
     """Every divergence of the catalogue between two distributions, with its error and route, at its usual parameters.
 
-    A row has a ``name``, ``value``, ``stderr`` (NaN where its route has no error), ``route`` and ``status``, bits that
+    A row has a ``name``, ``value``, ``stderr`` (NaN where there is no route), ``route`` and ``status``, bits that
     ``dj.explain`` puts in words. ``table["kl"]`` is one of them, ``"kl" in table`` and ``table.keys()`` are about
     names, ``table.to_pandas()`` is a frame. A row of the route "none" has no value here: in more than three dimensions
     only closed forms have one, and transport and energy are measured on the line. Raises as a divergence does.
@@ -320,7 +323,7 @@ def _all_estimated(sides, leaves):
     nodes = _measure(*sides, leaf=leaves[0], laid={"crossings": _laid(leaves[0], {})["crossings"]})
     if declared(leaves[0]) is Nodes:
         return [estimate_on(leaf, nodes) for leaf in leaves]
-    return [of_line(leaf(nodes), leaf, sides, {}) for leaf in leaves]
+    return [of_line(leaf, nodes, sides, {}) for leaf in leaves]
 
 
 kl = door(dv.kl, closed=exact.kl)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 class Rule(enum.Enum):
     """How nodes were laid, and so where an error of theirs can be read off."""
 
-    PMF = "pmf"  # all values there are; or one's own nodes, of which no more is known
+    PMF = "pmf"  # all values there are, those of a sample too; or one's own nodes, of which no more is known
     VALUES = "values"  # all values of two discrete laws that carry the mass
     PANELS = "panels"  # [n], every 15 consecutive nodes are one Gauss-Kronrod panel
     CUBATURE = "cubature"  # [k, m, …, m], an m^d grid on each of k components; every second node is a rule too
@@ -58,7 +58,8 @@ class Coupling:
     """The monotone coupling in one dimension: both quantile functions at the same levels.
 
     ``x_i = P⁻¹(u_i)`` and ``y_i = Q⁻¹(u_i)``; Σ exp(log_w) h(x_i, y_i) ≈ ∫₀¹ h(P⁻¹(u), Q⁻¹(u)) du.
-    crossings: for how many points with x = y nodes were laid; None: for all of them.
+    crossings: for how many points with x = y nodes were laid; None: for all of them. rule: ``PANELS`` where nodes
+    lie on Gauss-Kronrod panels, from which ``estimate`` reads the error.
 
     Examples:
         >>> pairs = dj.Coupling(jnp.array([0.0, 1.0]), jnp.array([2.0, 5.0]), jnp.log(jnp.array([0.5, 0.5])))
@@ -72,6 +73,7 @@ class Coupling:
     y: Float[Array, " n"]
     log_w: Float[Array, " n"]
     crossings: int | None = dataclasses.field(default=None, metadata={"static": True})
+    rule: Rule = dataclasses.field(default=Rule.PMF, metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass
@@ -80,6 +82,7 @@ class Cdfs:
     """Two distribution functions at the same nodes: Σ exp(log_w) h(P(x_i) − Q(x_i)) ≈ ∫ h(P − Q) dx.
 
     Above the middle both are survival functions with the sign turned (P − 1), so that nothing cancels in the tail.
+    rule: as of ``Coupling``.
 
     Examples:
         >>> steps = dj.Cdfs(jnp.array([1.0]), jnp.array([0.0]), jnp.log(jnp.array([3.0])))
@@ -92,6 +95,7 @@ class Cdfs:
     cdf_p: Float[Array, " n"]
     cdf_q: Float[Array, " n"]
     log_w: Float[Array, " n"]
+    rule: Rule = dataclasses.field(default=Rule.PMF, metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass

@@ -13,7 +13,7 @@ class Row(NamedTuple):
 
     name: str
     value: float
-    stderr: float  # NaN where the route has no error
+    stderr: float  # NaN where there is no route
     route: str  # "exact", "quadrature", "coupling", "cdfs", "pmf"; "none" where there is no value
     status: int  # bits of divjax.status
 

@@ -7,6 +7,7 @@ import distrax
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.integrate
 import scipy.stats as st
@@ -17,6 +18,7 @@ from divjax import divergences
 from divjax.rows import Row, Table
 
 P, Q = distrax.Logistic(0.3, 0.8), distrax.Normal(0.0, 2.0)
+SGD = optax.sgd(0.1)
 X, Y = jax.random.normal(jax.random.key(0), (2, 40, 3))
 
 
@@ -234,6 +236,38 @@ REFUSED |= {
         r"x\[:, None\].*dj\.wasserstein",
     ),
     "no fit": (lambda: dj.run(lambda x: x**2), TypeError, r"got function\. Write dj\.run\(dj\.fit"),
+    "a misspelt name": (
+        lambda: dj.run(dj.fit(lambda params, case: case["lok"], jnp.zeros(()), SGD), {"loc": 1.0}),
+        KeyError,
+        r"given \(case: 'loc'\); got 'lok'. Did you mean case\['loc'\]\?",
+    ),
+    "a number for a case": (
+        lambda: dj.run(dj.fit(lambda params, case: case["loc"], jnp.zeros(()), SGD), 1.0),
+        TypeError,
+        r"got an array of shape \(\)\. Write dj\.run",
+    ),
+    "no case": (
+        lambda: dj.run(dj.fit(lambda params, case: case["loc"], jnp.zeros(()), SGD)),
+        TypeError,
+        "which reads one; got none",
+    ),
+    "a loss of one argument": (lambda: dj.fit(abs, jnp.zeros(()), SGD), TypeError, r"loss\(params, case\); got one"),
+    "a loss that is a word": (
+        lambda: dj.run(dj.fit(lambda params, case: "low", jnp.zeros(()), SGD)),
+        TypeError,
+        "got a str",
+    ),
+    "swapped": (lambda: dj.fit({"loc": 0.0}, abs, SGD), TypeError, r"The loss comes first: fit\(loss, init, optimizer"),
+    "a key last": (lambda: dj.sliced_wasserstein(X, Y, KEY), TypeError, r"got an array of shape \(40, 3\)\. Make one"),
+    "a gradient of two": (
+        lambda: dj.estimate_gradient(dj.kl, P, Q),
+        TypeError,
+        "from parameters .* got Logistic",
+    ),
+    "a closed form's error": (lambda: dj.estimate(dj.exact.kl, P, Q), TypeError, "closed form exact.kl"),
+    "too many values": (lambda: dj.kl(st.zipf(2.5), st.zipf(3.0)), ValueError, "too many.*gradient='score'"),
+    "a stretched circle": (lambda: dj.kl(st.vonmises(2.0, 0.0, 2.0), Q), ValueError, "vonmises_line"),
+    "a misspelt option": (lambda: dj.sweep({}, None, stor=1), TypeError, "Did you mean store="),
     "no status": (lambda: dj.explain("kl"), TypeError, r"got str\. Write dj\.explain"),
     "registered to a tuple": (lambda: dj.kl(Registered(), Q), TypeError, "registered for Registered; got tuple"),
     "written with numpy": (lambda: dj.kl(OfNumpy(), Q), TypeError, r"OfNumpy that JAX can trace.*jax\.numpy"),

@@ -34,7 +34,7 @@ MAY = {
     "targets": MODELS,
     "training": MODELS,
     "training.iteration": {"numerics"},
-    "sweeps": {"training.iteration"},
+    "sweeps": {"training.iteration", "numerics"},
     "diagnostics": TRAINING,
     "twosample": LEAVES,
     "logits": {"numerics"},

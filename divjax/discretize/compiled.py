@@ -13,6 +13,7 @@ import numpy as np
 from divjax import checks, status
 from divjax.distributions.density import is_law
 from divjax.distributions.family import Density
+from divjax.numerics.calls import callers_level
 from divjax.numerics.programs import kept
 
 
@@ -50,6 +51,6 @@ def spoken(measure: Any, *sides: Any) -> Any:
             f"Expected parameters that make a distribution; got some of {names} that make none. Every divergence on "
             "this measure is NaN: look for a scale that is not above 0, or a NaN.",
             status.AccuracyWarning,
-            stacklevel=5,
+            stacklevel=callers_level(),
         )
     return measure

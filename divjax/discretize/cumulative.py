@@ -31,7 +31,7 @@ from divjax.divergences.transport.monotone import (
     coupling_of_counts,
     coupling_of_samples,
 )
-from divjax.measures import Cdfs, Coupling, Points
+from divjax.measures import Cdfs, Coupling, Points, Rule
 from divjax.numerics.calls import said
 from divjax.sorting import ranked, take
 
@@ -136,7 +136,7 @@ def _cdfs(p: Side, q: Side, *, crossings: int, refine: int | None) -> Cdfs:
     if crossings and not points:
         placed = panels.split(grid, placed, gap, gap(jax.lax.stop_gradient(placed.x)), crossings)
     cdf_p, cdf_q = both(placed.x)
-    return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel() + _broken(p, q))
+    return Cdfs(cdf_p.ravel(), cdf_q.ravel(), placed.log_w.ravel() + _broken(p, q), Rule.PANELS)
 
 
 @said
@@ -164,15 +164,15 @@ def _coupling(p: Side, q: Side, *, crossings: int, refine: int | None) -> Coupli
         return replace(found, log_w=found.log_w + _broken(p, q)) if weighted else found
     if _is_sample(p):
         x, y, log_w = _against_sample(q, _points(p))
-        return Coupling(y, x, log_w + _broken(p))
+        return Coupling(y, x, log_w + _broken(p), rule=Rule.PANELS)
     if _is_sample(q):
         x, y, log_w = _against_sample(p, _points(q))
-        return Coupling(x, y, log_w + _broken(q))
+        return Coupling(x, y, log_w + _broken(q), rule=Rule.PANELS)
     if p.family.quantile is not None and q.family.quantile is None:
         y, x, log_w = _carried(q, p, crossings, refine)
     else:
         x, y, log_w = _carried(p, q, crossings, refine)
-    return Coupling(x, y, log_w, crossings)
+    return Coupling(x, y, log_w, crossings, Rule.PANELS)
 
 
 def _carried(base: Density, other: Density, crossings: int, refine: int | None):

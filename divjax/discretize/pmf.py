@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
@@ -15,7 +16,7 @@ from divjax.distributions.density import log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.measures import Nodes, Points, Rule
-from divjax.numerics.calls import said
+from divjax.numerics.calls import callers_level, said
 
 
 @said
@@ -51,7 +52,7 @@ def _warn_of_mass(*logs: np.ndarray) -> None:
             f"Expected log-probabilities of mass 1; got {got}. Take logarithms, normalise them, use jax.vmap over a "
             "batch, or give log_w: the nodes' weights, 0.0 where masses are meant as they are.",
             status.AccuracyWarning,
-            stacklevel=4,
+            stacklevel=callers_level(),
         )
 
 
@@ -74,8 +75,10 @@ def _grid(p: Density) -> np.ndarray:
         raise TypeError(f"Expected discrete distributions for pmf; got {p.name}. Use dj.quadrature(p, q).")
     grid = None if p.family.grid is None else p.family.grid(p.params)
     if grid is None:
+        known = all(map(checks.is_known, jax.tree.leaves(p.params)))
+        why = "are too many, or whose parameters make no distribution" if known else "depend on a traced parameter"
         raise ValueError(
-            f"Expected a discrete distribution whose values can be listed; got {p.name}, whose are too many, or depend "
-            "on a traced parameter. Use dj.exact, or dj.monte_carlo(key, p, q, num_draws=..., gradient='score')."
+            f"Expected a discrete distribution whose values can be listed; got {p.name}, whose {why}. Check its "
+            "parameters, or use draws: dj.kl(dj.monte_carlo(key, p, q, num_draws=..., gradient='score'))."
         )
     return grid

@@ -62,13 +62,10 @@ def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array
     """
     order = checks.parameter(order, "order", 1.0)
     coupling, order = checks.operands(coupling, order)
-    distance = jnp.abs(coupling.x - coupling.y)
-    still = distance == 0.0  # of a NaN that is false: it stays
-    cost = jnp.where(still, 0.0, jnp.where(still, 1.0, distance) ** order)
-    # A node of weight 0 may sit where a heavy tail has taken the distance to infinity.
-    weight = jnp.exp(coupling.log_w)
-    none = weight == 0.0
-    return jnp.sum(jnp.where(none, 0.0, weight * jnp.where(none, 0.0, cost)))
+    distance, weight = jnp.abs(coupling.x - coupling.y), jnp.exp(coupling.log_w)
+    # A node of weight 0 may sit where a heavy tail has taken the distance to infinity, or its power out of the dtype.
+    nothing = (distance == 0.0) | (weight == 0.0)  # of a NaN that is false: it stays
+    return jnp.sum(jnp.where(nothing, 0.0, weight * jnp.where(nothing, 1.0, distance) ** order))
 
 
 @measured_on(Cdfs, infinite=lambda tails: tails.heavy(1.5))

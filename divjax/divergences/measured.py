@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from divjax import checks, status
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points, Rule
+from divjax.numerics.calls import callers_level
 from divjax.numerics.programs import kept
 
 Divergence = Callable[..., Array]
@@ -83,7 +84,7 @@ def _warn_of_kinks(name, measure):
         f"Expected panels that end where both sides are equal, where {name} has kinks; got a measure laid without. Use "
         f"dj.{made_by}(p, q, crossings=4).",
         status.AccuracyWarning,
-        stacklevel=3,
+        stacklevel=callers_level(),
     )
 
 

@@ -102,6 +102,14 @@ def _unfit(name, given, args, kwargs):
     )
 
 
+def callers_level() -> int:
+    """The ``stacklevel`` with which a warning names the line of the user's that led to it, however it got here."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("divjax", "jax"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def is_law_like(value: Any) -> bool:
     """Whether it looks like a distribution, of whatever library: it has a log-density, or can be made to have one."""
     asked = ("log_prob", "log_pdf", "to_nat")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from divjax import status
-from divjax.numerics.calls import check_call
+from divjax.numerics.calls import callers_level, check_call
 
 _DTYPES = "biufc"  # kinds of numpy dtypes that JAX has too
 _Shape = jax.ShapeDtypeStruct
@@ -125,7 +125,7 @@ def warn_of_rounding(array: Any) -> None:
             f"Expected data that float32 resolves; got values over a range of {spread.flat[worst]:.3g}, each "
             f"moved by up to {rounding.flat[worst]:.3g} by rounding. Subtract their mean, or set jax_enable_x64.",
             status.AccuracyWarning,
-            stacklevel=3,
+            stacklevel=callers_level(),
         )
 
 

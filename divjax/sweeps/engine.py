@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from divjax.numerics.calls import said
 from divjax.sweeps.cases import Cases, canonical, chunk_shape, indices, regions, take
 from divjax.sweeps.configuration import attributes, configuration
 from divjax.sweeps.devices import Threads, share
@@ -36,6 +37,7 @@ CROWD = 6
 COMPILERS = 2  # threads: XLA compiles without the interpreter's lock
 
 
+@said
 def sweep(
     iterations: dict[str, Iteration],
     cases: Cases,

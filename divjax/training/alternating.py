@@ -12,6 +12,7 @@ from divjax import numerics as nu
 from divjax.models.factorisation import check_ratings, squared_errors
 from divjax.models.parameters import check_names
 from divjax.numerics import linalg
+from divjax.numerics.callbacks import callback
 from divjax.training.iteration import Iteration, frozen, select, starting
 from divjax.training.settling import judged
 
@@ -91,7 +92,7 @@ def alternating(
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def checked(case: PyTree) -> tuple[Any, Any, Any]:
-        table, start = data(case), starting(init, case)
+        table, start = callback(data, "data", "case")(case), starting(init, case)
         check_ratings(table)
         check_names(start, "users", "items")
         return table, start["users"], start["items"]

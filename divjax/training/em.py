@@ -15,6 +15,7 @@ from divjax.measures import Points
 from divjax.models.elliptical import cholesky, entries
 from divjax.models.mixtures import check_mixture
 from divjax.numerics import linalg
+from divjax.numerics.callbacks import callback
 from divjax.training.iteration import Iteration, all_finite, frozen, select, starting
 from divjax.training.settling import judged
 
@@ -109,7 +110,7 @@ def em(
 
     def problem(case: PyTree) -> tuple[dict[str, Array], _Data]:
         params = starting(init, case)
-        return params, _centred(data(case), params)
+        return params, _centred(callback(data, "data", "case")(case), params)
 
     def begin(case: PyTree) -> EMState:
         params, points = problem(case)

@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
 from divjax import status
+from divjax.numerics.callbacks import callback
 from divjax.numerics.calls import said
 from divjax.training.fit import as_parameter, check_optimizer
 from divjax.training.iteration import Iteration, all_finite, frozen, like, select, strong
@@ -133,9 +134,9 @@ def game(
         >>> int(dj.run(game).steps)
         10
     """
-    for name, function in (("critic_loss", critic_loss), ("generator_loss", generator_loss), ("init", init)):
-        if isinstance(function, Start) or not callable(function):
-            raise TypeError(f"Expected {name} to be a function; got {type(function).__name__}. init is case -> Start.")
+    given = ("critic", "generator", "key", "case")
+    losses = Players(_function(critic_loss, "critic_loss", *given), _function(generator_loss, "generator_loss", *given))
+    init = _function(init, "init", "case")
     for optimizer in (critic_optimizer, generator_optimizer):
         check_optimizer(optimizer)
     for name, count in (("num_rounds", num_rounds), ("num_steps", num_steps), ("num_critic_steps", num_critic_steps)):
@@ -147,7 +148,7 @@ def game(
         name = "extragradient" if adjust is None else "adjust"
         raise ValueError(f"Expected simultaneous=True with {name}, which is about a move of both; got False.")
     rules = Rules(
-        Players(critic_loss, generator_loss),
+        losses,
         Players(*map(optax.with_extra_args_support, (critic_optimizer, generator_optimizer))),
         num_rounds,
         num_steps,
@@ -157,7 +158,7 @@ def game(
         extragradient,
         project or (lambda critic: critic),
         ema,
-        evaluate or (lambda *_: ()),
+        callback(evaluate, "evaluate", *given) if evaluate else (lambda *_: ()),
     )
 
     def step(state, case):
@@ -173,6 +174,12 @@ def game(
         return _begin(rules, init(case), case)
 
     return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself
+
+
+def _function(function, role, *names):
+    if isinstance(function, Start) or not callable(function):
+        raise TypeError(f"Expected {role} to be a function; got {type(function).__name__}. init is case -> Start.")
+    return callback(function, role, *names)
 
 
 def _begin(rules: Rules, start: Start, case: PyTree) -> GameState:

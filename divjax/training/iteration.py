@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, PyTree
 
+from divjax.numerics.callbacks import callback
 from divjax.numerics.calls import said
 from divjax.numerics.programs import kept
 
@@ -51,7 +52,7 @@ def starting(init: PyTree | Callable[[PyTree], PyTree], case: PyTree) -> PyTree:
     holds arrays, a ``jax.tree_util.Partial``, is a function all the same.
     """
     is_function = callable(init) and (isinstance(init, jax.tree_util.Partial) or jax.tree_util.all_leaves([init]))
-    return init(case) if is_function else init
+    return callback(init, "init", "case")(case) if is_function else init
 
 
 class Iteration(NamedTuple):

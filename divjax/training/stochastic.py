@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
+from divjax.numerics.callbacks import callback
+from divjax.training.fit import is_scalar
 from divjax.training.games import Start, game
 from divjax.training.iteration import Iteration
 
@@ -62,12 +64,8 @@ def stochastic_fit(
         >>> abs(float(dj.run(fit, 3.0).params) - 3.0) < 1.0
         True
     """
-
-    for name, function in (("loss", loss), ("init", init), ("evaluate", evaluate)):
-        if not callable(function) and (name, function) != ("evaluate", None):
-            raise TypeError(
-                f"Expected {name} to be a function; got {type(function).__name__}. init: case -> (params, key)."
-            )
+    loss, init = _function(loss, "loss", "params", "key", "case"), _function(init, "init", "case")
+    evaluate = evaluate if evaluate is None else _function(evaluate, "evaluate", "params", "key", "case")
 
     def start(case):
         first = init(case)
@@ -77,8 +75,9 @@ def stochastic_fit(
 
     def scalar(_, params, key, case):
         value = loss(params, key, case)
-        if jnp.shape(value) != ():
-            raise TypeError(f"Expected a scalar from loss; got shape {jnp.shape(value)}. Average over the batch, say.")
+        if not is_scalar(value):
+            got = f"shape {jnp.shape(value)}" if hasattr(value, "shape") else f"a {type(value).__name__}"
+            raise TypeError(f"Expected a scalar from loss; got {got}. Average over the batch, say.")
         return value
 
     alone = game(
@@ -101,6 +100,14 @@ def stochastic_fit(
         )
 
     return alone._replace(result=result)
+
+
+def _function(function, role, *names):
+    if not callable(function):
+        raise TypeError(
+            f"Expected {role} to be a function; got {type(function).__name__}. init: case -> (params, key)."
+        )
+    return callback(function, role, *names)
 
 
 def _is_key(value: Any) -> bool:

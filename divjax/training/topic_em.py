@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from divjax import checks, status
 from divjax import numerics as nu
 from divjax.models.topics import check_corpus, check_distributions, node_log_likelihoods, total_one
+from divjax.numerics.callbacks import callback
 from divjax.training.iteration import Iteration, frozen, select, starting
 from divjax.training.settling import judged
 
@@ -93,7 +94,10 @@ def topic_em(
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def checked(case: PyTree) -> tuple[Any, Any, Any]:
-        counts, topics, nodes = data(case), *(starting(each, case) for each in (init, proportions))
+        counts, topics, nodes = (
+            callback(data, "data", "case")(case),
+            *(starting(each, case) for each in (init, proportions)),
+        )
         check_corpus(counts)
         _check_shapes(*map(np.shape, (counts, topics, nodes)))
         check_distributions(topics, "topics")

@@ -24,6 +24,7 @@ from divjax.distributions.adapters import image
 from divjax.distributions.family import Density, floats
 from divjax.distributions.protocol import by_protocol
 from divjax.distributions.transformed import Bijection
+from divjax.numerics.programs import warn_of_rounding
 
 
 def to_density(dist: Any, kind: type) -> Density | None:
@@ -44,6 +45,7 @@ def to_density(dist: Any, kind: type) -> Density | None:
 
 def _continuous(dist):
     name, shapes, loc, scale = _parsed(dist)
+    warn_of_rounding(np.stack(np.broadcast_arrays(loc - scale, loc + scale)))
     if name in LOCATED:
         return LOCATED[name](*shapes, loc, scale)
     if name in SCALED:
@@ -73,6 +75,15 @@ def _arguments(dist):
 
 def _is(value, number):
     return bool(np.all(np.asarray(value) == number))
+
+
+def _von_mises(kappa, loc, scale):
+    if not _is(scale, 1.0):
+        raise ValueError(
+            f"Expected scale=1 of scipy.stats.vonmises, angles in radians; got {scale:g}. On a part of the line it is "
+            "scipy.stats.vonmises_line."
+        )
+    return circle.VON_MISES(loc, kappa)
 
 
 def _moved(base, loc, scale):
@@ -118,6 +129,7 @@ LOCATED = {
     "halfcauchy": heavy_tails.HALF_CAUCHY,
     "levy": heavy_tails.LEVY,
     "genpareto": lambda c, loc, scale: heavy_tails.GENERALIZED_PARETO(loc, scale, c),
+    "vonmises": _von_mises,
     "vonmises_line": lambda kappa, loc, scale: _moved(circle.VON_MISES(0.0, kappa), loc, scale),
     "truncnorm": lambda a, b, loc, scale: truncated.TRUNCATED_NORMAL(loc, scale, loc + a * scale, loc + b * scale),
 }
@@ -158,6 +170,7 @@ DISCRETE = {
 
 TABLE = {
     "rv_continuous_frozen": _continuous,
+    "rv_histogram": lambda dist: _continuous(dist.freeze()),  # has no parameters left
     "rv_discrete_frozen": _discrete,
     "multivariate_normal_frozen": _normal,
     "multivariate_t_frozen": _student_t,

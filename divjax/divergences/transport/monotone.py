@@ -5,6 +5,7 @@ Exact: both are step functions, so that n + m nodes hold everything. Every funct
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -70,22 +71,31 @@ def _positions(n: int, m: int) -> tuple[Array, Array]:
 
 
 def coupling_of_samples(p: Points, q: Points) -> Coupling:
-    """``Coupling`` of two samples whose log-weights are normalised: the merged levels of both."""
+    """``Coupling`` of two samples whose log-weights are normalised: the merged levels of both.
+
+    A level is counted from the nearer end, so that no piece of a tail is what rounding leaves of a difference from 1.
+    """
     n, m = p.x.size, q.x.size
-    (x, cdf_p), (y, cdf_q) = (_quantiles(points) for points in (p, q))
-    levels, order = ranked(jnp.concatenate([cdf_p, cdf_q]))
-    is_p = order < n
+    (x, *levels_p), (y, *levels_q) = (_quantiles(points) for points in (p, q))
+    below, above = (jnp.concatenate(pair) for pair in zip(levels_p, levels_q, strict=True))
+    lower = below < 0.5
+    near = jnp.where(lower, below, above)
+    away = 1.0 / jnp.where(near > 0.0, near, jnp.finfo(near.dtype).tiny)
+    _, order = ranked(jax.lax.stop_gradient(jnp.where(lower, -away, away)))
+    is_p, lower, near = order < n, lower[order], take(near, order)
     # On the piece that ends at a level, the quantile's index is the number of levels before it.
     of_x = running_count(is_p) - is_p
     of_y = jnp.arange(n + m) - of_x
-    width = jnp.diff(levels, prepend=0.0)
+    # Up to the middle levels rise, from there on what is above them falls.
+    signed = jnp.where(lower, near, -near)
+    over = lower[:-1] & ~lower[1:]
+    width = jnp.concatenate([signed[:1] + ~lower[0], jnp.diff(signed) + over])
     return Coupling(x[jnp.minimum(of_x, n - 1)], y[jnp.minimum(of_y, m - 1)], nu.safe_log(width))
 
 
-def _quantiles(points: Points) -> tuple[Array, Array]:
-    """The sorted points and their cumulative weights, 1 from the last positive weight on: what rounding leaves must
-    not fall to masked points."""
+def _quantiles(points: Points) -> tuple[Array, Array, Array]:
+    """The sorted points, the weight up to each of them, and the weight beyond it: 0 from the last positive one on, as
+    what rounding leaves must not fall to masked points."""
     x, order = ranked(points.x)
     weights = take(jnp.exp(points.log_w), order)
-    after = jnp.append(jnp.cumsum(weights[:0:-1])[::-1], 0.0)
-    return x, jnp.where(after > 0.0, jnp.minimum(jnp.cumsum(weights), 1.0), 1.0)
+    return x, jnp.cumsum(weights), jnp.append(jnp.cumsum(weights[:0:-1])[::-1], 0.0)

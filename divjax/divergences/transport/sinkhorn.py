@@ -12,7 +12,7 @@ from divjax import numerics as nu
 from divjax.divergences.kernel.pairwise import squared_differences
 from divjax.divergences.transport.sliced import centred_samples, paired_samples
 from divjax.measures import Points
-from divjax.numerics.calls import said
+from divjax.numerics.calls import callers_level, said
 from divjax.numerics.programs import kept
 
 
@@ -52,7 +52,7 @@ def sinkhorn_divergence(
             f"Expected a Sinkhorn divergence above the rounding of its costs; got {float(found.value):.3g} of points "
             "that are far apart. Use jax_enable_x64, or leave out the points far from the others.",
             status.AccuracyWarning,
-            stacklevel=3,
+            stacklevel=callers_level(),
         )
     return found.value
 

@@ -51,7 +51,7 @@ def sliced_wasserstein(
         >>> float(dj.sliced_wasserstein(jax.random.key(0), x, x))
         0.0
     """
-    cost, unit = _along_directions(key, x, y, order, num_directions)
+    cost, unit = _along_directions(checks.key(key), x, y, order, num_directions)
     return unit * nu.safe_root(cost, order)
 
 
@@ -72,7 +72,7 @@ def sliced_cost(
         >>> round(float(dj.samples.sliced_cost(jax.random.key(0), x, x + jnp.array([3.0, 4.0]), num_directions=512)), 0)
         13.0
     """
-    cost, unit = _along_directions(key, x, y, order, num_directions)
+    cost, unit = _along_directions(checks.key(key), x, y, order, num_directions)
     return unit**order * cost
 
 
