@@ -8,7 +8,6 @@ declared to be measured. The program of a route is compiled once for each struct
 import functools
 import itertools
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,10 +25,10 @@ from divjax.distributions.density import centred, log_prob
 from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked, orders_of, signature_of_sides, told_of_sides
-from divjax.estimation import Estimate, of_closed_form, of_line, or_infinite
+from divjax.estimation import Estimate, of_closed_form, of_line, or_infinite, warn_of
 from divjax.estimation import estimate as estimate_on
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
-from divjax.numerics.calls import by_name, callers_level, check_names, described, said
+from divjax.numerics.calls import by_name, check_names, described, said
 from divjax.numerics.programs import kept
 from divjax.rows import Row, Table
 
@@ -154,7 +153,7 @@ def _between(leaf, closed, p, q, params):
     if not all(map(checks.is_known, jax.tree.leaves((p, q, params)))):
         return _value(*asked)
     found = _estimated(*asked)
-    _warn(leaf, found)
+    warn_of(found, leaf.__name__)
     return found.value
 
 
@@ -225,26 +224,8 @@ def _laid(leaf, params):
 def _spoken(leaf, value):
     """The value; a NaN does not go out in silence, unless it is traced: a scale below 0 makes no distribution."""
     if checks.is_known(value) and jnp.isnan(value):
-        _warn(leaf, Estimate(value, jnp.inf, jnp.nan, status.NON_FINITE))
+        warn_of(Estimate(value, jnp.inf, jnp.nan, status.NON_FINITE), leaf.__name__)
     return value
-
-
-def _warn(leaf, found: Estimate) -> None:
-    if not checks.is_known(found.status):  # of an object that hides what is traced
-        return
-    name, value, bits = f"dj.{leaf.__name__}", float(found.value), int(found.status)
-    if value == math.inf:  # what the supports make it is no fault of the nodes
-        bits &= ~(status.NON_FINITE | status.INFINITE)
-    if math.isnan(value):
-        text = (
-            f"{name}(p, q) is nan: look for a scale that is not above 0, or a NaN, among the parameters of p and q, or "
-            "for numbers that are too large or too small for their dtype."
-        )
-    elif bits:
-        text = f"{name}(p, q) is {value:.6g}, but: {status.explain(bits)}. dj.estimate({name}, p, q) has its error."
-    else:
-        return
-    warnings.warn(text, status.AccuracyWarning, stacklevel=callers_level())
 
 
 @functools.wraps(estimate_on)

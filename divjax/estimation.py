@@ -1,6 +1,8 @@
 """A divergence, or its gradient, with its error: value, standard error, effective sample size, status."""
 
 import functools
+import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -17,7 +19,7 @@ from divjax.discretize import errors
 from divjax.distributions.decay import places, tails_apart
 from divjax.divergences.measured import declared, infinite_where, is_blind, is_kinked
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Rule, arrays
-from divjax.numerics.calls import described
+from divjax.numerics.calls import callers_level, described
 from divjax.numerics.pareto import pareto_k
 from divjax.numerics.programs import kept
 
@@ -226,6 +228,25 @@ def of_line(divergence: Callable[..., Array], measure: Coupling | Cdfs, laws: An
     nearly = is_infinite_between(divergence, laws, params, room)
     bits = bits if nearly is False else bits | jnp.where(nearly, status.HEAVY_TAIL, status.OK)
     return _or_divergent(_finished(value, stderr, measure, bits | blind), divergence, laws, params)
+
+
+def warn_of(found: Estimate, divergence: str) -> None:
+    """AccuracyWarning for what is not OK between two distributions, unless it is traced."""
+    if not checks.is_known(found.status):  # of an object that hides what is traced
+        return
+    name, value, bits = f"dj.{divergence}", float(found.value), int(found.status)
+    if value == math.inf:  # what the supports make it is no fault of the nodes
+        bits &= ~(status.NON_FINITE | status.INFINITE)
+    if math.isnan(value):
+        text = (
+            f"{name}(p, q) is nan: look for a scale that is not above 0, or a NaN, among the parameters of p and q, or "
+            "for numbers that are too large or too small for their dtype."
+        )
+    elif bits:
+        text = f"{name}(p, q) is {value:.6g}, but: {status.explain(bits)}. dj.estimate({name}, p, q) has its error."
+    else:
+        return
+    warnings.warn(text, status.AccuracyWarning, stacklevel=callers_level())
 
 
 def _or_divergent(found, divergence, laws, params):
