@@ -437,10 +437,38 @@ def test_memory_grows_with_the_points_not_with_the_pairs(form):
     assert small < 64e6
 
 
+def _float64_energy(x, y):
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    mean = lambda a, b: np.mean(np.sqrt(np.sum((a[:, None] - b[None]) ** 2, axis=-1)))  # noqa: E731
+    return 2.0 * mean(x, y) - mean(x, x) - mean(y, y)
+
+
+@pytest.mark.parametrize("distance", [1e-1, 1e-3])
+def test_energy_of_a_near_copy_in_single_precision(distance):
+    """A product of matrices would leave nothing of the distance between a point and its copy."""
+    x, noise = jax.random.normal(jax.random.key(0), (2, 300, 16))
+    y = x + distance * noise
+    truth = _float64_energy(x, y)
+    np.testing.assert_allclose(dj.energy(x, y), truth, rtol=3e-3)
+    both = jax.jit(jax.vmap(dj.energy))(jnp.stack([x, x]), jnp.stack([y, noise]))
+    np.testing.assert_allclose(both, [truth, _float64_energy(x, noise)], rtol=3e-3)
+
+
+def test_groups_far_apart_in_single_precision():
+    """Two groups ten thousand bandwidths apart are compared as if each were alone."""
+    x, y = np.random.default_rng(0).normal(size=(2, 200, 8))
+    far = np.where(np.arange(200)[:, None] < 90, 1e4, -1e4)
+    x, y = np.float32(x + far), np.float32(y + far + 0.5)
+    mean = lambda a, b: np.mean(np.exp(-np.sum((a[:, None] - b[None]) ** 2, axis=-1) / 8.0))  # noqa: E731
+    a, b = x.astype(float), y.astype(float)
+    truth = mean(a, a) + mean(b, b) - 2.0 * mean(a, b)
+    np.testing.assert_allclose(dj.mmd2(x, y, kernel=kernels.rbf(2.0)), truth, rtol=1e-4)
+
+
 def test_the_sweep_by_the_bandwidth_is_left_out_where_nobody_asks():
     def loops(argnums):
         step = jax.jit(jax.value_and_grad(lambda x, h: dj.mmd2(x, x + 1, kernel=kernels.rbf(h)), argnums))
-        return step.lower(jnp.zeros((40, 6)), jnp.float32(1.0)).compile().as_text().count(" while(")
+        return step.lower(jnp.zeros((40, 3)), jnp.float32(1.0)).compile().as_text().count(" while(")
 
     assert loops(0) == 1
     assert loops(1) == 2

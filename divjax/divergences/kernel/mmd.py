@@ -7,11 +7,10 @@ negative; both take n² time and n memory, value and gradient (``divjax.divergen
 ``mmd2_linear`` and ``mmd2_features`` take less time and have more variance. All are differentiable in points,
 log-weights and kernel parameters, in reverse mode.
 
-In more than four dimensions squared distances are a matrix product, with an error of some eps R², where R is how far
-the points are from their mean. In float32 a bandwidth h should not be much below R/100: of two groups at ±R the error
-measured is 1e-4 of the value at h = R/100, a tenth or two at R/1000, and beyond that up to all of it; one far outlier
-moves the mean, and does the same. Use float64 there. Where squared distances overflow, beyond 1e19 in float32, values
-are NaN.
+In more than four dimensions squared distances are a matrix product, but of points that are near to each other, beside
+how far they are from the mean, differences: what counts for a narrow bandwidth loses no digits, however far apart groups
+of points are. Their gradient does: in float32 an error of 4e-4 of the largest entry where groups at ±R are R/250
+wide, and of 4e-2 at R/25,000. Where squared distances overflow, beyond 1e19 in float32, values are NaN.
 """
 
 import functools

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from divjax import numerics as nu
 
@@ -27,6 +27,7 @@ _TILE = 768  # a tile of float32 is 2 MiB: what two cores do of it stays in a ca
 _TILE_DEVICE = 4096
 _COORDINATES = 16  # in one loop over the pairs
 _DIRECT = 4  # up to so many coordinates differences are as fast as the matrix product, and lose no digits
+_NEAR = 1e-4  # of |x|² + |y|²: below it the product has lost more than four digits
 
 
 class Block(NamedTuple):
@@ -64,13 +65,58 @@ def squared_distances(x: Float[Array, "n d"], y: Float[Array, "m d"], *, same: A
     be large: below the rounding error the distance is 0. Centre the points first.
     """
     if x.shape[1] <= _DIRECT:
-        return functools.reduce(jnp.add, [(x[:, k, None] - y[None, :, k]) ** 2 for k in range(x.shape[1])])
+        return _by_coordinates(x, y)
     norms = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
     squares = norms - 2.0 * nu.matmul(x, y.T)
-    diagonal = jnp.arange(x.shape[0])[:, None] == jnp.arange(y.shape[0])[None, :]
     rounding = (4.0 + 0.25 * x.shape[1] ** 0.5) * jnp.finfo(x.dtype).eps * norms
-    zero = (squares <= rounding) | (same & diagonal)
+    zero = (squares <= rounding) | (same & _diagonal(x, y))
     return jnp.where(zero, 0.0, squares)
+
+
+def on_tile(function: Callable[[Array], Any], x: Float[Array, "n d"], y: Float[Array, "m d"], same: Array) -> Any:
+    """A function of the tile of ‖x_i − y_j‖², which between points near to each other are found by differences.
+
+    Differences take some ten times the time of the product: they are computed in tiles alone that hold such a pair,
+    which are few unless points come in narrow groups, or one sample is nearly a copy of the other.
+    """
+    if x.shape[1] <= _DIRECT:
+        return function(_by_coordinates(x, y))
+    square = lambda z: jnp.sum(z * z, axis=1, keepdims=True)  # noqa: E731
+    of_x, of_y = square(x), square(y)
+    left = jnp.concatenate([x, of_x, jnp.ones_like(of_x)], axis=1)
+    squares = nu.matmul(left, jnp.concatenate([-2.0 * y, jnp.ones_like(of_y), of_y], axis=1).T)
+    # A point meets itself on the diagonal alone: written there, since a mask would be another pass over the tile.
+    at = jnp.arange(min(x.shape[0], y.shape[0]))
+    diagonal = squares[at, at]
+    squares = squares.at[at, at].set(jnp.where(same, jnp.inf, diagonal))
+    bound = _NEAR * (jnp.max(of_x) + of_y[:, 0])
+    is_near = _shared(jnp.any(jnp.min(squares, axis=0) < bound))
+    squares = squares.at[at, at].set(jnp.where(same, 0.0, diagonal))
+
+    def refined():
+        near = (squares < bound) & ~(same & _diagonal(x, y))
+        return function(jnp.where(near, squared_differences(x, y), squares))
+
+    return jax.lax.cond(is_near, refined, lambda: function(squares))
+
+
+@jax.custom_batching.custom_vmap
+def _shared(flag: Bool[Array, ""]) -> Bool[Array, ""]:
+    """The flag, and under ``vmap`` one for all: whether any is set. So a branch by it stays a branch."""
+    return flag
+
+
+@_shared.def_vmap
+def _shared_by_all(size, is_mapped, flag):  # as JAX calls it
+    return _shared(jnp.any(flag)), False
+
+
+def _by_coordinates(x, y):
+    return functools.reduce(jnp.add, [(x[:, k, None] - y[None, :, k]) ** 2 for k in range(x.shape[1])])
+
+
+def _diagonal(x, y):
+    return jnp.arange(x.shape[0])[:, None] == jnp.arange(y.shape[0])[None, :]
 
 
 def squared_differences(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float[Array, "n m"]:
@@ -86,22 +132,25 @@ def squared_differences(x: Float[Array, "n d"], y: Float[Array, "m d"]) -> Float
 
 
 def _radial_values(kernel, left, right, same):
-    return kernel(squared_distances(left.fields[0], right.fields[0], same=same))
+    return on_tile(kernel, left.fields[0], right.fields[0], same)
 
 
 def _radial_slopes(kernel, left, right, same):
     """k and Σ_j w_j ∂k/∂x_i = 2 Σ_j w_j k'(s_ij) (x_i − x_j), as two matrix products."""
     (x,), (y,) = left.fields, right.fields
-    squares = squared_distances(x, y, same=same)
-    values, slopes = jax.jvp(kernel, (squares,), (jnp.ones_like(squares),))
-    # Of a point and itself x_i − x_i is 0, which the difference of two sums is not.
-    slopes = jnp.where(apart(left, same), slopes, 0.0)
-    row, column = both_ways(values, left.w[:, None], right.w[:, None])
-    sides = (jnp.concatenate([side.w[:, None], side.w[:, None] * z], axis=1) for side, z in ((left, x), (right, y)))
-    to_left, to_right = both_ways(slopes, *sides)
-    to_left = 2.0 * (x * to_left[:, :1] - to_left[:, 1:])
-    to_right = 2.0 * (y.T * to_right[:1] - to_right[1:])
-    return jnp.concatenate([row, to_left], axis=1), jnp.concatenate([column, to_right], axis=0)
+
+    def summed(squares):
+        values, slopes = jax.jvp(kernel, (squares,), (jnp.ones_like(squares),))
+        # Of a point and itself x_i − x_i is 0, which the difference of two sums is not.
+        slopes = jnp.where(apart(left, same), slopes, 0.0)
+        row, column = both_ways(values, left.w[:, None], right.w[:, None])
+        sides = (jnp.concatenate([side.w[:, None], side.w[:, None] * z], axis=1) for side, z in ((left, x), (right, y)))
+        to_left, to_right = both_ways(slopes, *sides)
+        to_left = 2.0 * (x * to_left[:, :1] - to_left[:, 1:])
+        to_right = 2.0 * (y.T * to_right[:1] - to_right[1:])
+        return jnp.concatenate([row, to_left], axis=1), jnp.concatenate([column, to_right], axis=0)
+
+    return on_tile(summed, x, y, same)
 
 
 RADIAL = Pair(_radial_values, _radial_slopes)
