@@ -6,6 +6,7 @@ declared to be measured. The program of a route is compiled once for each struct
 """
 
 import functools
+import inspect
 import itertools
 import math
 from collections.abc import Callable
@@ -88,8 +89,13 @@ def _check_sides(leaf, sides, params):
         given = [*map(described, sides), *(f"{name}=" for name in params)]
         raise TypeError(
             f"Expected two distributions for {leaf.__name__}, by their place, and its parameters by name; got "
-            f"{', '.join(given)}. Write dj.{leaf.__name__}(p, q{f', {named}' if named else ''})."
+            f"{', '.join(given)}. Write dj.{leaf.__name__}(p, q{f', {named}' if named else _required(leaf)})."
         )
+
+
+def _required(leaf):
+    needed = [each for each in inspect.signature(leaf).parameters.values() if each.default is each.empty]
+    return "".join(f", {each.name}=..." for each in needed if each.kind is each.KEYWORD_ONLY)
 
 
 def _kind(side: Any, leaf: Divergence) -> str:
@@ -177,7 +183,7 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
     if isinstance(closed, OfOrder):
         order = params.get("order")
         closed, params = (closed.closed, {}) if checks.is_known(order) and order == closed.order else (None, params)
-    if closed is None:
+    if closed is None or (exact.loses_digits(p, q) and closed in (exact.kl, exact.reverse_kl, exact.jeffreys)):
         return None
     try:
         return closed(p, q, **params)
@@ -240,6 +246,8 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
         raise TypeError(
             f"Expected a divergence such as dj.kl first; got the closed form exact.{leaf.__name__}: 0 error."
         )
+    if declared(leaf) is None and not hasattr(divergence, "leaf") and len(inspect.signature(leaf).parameters) > 1:
+        raise TypeError(f"Expected a divergence of a measure, such as dj.kl, first; got {leaf.__name__} of two sides.")
     check_names(leaf, tuple(params))
     checks.both_laws("dj.estimate", p, q)
     p, q = validity.pair(p, q, by_mass=declared(leaf) in (Coupling, Cdfs))

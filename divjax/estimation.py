@@ -18,7 +18,7 @@ from divjax import numerics as nu
 from divjax.discretize import errors
 from divjax.distributions.decay import places, tails_apart
 from divjax.divergences.measured import declared, infinite_where, is_blind, is_kinked
-from divjax.measures import Cdfs, Coupling, Measure, Nodes, Rule, arrays
+from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points, Rule, arrays
 from divjax.numerics.calls import callers_level, described
 from divjax.numerics.pareto import pareto_k
 from divjax.numerics.programs import kept
@@ -224,6 +224,10 @@ def of_line(divergence: Callable[..., Array], measure: Coupling | Cdfs, laws: An
     """
     blind, measure = _kinks_missed(divergence, measure, params)
     value, stderr, bits = _of_rule(functools.partial(divergence, **params), measure)
+    if any(isinstance(law, Points) for law in laws or ()):  # the values of a discrete one
+        cut = errors.of_counts(functools.partial(divergence, **params), measure)
+        bits = bits | jnp.where(~(cut <= 0.1 * value + 10.0 * stderr), status.UNRESOLVED, status.OK)
+        stderr = stderr + cut
     room = 0.08 if value.dtype == jnp.float64 else 0.3
     nearly = is_infinite_between(divergence, laws, params, room)
     bits = bits if nearly is False else bits | jnp.where(nearly, status.HEAVY_TAIL, status.OK)

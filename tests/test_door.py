@@ -268,6 +268,16 @@ REFUSED |= {
     "too many values": (lambda: dj.kl(st.zipf(2.5), st.zipf(3.0)), ValueError, "too many.*gradient='score'"),
     "a stretched circle": (lambda: dj.kl(st.vonmises(2.0, 0.0, 2.0), Q), ValueError, "vonmises_line"),
     "a misspelt option": (lambda: dj.sweep({}, None, stor=1), TypeError, "Did you mean store="),
+    "a divergence of two sides": (
+        lambda: dj.estimate(lambda p, q: dj.kl(p, q), P, Q),
+        TypeError,
+        "of a measure, such as dj.kl, first",
+    ),
+    "a generator by its place": (
+        lambda: dj.f_divergence(P, Q, jnp.log),
+        TypeError,
+        r"Write dj\.f_divergence\(p, q, f=\.\.\.\)",
+    ),
     "no status": (lambda: dj.explain("kl"), TypeError, r"got str\. Write dj\.explain"),
     "registered to a tuple": (lambda: dj.kl(Registered(), Q), TypeError, "registered for Registered; got tuple"),
     "written with numpy": (lambda: dj.kl(OfNumpy(), Q), TypeError, r"OfNumpy that JAX can trace.*jax\.numpy"),
@@ -289,6 +299,14 @@ def test_refused_in_one_line(name):
     with pytest.raises(error, match=match) as raised:
         call()
     assert "\n" not in str(raised.value).split("\n-----")[0]
+
+
+def test_kl_between_families_keeps_its_digits_in_single_precision():
+    """An entropy less a cross-entropy would be -.04 here; KL of Gamma(a, 1) | Normal(a, √a) is 1/(3a) for large a."""
+    found = dj.estimate(dj.kl, st.beta(3e4, 1e4), st.norm(0.75, 0.0022))
+    np.testing.assert_allclose(found.value, 2.650385e-4, rtol=1e-4)
+    assert 0.0 < found.stderr < 1e-6
+    np.testing.assert_allclose(dj.kl(st.gamma(1e4), st.norm(1e4, 100.0)), 3.3335e-5, rtol=1e-2)
 
 
 def test_a_class_of_ones_own_may_be_written_as_in_numpyro():

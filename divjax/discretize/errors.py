@@ -4,15 +4,20 @@ influence: ∂D/∂log w, the share of each node in the divergence.
 """
 
 import functools
+from collections.abc import Callable
+from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.discretize.panels import LOG_GAUSS_WEIGHTS, LOG_WEIGHTS
-from divjax.measures import Coupling, Measure, Nodes, Rule, arrays
+from divjax.distributions.counts import LEFT_OUT
+from divjax.measures import Cdfs, Coupling, Measure, Nodes, Rule, arrays
 
+_TAIL = [(0.0, LEFT_OUT), (LEFT_OUT, 30.0 * LEFT_OUT), (30.0 * LEFT_OUT, 900.0 * LEFT_OUT)]  # by the nearer tail's mass
 NESTED = (Rule.PANELS, Rule.CUBATURE)  # with a coarser rule for the error
 
 
@@ -81,3 +86,27 @@ def of_rounding(measure: Measure, influence: Array, by_p: Array, by_q: Array) ->
         parts = ((by_p, of_p, 0.0), (by_q, of_q, 0.0), (influence, measure.log_w, 1.0))
     eps = 3.0 * jnp.finfo(by_p.dtype).eps
     return eps * sum(jnp.sum(jnp.abs(by) * (one + jnp.abs(nu.finite(of)))) for by, of, one in parts)
+
+
+def of_counts(divergence: Callable[..., Array], measure: Coupling | Cdfs) -> Float[Array, ""]:
+    """What cutting the values of a discrete law off at the mass ``LEFT_OUT`` misses, and rounding of its levels.
+
+    What a node counts for each unit of mass jumps at a level, which is a sum of probabilities: rounding moves it. What
+    would follow on the last level is what a geometric series of what came in equal factors of mass adds up to.
+    """
+    value_at = lambda log_w: divergence(replace(measure, log_w=log_w))  # noqa: E731
+    if isinstance(measure, Cdfs):
+        slopes = jax.grad(lambda p: divergence(replace(measure, cdf_p=p)))(measure.cdf_p)
+        return 2.0 * LEFT_OUT * jnp.sum(jnp.abs(nu.finite(slopes)))
+    mass = jnp.exp(measure.log_w)
+    near = jnp.minimum(jnp.cumsum(mass), jnp.cumsum(mass[::-1])[::-1])
+    eps = jnp.finfo(mass.dtype).eps
+    held = jnp.maximum(mass, eps * near)  # pieces that rounding closed have a jump at their ends as well
+    influence = jnp.abs(nu.finite(jax.grad(value_at)(jnp.log(held))))
+    jumps = jnp.abs(jnp.diff(influence / jnp.where(held > 0.0, held, 1.0)))
+    moved = (4.0 * eps * near + LEFT_OUT)[1:]
+    shares = [jnp.sum(jnp.where((near > low) & (near <= high), influence, 0.0)) for low, high in _TAIL]
+    ratio = shares[1] / jnp.where(shares[2] > 0.0, shares[2], 1.0)
+    beyond = jnp.where(ratio < 1.0, shares[1] * ratio / jnp.where(ratio < 1.0, 1.0 - ratio, 1.0), jnp.inf)
+    goes_on = jnp.min(jnp.where(mass > 0.0, near, 1.0)) < 1e3 * LEFT_OUT
+    return jnp.sum(jnp.minimum(moved, 1.0) * jumps) + shares[0] + jnp.where(goes_on & (shares[1] > 0.0), beyond, 0.0)

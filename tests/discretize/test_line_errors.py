@@ -76,6 +76,57 @@ def test_gradient_of_a_high_order(order):
     np.testing.assert_allclose((value, slope), (2.0, 1.0), rtol=1e-5)
 
 
+def _normals(weights, locs, scales):
+    components = distrax.Normal(jnp.array(locs), jnp.array(scales))
+    return distrax.MixtureSameFamily(distrax.Categorical(probs=jnp.array(weights)), components)
+
+
+def test_transport_between_mixtures_of_unequal_weights():
+    """Where the weights differ, mass crosses the gap: the quantile of the one jumps inside a mode of the other."""
+    x = np.linspace(-9.0, 17.0, 400_001)
+    cdf_p, cdf_q = (
+        sum(w * scipy.stats.norm(loc, scale).cdf(x) for w, loc, scale in parts)
+        for parts in (((0.3, 0.0, 1.0), (0.7, 8.0, 1.0)), ((0.5, 0.0, 1.0), (0.5, 8.0, 1.5)))
+    )
+    truth = np.sqrt(np.trapezoid((x - np.interp(cdf_p, cdf_q, x)) ** 2, cdf_p))
+    p = _normals([0.3, 0.7], [0.0, 8.0], [1.0, 1.0])
+
+    def distance(w):
+        return dj.estimate(dj.wasserstein, p, _normals([w, 1.0 - w], [0.0, 8.0], [1.0, 1.5]), order=2.0)
+
+    found = distance(0.5)
+    assert int(found.status) == dj.status.OK
+    assert abs(found.value - truth) < 3.0 * found.stderr
+    assert found.stderr < 1e-3 * truth
+    np.testing.assert_allclose(jax.grad(lambda w: distance(w).value)(0.5), 8.8122, rtol=1e-3)  # by finite differences
+
+
+def _of_counts(p, q, order):
+    """W_k of two laws on 0, 1, …: the levels of both merged, from above."""
+    tails = [law.sf(np.arange(4000)).astype(np.longdouble) for law in (p, q)]
+    levels = np.unique(np.concatenate([*tails, [0.0, 1.0]]))
+    width, middle = np.diff(levels), np.sqrt(np.maximum(levels[:-1], levels[1:] * 1e-3) * levels[1:])
+    x, y = (np.searchsorted(-tail, -middle).astype(np.longdouble) for tail in tails)
+    return float(np.sum(width * np.abs(x - y) ** order) ** (1.0 / np.longdouble(order)))
+
+
+@pytest.mark.parametrize("order", [1.0, 5.0, 12.0, 30.0])
+def test_what_is_cut_off_of_a_discrete_law_is_in_the_error(order, x64):
+    """Values are listed to a mass of 1e-13: enough for a mean, and not for moments of a high order."""
+    p, q = scipy.stats.geom(0.01, loc=-1), scipy.stats.geom(0.02, loc=-1)
+    found = dj.estimate(dj.wasserstein, p, q, order=order)
+    assert abs(found.value - _of_counts(p, q, order)) < 3.0 * found.stderr
+    assert (int(found.status) == dj.status.OK) == (order < 30.0)
+
+
+def test_nearly_equal_counts_are_told_apart_as_far_as_levels_round():
+    p, q = scipy.stats.poisson(3.0), scipy.stats.poisson(3.0001)
+    for order in (1.0, 5.0):
+        found = dj.estimate(dj.wasserstein, p, q, order=order)
+        assert abs(found.value - _of_counts(p, q, order)) < 3.0 * found.stderr
+        assert found.stderr < 0.05 * found.value
+
+
 def test_tails_of_discrete_laws_in_single_precision():
     """Their levels near 1 are counted from 1: by exact sums over both distribution functions in double precision."""
     p, q = scipy.stats.poisson(3.0), scipy.stats.poisson(4.5)

@@ -8,8 +8,8 @@ negative; both take n² time and n memory, value and gradient (``divjax.divergen
 log-weights and kernel parameters, in reverse mode.
 
 In more than four dimensions squared distances are a matrix product, but of points that are near to each other, beside
-how far they are from the mean, differences: what counts for a narrow bandwidth loses no digits, however far apart groups
-of points are. Their gradient does: in float32 an error of 4e-4 of the largest entry where groups at ±R are R/250
+how far they are from the mean, differences: what counts for a narrow bandwidth loses no digits, however far apart
+groups of points are. Their gradient does: in float32 an error of 4e-4 of the largest entry where groups at ±R are R/250
 wide, and of 4e-2 at R/25,000. Where squared distances overflow, beyond 1e19 in float32, values are NaN.
 """
 
