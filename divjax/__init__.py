@@ -31,6 +31,8 @@ def __getattr__(name: str):
     except AttributeError:
         if name in __all__:  # it is there, and what is wrong with it is within
             raise
-        known = _ELSEWHERE_CALLED.get(name.lower()) or next(iter(difflib.get_close_matches(name, __all__, 1)), None)
+        lower = name.lower()
+        near = [lower] if lower in __all__ else difflib.get_close_matches(name, __all__, 1)
+        known = _ELSEWHERE_CALLED.get(lower) or next(iter(near), None)
         meant = f" Did you mean dj.{known}?" if known and not name.startswith("_") else ""
         raise AttributeError(f"module 'divjax' has no attribute {name!r}.{meant}", name=name) from None

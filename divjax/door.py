@@ -234,7 +234,7 @@ def _spoken(leaf, value):
     return value
 
 
-@functools.wraps(estimate_on)
+@said
 def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) -> Estimate:  # p: or a measure, alone
     if not callable(divergence) or is_distribution(divergence):
         got = type(divergence).__name__
@@ -258,7 +258,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     return _estimated(_sides(p, q, leaf), params, leaf, _laid(leaf, params))
 
 
-del estimate.__wrapped__  # whose signature is of nodes alone
+estimate.__doc__ = estimate_on.__doc__
 
 
 @said

@@ -53,6 +53,7 @@ def explain(status: int) -> str | list:
             f"Expected a status, a whole number such as that of dj.estimate(dj.kl, p, q).status; got "
             f"{type(status).__name__}. Write dj.explain(found.status)."
         ) from None
-    if unknown := status & ~sum(MEANING):
+    if status < 0 or (unknown := status & ~sum(MEANING)):
+        unknown = status if status < 0 else unknown
         raise ValueError(f"Expected a sum of the bits {sorted(MEANING)}; got {status} (unknown part {unknown}).")
     return "; ".join(text for bit, text in MEANING.items() if status & bit) or "ok"

@@ -21,7 +21,7 @@ from divjax.discretize.quadrature import default_refine
 from divjax.discretize.validity import is_counted, one, univariate
 from divjax.distributions.decay import decays, is_bare_power
 from divjax.distributions.density import centred, log_prob, profile, quantile, tails
-from divjax.distributions.family import Density, Profile
+from divjax.distributions.family import Density
 from divjax.distributions.resolve import is_distribution
 from divjax.distributions.source import dtype_of
 from divjax.divergences.reading import onto_heaviest
@@ -178,7 +178,7 @@ def _coupling(p: Side, q: Side, *, crossings: int, refine: int | None) -> Coupli
 def _carried(base: Density, other: Density, crossings: int, refine: int | None):
     """Nodes x on the mass of base, and other's quantile at base's level."""
     # Where the other's density is not smooth its quantile has a kink, and where next to none of it is, a jump.
-    below, above = tails(other, jnp.concatenate([profile(other).kinks, _gaps(profile(other))]))
+    below, above = tails(other, jnp.concatenate([profile(other).kinks, panels.gaps(profile(other))]))
     points = quantile(base, below, above) if below.size else None
     grid = panels.lay(profile(base), points=points, tail=_growth(base))
     # Even where the density is flat, the other's quantile may have a logarithm at the end of the support.
@@ -193,14 +193,6 @@ def _carried(base: Density, other: Density, crossings: int, refine: int | None):
         placed = panels.split(grid, placed, lambda x: x - image(x), x - image(x), crossings)
     log_w = placed.log_w + log_prob(base, placed.x)
     return placed.x.ravel(), image(placed.x).ravel(), log_w.ravel()
-
-
-def _gaps(shape: Profile) -> Array:
-    """Between neighbouring components of a mixture, nearer to the narrower one."""
-    order = jnp.argsort(jax.lax.stop_gradient(jnp.ravel(shape.center)))
-    center, scale = (jnp.ravel(part)[order] for part in jnp.broadcast_arrays(shape.center, shape.scale))
-    left, right = scale[:-1], scale[1:]
-    return (center[:-1] * right + center[1:] * left) / (left + right)
 
 
 def _growth(base: Density) -> int:

@@ -7,7 +7,7 @@ on them, and ∂/∂θ of the sum at fixed nodes is the quadrature of the deriva
 with θ, so their knots, and the nodes between them, do too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -57,9 +57,12 @@ class Placed(NamedTuple):
     log_w: Float[Array, "P 15"]
 
 
-def lay(*profiles: Profile, points: Float[Array, " m"] | None = None, tail: int = TAIL) -> Grid:
-    """Panels for the mass of all profiles, with further knots at ``points``, and tails that grow like t^−tail."""
-    smooth = jnp.concatenate([jnp.ravel(knots(shape)) for shape in profiles])
+def lay(
+    *profiles: Profile, points: Float[Array, " m"] | None = None, bends: Sequence[Array] = (), tail: int = TAIL
+) -> Grid:
+    """Panels for the mass of all profiles, with further knots at ``points``, which move with the parameters, and at
+    ``bends``, which need not, and tails that grow like t^−tail."""
+    smooth = jnp.concatenate([*(jnp.ravel(knots(shape)) for shape in profiles), *bends])
     kinks = jnp.concatenate([shape.kinks for shape in profiles] + ([] if points is None else [points]))
     edges = jnp.concatenate([shape.edges for shape in profiles])
     smooth = smooth if edges.size < 2 else jnp.concatenate([smooth, _between(edges)])
@@ -77,6 +80,14 @@ def lay(*profiles: Profile, points: Float[Array, " m"] | None = None, tail: int 
     orders = [jnp.asarray(shape.order, left.dtype) for shape in profiles]
     order = jax.lax.stop_gradient(jnp.broadcast_to(jnp.max(jnp.stack(orders)), left.shape))
     return Grid(left, right, graded_left, graded_right, tails, order)
+
+
+def gaps(shape: Profile) -> Float[Array, " g"]:
+    """Between neighbouring components of a mixture, nearer to the narrower one: where log p bends, and P⁻¹ jumps."""
+    order = jnp.argsort(jax.lax.stop_gradient(jnp.ravel(shape.center)))
+    center, scale = (jnp.ravel(part)[order] for part in jnp.broadcast_arrays(shape.center, shape.scale))
+    left, right = scale[:-1], scale[1:]
+    return (center[:-1] * right + center[1:] * left) / (left + right)
 
 
 def _between(edges):

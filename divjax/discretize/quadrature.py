@@ -32,6 +32,7 @@ from divjax.measures import Nodes, Points, Rule
 from divjax.numerics import linalg
 from divjax.numerics.calls import said
 
+_BENDS = 8  # of a mixture that get knots: components of more are close to each other
 _PAIRS = 8  # of components whose product is looked for
 _BEYOND = 40.0  # no node is as far out
 _NODES = {2: 64, 3: 32}  # intervals of an axis; a multiple of 2, so that every second node is a rule too
@@ -82,7 +83,9 @@ def _on_line(p: Density, q: Density, *, crossings: int, orders: tuple[ArrayLike,
         return log_prob(p, x), log_prob(q, x)
 
     shapes = profile(p), profile(q)
-    grid = panels.lay(*shapes, *(shape for order in orders for shape in _far(*shapes, log_densities, order)))
+    bends = [at for at in map(panels.gaps, shapes) if at.size <= _BENDS]
+    far = (shape for order in orders for shape in _far(*shapes, log_densities, order))
+    grid = panels.lay(*shapes, *far, bends=bends)
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)
 
     if crossings:

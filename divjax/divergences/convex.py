@@ -46,7 +46,12 @@ def f_divergence(nodes: Nodes, *, f: Callable[[Array], Array], slope: ArrayLike 
     nodes, slope = checks.operands(nodes, slope)
     log_p, log_q, d, infinite = weighted_logs(nodes.log_p, nodes.log_q, nodes.log_w)
     one = jnp.ones_like(d)
-    at_one, tilt = jax.jvp(f, (one,), (one,))
+    try:
+        at_one, tilt = jax.jvp(f, (one,), (one,))
+    except jax.errors.TracerArrayConversionError:
+        raise TypeError(
+            "Expected f that JAX can trace; got one of numpy. Write it with jax.numpy, as in jnp.log."
+        ) from None
     if jnp.shape(at_one) != jnp.shape(one):
         raise ValueError(f"Expected f to map arrays elementwise; got {jnp.shape(at_one)} from {jnp.shape(one)}.")
     low, high = _own_terms(f, d, at_one, tilt)

@@ -86,7 +86,8 @@ def _meant(unknown, takes):
 
 def _unfit(name, given, args, kwargs):
     """Of too few arguments, or too many by their place."""
-    needed = [each for each, what in given.items() if what.default is what.empty]
+    free = [each for each, what in given.items() if what.kind in (what.VAR_POSITIONAL, what.VAR_KEYWORD)]
+    needed = [each for each, what in given.items() if what.default is what.empty and each not in free]
     by_place = [each for each in needed if given[each].kind is not given[each].KEYWORD_ONLY]
     got = [*map(described, args), *(f"{each}=" for each in kwargs)]
     named = [each for each in given if given[each].kind is given[each].KEYWORD_ONLY]
@@ -95,6 +96,8 @@ def _unfit(name, given, args, kwargs):
         more = named[:1]
     written = [_EXAMPLES.get(each, each) for each in by_place]
     written += [f"{each}={_EXAMPLES.get(each, '...')}" for each in more]
+    if free and not needed:
+        return f"Expected parameters by name for {name}; got {', '.join(got)}. Write {name}(name=...)."
     key = "A key comes first: write" if by_place[:1] == ["key"] else "Write"
     return (
         f"Expected {_listed(needed)} for {name}{', and other parameters by name' * (len(args) > len(by_place))}; got "

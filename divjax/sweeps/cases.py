@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, PyTree
 
+from divjax.numerics.calls import said
+
 
 class Axis(NamedTuple):
     """One dimension of the grid: columns that run in parallel along it. Every leaf is ``[length, ...]``."""
@@ -39,6 +41,7 @@ class Cases(NamedTuple):
         return math.prod(self.shape)
 
 
+@said
 def product(**axes: Any) -> Cases:
     """Every combination of the axes: ``product(separation=jnp.linspace(0, 16, 33), seed=jnp.arange(64))``.
 
@@ -63,6 +66,7 @@ def product(**axes: Any) -> Cases:
     return _checked(Cases(tuple(_axis(dim, values) for dim, values in axes.items())))
 
 
+@said
 def zipped(*, dim: str = "case", **columns: Any) -> Cases:
     """Columns in parallel along one dimension: ``zipped(loc=[0., 1.], scale=[1., 2.])`` is two cases.
 

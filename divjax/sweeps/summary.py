@@ -41,6 +41,9 @@ def summary(
         >>> dj.sweeps.summary(table)["kl"].statuses
         {0: 2, 1: 1}
     """
+    if not hasattr(table, "sel") or dim not in table:
+        got = f"one of {', '.join(table.dims)}" if hasattr(table, "sel") else type(table).__name__
+        raise TypeError(f"Expected the table that dj.sweep returned, along {dim!r}; got {got}. Its dimension is dim=.")
     return {str(name): _one(table.sel({dim: name}), suspect, most) for name in table[dim].values}
 
 
