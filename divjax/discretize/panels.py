@@ -84,8 +84,12 @@ def lay(
 
 def gaps(shape: Profile) -> Float[Array, " g"]:
     """Between neighbouring components of a mixture, nearer to the narrower one: where log p bends, and P⁻¹ jumps."""
-    order = jnp.argsort(jax.lax.stop_gradient(jnp.ravel(shape.center)))
-    center, scale = (jnp.ravel(part)[order] for part in jnp.broadcast_arrays(shape.center, shape.scale))
+    center, scale = shape.center, shape.scale
+    if center.size < 2:
+        return center[:0]
+    if center.size > 2:  # of two it is the same in either order
+        order = jnp.argsort(jax.lax.stop_gradient(center))
+        center, scale = center[order], scale[order]
     left, right = scale[:-1], scale[1:]
     return (center[:-1] * right + center[1:] * left) / (left + right)
 

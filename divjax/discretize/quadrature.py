@@ -83,7 +83,7 @@ def _on_line(p: Density, q: Density, *, crossings: int, orders: tuple[ArrayLike,
         return log_prob(p, x), log_prob(q, x)
 
     shapes = profile(p), profile(q)
-    bends = [at for at in map(panels.gaps, shapes) if at.size <= _BENDS]
+    bends = [at for at in map(panels.gaps, shapes) if 0 < at.size <= _BENDS]
     far = (shape for order in orders for shape in _far(*shapes, log_densities, order))
     grid = panels.lay(*shapes, *far, bends=bends)
     placed = panels.nodes(grid, default_refine(grid.left.dtype) if refine is None else refine)

@@ -213,3 +213,21 @@ def test_the_mass_of_an_integrand_far_from_both_laws(divergence, p, q, order, wa
     np.testing.assert_allclose(traced(2.0 if order is None else order), wanted, rtol=1e-9)
     blind = dj.estimate(divergence, dj.quadrature(*laws), **params)  # what was laid for no order says so
     assert bool(blind.status & dj.status.UNRESOLVED) or abs(blind.value - wanted) <= 3.0 * blind.stderr
+
+
+@pytest.mark.parametrize(
+    ("loc", "scale", "truth"),
+    [(-4.5, 5.0, 448.0451053), (3.0, 6.0, 457.8229422)],
+    ids=["left of the gap", "right of it"],
+)
+def test_log_p_bends_between_components(loc, scale, truth):
+    """A broad p over the gap of q, whose log-density turns there from one component to the other within .01.
+
+    Truths by Simpson's rule on two million points.
+    """
+    q = distrax.MixtureSameFamily(
+        distrax.Categorical(probs=jnp.array([0.5, 0.5])), distrax.Normal(jnp.array([-20.0, 20.0]), 0.5)
+    )
+    found = dj.estimate(dj.kl, distrax.Normal(loc, scale), q)
+    assert int(found.status) == dj.status.OK
+    np.testing.assert_allclose(found.value, truth, rtol=2e-6)
