@@ -183,7 +183,7 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
     if isinstance(closed, OfOrder):
         order = params.get("order")
         closed, params = (closed.closed, {}) if checks.is_known(order) and order == closed.order else (None, params)
-    if closed is None or (exact.loses_digits(p, q) and closed in (exact.kl, exact.reverse_kl, exact.jeffreys)):
+    if closed is None or (closed in (exact.kl, exact.reverse_kl, exact.jeffreys) and exact.loses_digits(p, q)):
         return None
     try:
         return closed(p, q, **params)
