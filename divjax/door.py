@@ -28,6 +28,7 @@ from divjax.distributions.resolve import is_distribution
 from divjax.divergences.measured import declared, is_kinked, orders_of, signature_of_sides, told_of_sides
 from divjax.estimation import Estimate, of_closed_form, of_line, or_infinite, warn_of
 from divjax.estimation import estimate as estimate_on
+from divjax.exact.divergences import loses_digits
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
 from divjax.numerics.calls import by_name, check_names, described, said
 from divjax.numerics.programs import kept
@@ -183,7 +184,7 @@ def closed_form(closed: Divergence | OfOrder | None, p: Density, q: Density, par
     if isinstance(closed, OfOrder):
         order = params.get("order")
         closed, params = (closed.closed, {}) if checks.is_known(order) and order == closed.order else (None, params)
-    if closed is None or (closed in (exact.kl, exact.reverse_kl, exact.jeffreys) and exact.loses_digits(p, q)):
+    if closed is None or (closed in (exact.kl, exact.reverse_kl, exact.jeffreys) and loses_digits(p, q)):
         return None
     try:
         return closed(p, q, **params)

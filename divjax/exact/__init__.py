@@ -12,7 +12,6 @@ from divjax.exact.divergences import cauchy_schwarz as cauchy_schwarz
 from divjax.exact.divergences import jeffreys as jeffreys
 from divjax.exact.divergences import kl as kl
 from divjax.exact.divergences import l2 as l2
-from divjax.exact.divergences import loses_digits as loses_digits
 from divjax.exact.divergences import neyman_chi2 as neyman_chi2
 from divjax.exact.divergences import pearson_chi2 as pearson_chi2
 from divjax.exact.divergences import renyi as renyi
