@@ -259,7 +259,8 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     return _estimated(_sides(p, q, leaf), params, leaf, _laid(leaf, params))
 
 
-estimate.__doc__ = estimate_on.__doc__
+_signature = inspect.signature(estimate)  # of what it takes here; the rest is as of nodes
+functools.update_wrapper(estimate, estimate_on).__signature__ = _signature
 
 
 @said

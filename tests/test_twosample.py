@@ -252,7 +252,7 @@ def test_power_of_the_classifier():
 
 
 def test_stein_sees_what_is_wrong():
-    x = normal(200, 2)
+    x = np.random.default_rng(2).normal(size=(200, 2)).astype(np.float32)  # whatever other tests have drawn
     assert twosample.stein_test(KEY, x, lambda x: -x, num_draws=199).p_value > 0.02
     for wrong in (x + np.float32(0.4), 1.4 * x, 0.7 * x):
         assert twosample.stein_test(KEY, wrong, lambda x: -x, num_draws=199).p_value <= 0.01

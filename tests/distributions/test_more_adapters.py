@@ -70,6 +70,7 @@ SCIPY = {
     "genpareto": (st.genpareto(0.3, 0.1, 1.4), POSITIVE),
     "truncnorm": (st.truncnorm(-1.0, 2.0, 0.3, 1.4), UNIT),
     "vonmises_line": (st.vonmises_line(1.4, 0.1), LINE),
+    "vonmises": (st.vonmises(1.4, 0.1), LINE),
     "expon": (st.expon(0.1, 1.4), POSITIVE),
     "gamma": (st.gamma(2.5, scale=1.4), POSITIVE),
     "chi2": (st.chi2(3, 0.1, 1.4), POSITIVE),
