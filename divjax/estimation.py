@@ -305,7 +305,7 @@ def _quadrature_status(nodes):
 def _kinks_missed(divergence, nodes, params):
     """UNRESOLVED for kinks that are not nodes, and nodes that are not warned of once more."""
     missed = is_blind(nodes) and is_kinked(divergence, **params)
-    if missed or is_blind(nodes):
+    if is_blind(nodes):
         nodes = replace(nodes, crossings=1)
     return (status.UNRESOLVED if missed else status.OK), nodes
 

@@ -53,7 +53,6 @@ def explain(status: int) -> str | list:
             f"Expected a status, a whole number such as that of dj.estimate(dj.kl, p, q).status; got "
             f"{type(status).__name__}. Write dj.explain(found.status)."
         ) from None
-    if status < 0 or (unknown := status & ~sum(MEANING)):
-        unknown = status if status < 0 else unknown
+    if unknown := status if status < 0 else status & ~sum(MEANING):
         raise ValueError(f"Expected a sum of the bits {sorted(MEANING)}; got {status} (unknown part {unknown}).")
     return "; ".join(text for bit, text in MEANING.items() if status & bit) or "ok"

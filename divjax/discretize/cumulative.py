@@ -178,7 +178,8 @@ def _coupling(p: Side, q: Side, *, crossings: int, refine: int | None) -> Coupli
 def _carried(base: Density, other: Density, crossings: int, refine: int | None):
     """Nodes x on the mass of base, and other's quantile at base's level."""
     # Where the other's density is not smooth its quantile has a kink, and where next to none of it is, a jump.
-    below, above = tails(other, jnp.concatenate([profile(other).kinks, panels.gaps(profile(other))]))
+    shape = profile(other)
+    below, above = tails(other, jnp.concatenate([shape.kinks, panels.gaps(shape)]))
     points = quantile(base, below, above) if below.size else None
     grid = panels.lay(profile(base), points=points, tail=_growth(base))
     # Even where the density is flat, the other's quantile may have a logarithm at the end of the support.

@@ -65,7 +65,11 @@ def of_missed_mass(influence: Float[Array, "*n"], measure: Measure) -> Array | f
 
 def beyond_values(influence: Float[Array, " n"]) -> Float[Array, ""]:
     """What the values after the last would add, if they went on as a geometric series."""
-    before, last = jnp.abs(nu.finite(influence[-2:]))
+    return _beyond(*jnp.abs(nu.finite(influence[-2:])))
+
+
+def _beyond(before: Array, last: Array) -> Array:
+    """The sum of the terms after the last of a geometric series; none where nothing came before it."""
     ratio = jnp.where(before > 0.0, last / jnp.where(before > 0.0, before, 1.0), 0.0)
     return jnp.where(ratio < 1.0, last * ratio / jnp.where(ratio < 1.0, 1.0 - ratio, 1.0), jnp.inf)
 
@@ -94,7 +98,6 @@ def of_counts(divergence: Callable[..., Array], measure: Coupling | Cdfs) -> Flo
     What a node counts for each unit of mass jumps at a level, which is a sum of probabilities: rounding moves it. What
     would follow on the last level is what a geometric series of what came in equal factors of mass adds up to.
     """
-    value_at = lambda log_w: divergence(replace(measure, log_w=log_w))  # noqa: E731
     if isinstance(measure, Cdfs):
         slopes = jax.grad(lambda p: divergence(replace(measure, cdf_p=p)))(measure.cdf_p)
         return 2.0 * LEFT_OUT * jnp.sum(jnp.abs(nu.finite(slopes)))
@@ -102,11 +105,11 @@ def of_counts(divergence: Callable[..., Array], measure: Coupling | Cdfs) -> Flo
     near = jnp.minimum(jnp.cumsum(mass), jnp.cumsum(mass[::-1])[::-1])
     eps = jnp.finfo(mass.dtype).eps
     held = jnp.maximum(mass, eps * near)  # pieces that rounding closed have a jump at their ends as well
-    influence = jnp.abs(nu.finite(jax.grad(value_at)(jnp.log(held))))
+    influence = jax.grad(lambda log_w: divergence(replace(measure, log_w=log_w)))(jnp.log(held))
+    influence = jnp.abs(nu.finite(influence))
     jumps = jnp.abs(jnp.diff(influence / jnp.where(held > 0.0, held, 1.0)))
     moved = (4.0 * eps * near + LEFT_OUT)[1:]
-    shares = [jnp.sum(jnp.where((near > low) & (near <= high), influence, 0.0)) for low, high in _TAIL]
-    ratio = shares[1] / jnp.where(shares[2] > 0.0, shares[2], 1.0)
-    beyond = jnp.where(ratio < 1.0, shares[1] * ratio / jnp.where(ratio < 1.0, 1.0 - ratio, 1.0), jnp.inf)
+    cut, last, before = (jnp.sum(jnp.where((near > low) & (near <= high), influence, 0.0)) for low, high in _TAIL)
     goes_on = jnp.min(jnp.where(mass > 0.0, near, 1.0)) < 1e3 * LEFT_OUT
-    return jnp.sum(jnp.minimum(moved, 1.0) * jumps) + shares[0] + jnp.where(goes_on & (shares[1] > 0.0), beyond, 0.0)
+    beyond = jnp.where(goes_on & (last > 0.0), _beyond(before, last), 0.0)
+    return jnp.sum(jnp.minimum(moved, 1.0) * jumps) + cut + beyond

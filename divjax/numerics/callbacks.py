@@ -2,21 +2,26 @@
 
 import difflib
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-from divjax.numerics.calls import described
+from divjax.numerics.calls import described, unfit
 
 
-def callback(function: Callable[..., Any], role: str, *names: str) -> Callable[..., Any]:
+def callback(function: Callable[..., Any], role: str, *names: str, remedy: str = "") -> Callable[..., Any]:
     """``function``, to be called with ``names`` by their place.
 
-    TypeError at once where it cannot be. Where it asks one of them for a name that is not there, or a case that is none
-    for any, the error says what there is.
+    TypeError at once where it is no function, with the remedy, or one that cannot be called so. Where it asks one of
+    them for a name that is not there, or a case that is none for any, the error says what there is.
     """
     call = f"{role}({', '.join(names)})"
-    _check_arity(function, call, names)
+    if not callable(function):
+        raise TypeError(
+            f"Expected {role} to be a function; got {type(function).__name__}. {remedy or f'Write {call}.'}"
+        )
+    if (given := unfit(function, names, {})) is not None:
+        got = ", ".join(given)
+        raise TypeError(f"Expected a function {call}; got one of ({got}). Give it all, also what it does not read.")
 
     @functools.wraps(function)
     def called(*given):
@@ -28,20 +33,6 @@ def callback(function: Callable[..., Any], role: str, *names: str) -> Callable[.
             raise type(error)(told) from error
 
     return called
-
-
-def _check_arity(function, call, names):
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):  # of what is not written in Python
-        return
-    try:
-        signature.bind(*names)
-    except TypeError:
-        raise TypeError(
-            f"Expected a function {call}; got one of ({', '.join(signature.parameters)}). Give it all of them, also "
-            "what it does not read."
-        ) from None
 
 
 def _told(error, call, given):

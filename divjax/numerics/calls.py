@@ -48,15 +48,24 @@ def said(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """TypeError, in one line, where the arguments do not fit the signature of a function."""
+    if (given := unfit(function, args, kwargs)) is not None:
+        name = getattr(function, "__name__", "the function")
+        raise TypeError(_unknown(name, given, kwargs) or _unfit(name, given, args, kwargs)) from None
+
+
+def unfit(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Mapping[str, inspect.Parameter] | None:
+    """The parameters of a function that cannot be called with these arguments; None if it can, or does not say."""
     try:
         signature = inspect.signature(function)
-    except ValueError:  # of what is not written in Python
-        return
+    except (TypeError, ValueError):  # of what is not written in Python
+        return None
     try:
         signature.bind(*args, **kwargs)
     except TypeError:
-        name, given = getattr(function, "__name__", "the function"), signature.parameters
-        raise TypeError(_unknown(name, given, kwargs) or _unfit(name, given, args, kwargs)) from None
+        return signature.parameters
+    return None
 
 
 @functools.lru_cache(maxsize=1024)

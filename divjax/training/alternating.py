@@ -86,13 +86,12 @@ def alternating(
         >>> bool(jnp.isfinite(end.value))
         True
     """
-    if not callable(data):
-        raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the ratings as the case.")
+    data = callback(data, "data", "case", remedy="Pass a function, or the ratings as the case.")
     for name, value in (("ridge", ridge), ("max_steps", max_steps), ("tol", tol)):
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def checked(case: PyTree) -> tuple[Any, Any, Any]:
-        table, start = callback(data, "data", "case")(case), starting(init, case)
+        table, start = data(case), starting(init, case)
         check_ratings(table)
         check_names(start, "users", "items")
         return table, start["users"], start["items"]

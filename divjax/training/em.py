@@ -106,11 +106,12 @@ def em(
         >>> bool(jnp.isfinite(end.log_likelihood))
         True
     """
-    _check_arguments(data, floor, max_steps, tol)
+    data = callback(data, "data", "case", remedy="Pass a function, or the data as the case.")
+    _check_arguments(floor, max_steps, tol)
 
     def problem(case: PyTree) -> tuple[dict[str, Array], _Data]:
         params = starting(init, case)
-        return params, _centred(callback(data, "data", "case")(case), params)
+        return params, _centred(data(case), params)
 
     def begin(case: PyTree) -> EMState:
         params, points = problem(case)
@@ -140,9 +141,7 @@ class _Data(NamedTuple):
     centre: Float[Array, " d"]
 
 
-def _check_arguments(data, floor, max_steps, tol):
-    if not callable(data):
-        raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the data as the case.")
+def _check_arguments(floor, max_steps, tol):
     for name, value, kind in (
         ("floor", floor, jnp.number),
         ("max_steps", max_steps, jnp.integer),

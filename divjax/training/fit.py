@@ -97,8 +97,10 @@ def fit(
         >>> round(float(dj.run(fit, 3.0).params), 3)
         3.0
     """
-    _check_arguments(loss, init, optimizer, max_steps, tol, patience)
-    optimizer, loss = optax.with_extra_args_support(optimizer), callback(loss, "loss", "params", "case")
+    remedy = "The loss comes first: fit(loss, init, optimizer)." if callable(init) else ""
+    loss = callback(loss, "loss", "params", "case", remedy=remedy)
+    _check_arguments(optimizer, max_steps, tol, patience)
+    optimizer = optax.with_extra_args_support(optimizer)
 
     def begin(case: PyTree) -> FitState:
         params = jax.tree.map(as_parameter, starting(init, case))
@@ -119,10 +121,7 @@ def fit(
     return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself: NON_FINITE
 
 
-def _check_arguments(loss, init, optimizer, max_steps, tol, patience):
-    if not callable(loss):
-        remedy = "The loss comes first: fit(loss, init, optimizer)." if callable(init) else "Pass a function."
-        raise TypeError(f"Expected loss(params, case); got {type(loss).__name__}. {remedy}")
+def _check_arguments(optimizer, max_steps, tol, patience):
     check_optimizer(optimizer)
     for name, value, whole, low in (
         ("max_steps", max_steps, True, 0),
@@ -225,15 +224,15 @@ def _line_search(state: PyTree, params: PyTree) -> Any:
 def _value_and_aux(loss: Callable, params: PyTree, case: PyTree) -> tuple[Scalar, PyTree]:
     out = loss(params, case)
     value, aux = out if type(out) is tuple and len(out) == 2 else (out, ())
-    if not is_scalar(value):
-        got = f"shape {jnp.shape(value)}" if hasattr(value, "shape") else f"a {type(value).__name__}"
-        raise TypeError(f"Expected a scalar or (scalar, aux) from loss; got {got}. Average it, say.")
+    check_scalar(value, "a scalar or (scalar, aux)", "Average it, say.")
     return value, aux
 
 
-def is_scalar(value: Any) -> bool:
-    """Whether a loss may return it: a real number, or an array of one."""
-    return isinstance(value, int | float) or (hasattr(value, "dtype") and jnp.shape(value) == ())
+def check_scalar(value: Any, expected: str, remedy: str) -> None:
+    """TypeError for what a loss may not return: anything but a real number, or an array of one."""
+    if not (isinstance(value, int | float) or (hasattr(value, "dtype") and jnp.shape(value) == ())):
+        got = f"shape {jnp.shape(value)}" if hasattr(value, "shape") else f"a {type(value).__name__}"
+        raise TypeError(f"Expected {expected} from loss; got {got}. {remedy}")
 
 
 def as_parameter(leaf: Any) -> Array:

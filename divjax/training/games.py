@@ -135,8 +135,8 @@ def game(
         10
     """
     given = ("critic", "generator", "key", "case")
-    losses = Players(_function(critic_loss, "critic_loss", *given), _function(generator_loss, "generator_loss", *given))
-    init = _function(init, "init", "case")
+    losses = Players(callback(critic_loss, "critic_loss", *given), callback(generator_loss, "generator_loss", *given))
+    init = callback(init, "init", "case", remedy="init is case -> Start.")
     for optimizer in (critic_optimizer, generator_optimizer):
         check_optimizer(optimizer)
     for name, count in (("num_rounds", num_rounds), ("num_steps", num_steps), ("num_critic_steps", num_critic_steps)):
@@ -174,12 +174,6 @@ def game(
         return _begin(rules, init(case), case)
 
     return Iteration(begin, frozen(step, done), done, result, healthy=None)  # it judges itself
-
-
-def _function(function, role, *names):
-    if isinstance(function, Start) or not callable(function):
-        raise TypeError(f"Expected {role} to be a function; got {type(function).__name__}. init is case -> Start.")
-    return callback(function, role, *names)
 
 
 def _begin(rules: Rules, start: Start, case: PyTree) -> GameState:

@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Int, PRNGKeyArray, PyTree, Scalar
 
 from divjax.numerics.callbacks import callback
-from divjax.training.fit import is_scalar
+from divjax.training.fit import check_scalar
 from divjax.training.games import Start, game
 from divjax.training.iteration import Iteration
 
@@ -64,8 +64,9 @@ def stochastic_fit(
         >>> abs(float(dj.run(fit, 3.0).params) - 3.0) < 1.0
         True
     """
-    loss, init = _function(loss, "loss", "params", "key", "case"), _function(init, "init", "case")
-    evaluate = evaluate if evaluate is None else _function(evaluate, "evaluate", "params", "key", "case")
+    loss = callback(loss, "loss", "params", "key", "case")
+    init = callback(init, "init", "case", remedy="init: case -> (params, key).")
+    evaluate = evaluate if evaluate is None else callback(evaluate, "evaluate", "params", "key", "case")
 
     def start(case):
         first = init(case)
@@ -75,9 +76,7 @@ def stochastic_fit(
 
     def scalar(_, params, key, case):
         value = loss(params, key, case)
-        if not is_scalar(value):
-            got = f"shape {jnp.shape(value)}" if hasattr(value, "shape") else f"a {type(value).__name__}"
-            raise TypeError(f"Expected a scalar from loss; got {got}. Average over the batch, say.")
+        check_scalar(value, "a scalar", "Average over the batch, say.")
         return value
 
     alone = game(
@@ -100,14 +99,6 @@ def stochastic_fit(
         )
 
     return alone._replace(result=result)
-
-
-def _function(function, role, *names):
-    if not callable(function):
-        raise TypeError(
-            f"Expected {role} to be a function; got {type(function).__name__}. init: case -> (params, key)."
-        )
-    return callback(function, role, *names)
 
 
 def _is_key(value: Any) -> bool:

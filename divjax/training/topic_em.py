@@ -88,16 +88,12 @@ def topic_em(
         >>> dj.run(dj.training.topic_em(start, nodes, smoothing=0.1, max_steps=5), counts).topics.shape
         (2, 3)
     """
-    if not callable(data):
-        raise TypeError(f"Expected data(case); got {type(data).__name__}. Pass a function, or the corpus as the case.")
+    data = callback(data, "data", "case", remedy="Pass a function, or the corpus as the case.")
     for name, value in (("smoothing", smoothing), ("max_steps", max_steps), ("tol", tol)):
         checks.parameter(value, name, 0.0, whole=name == "max_steps")
 
     def checked(case: PyTree) -> tuple[Any, Any, Any]:
-        counts, topics, nodes = (
-            callback(data, "data", "case")(case),
-            *(starting(each, case) for each in (init, proportions)),
-        )
+        counts, topics, nodes = data(case), *(starting(each, case) for each in (init, proportions))
         check_corpus(counts)
         _check_shapes(*map(np.shape, (counts, topics, nodes)))
         check_distributions(topics, "topics")
