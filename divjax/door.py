@@ -31,7 +31,7 @@ from divjax.estimation import estimate as estimate_on
 from divjax.exact.divergences import loses_digits
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points
 from divjax.numerics.calls import by_name, check_names, described, said
-from divjax.numerics.programs import kept
+from divjax.numerics.programs import kept, unusual
 from divjax.rows import Row, Table
 
 Scalar = Float[Array, ""]
@@ -61,7 +61,7 @@ def door(
         if len(sides) != 2:
             _check_sides(leaf, sides, params)
             return leaf(*sides, **params)  # which says what it is measured on
-        p, q = sides
+        (p, q), params = sides, unusual(leaf, params)
         given = [_kind(side, leaf) for side in sides]
         if "sample" in given:
             return _of_samples(leaf, of_samples, p, q, given, params)
@@ -243,6 +243,7 @@ def estimate(divergence: Divergence, p: Any, q: Any = None, /, **params: Any) ->
     if q is None:
         return estimate_on(divergence, p, **params)
     leaf = getattr(divergence, "leaf", divergence)
+    params = unusual(leaf, params)
     if divergence in vars(exact).values():
         raise TypeError(
             f"Expected a divergence such as dj.kl first; got the closed form exact.{leaf.__name__}: 0 error."

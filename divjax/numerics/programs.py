@@ -5,6 +5,7 @@ Op by op, a first call would compile hundreds of small programs, and every later
 
 import contextvars
 import functools
+import inspect
 import types
 import warnings
 from collections.abc import Callable
@@ -45,6 +46,12 @@ def seen(number: Any) -> None:
             raise _AllSeen
 
 
+def unusual(function: Callable[..., Any], params: dict[str, Any]) -> dict[str, Any]:
+    """``params`` but for numbers that the function has by itself: no program of their own, and often a longer one."""
+    usual = getattr(inspect.unwrap(function), "__kwdefaults__", None) or {}
+    return {name: x for name, x in params.items() if not (isinstance(x, float) and x == usual.get(name))}
+
+
 def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` compiled once for each structure of its arguments, also under an eager ``jax.grad`` or ``jax.vmap``.
 
@@ -71,7 +78,7 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args, **kwargs):
         try:
-            (args, kwargs), form, arrays = _read_and_parted((args, kwargs))
+            (args, kwargs), form, arrays = _read_and_parted((args, unusual(function, kwargs)))
             if form is None:
                 return function(*args, **kwargs)
             for array in arrays:
