@@ -1,3 +1,4 @@
+import copy
 import gc
 import os
 import shutil
@@ -17,6 +18,7 @@ COMPUTING = {
     "test_lanes", "test_phase", "test_post_models", "test_remedy", "test_twosample",
 }  # fmt: skip
 NEXT_COUNT = [0.0]
+GENERATORS = {}  # of the test modules, as their imports left them
 # JAX's cache of compiled programs: one is read in milliseconds, so those quickly compiled are worth keeping too.
 CACHE = "jax_compilation_cache_dir"
 KEPT = {"jax_persistent_cache_min_compile_time_secs": 0.05, "jax_persistent_cache_min_entry_size_bytes": 0}
@@ -53,6 +55,14 @@ def _optimised(request):
         jax.config.update("jax_disable_most_optimizations", False)  # noqa: FBT003
     yield
     jax.config.update("jax_disable_most_optimizations", quick)
+
+
+@pytest.fixture(autouse=True)
+def _own_sample(request):
+    """A test draws the same numbers from its module's generator whatever ran before it."""
+    if hasattr(request.module, "RNG"):
+        first = GENERATORS.setdefault(request.module.__name__, copy.deepcopy(request.module.RNG))
+        request.module.RNG = copy.deepcopy(first)
 
 
 @pytest.fixture
