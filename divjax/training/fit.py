@@ -79,7 +79,8 @@ def fit(
     fields ``value`` and ``grad``: those at the parameters it moved to, by optax's convention. They are used
     as they are, so nothing is evaluated twice; such an optimiser must be the last of its chain. If that state
     has a field ``exhausted`` too, as that of ``newton``, the fit stalls when it is set, without further
-    patience; and its first update, which measures the start, is relied on to do so.
+    patience; and its first update, which measures the start, is relied on to do so. Where ``near`` is set when the fit
+    stalls, it stands at an optimum.
 
     Args:
       loss: ``loss(params, case)`` -> scalar, or (scalar, aux). Deterministic; randomness comes from the case.
@@ -200,7 +201,7 @@ def _step(
     lowest = (jnp.minimum(value, low_value), jnp.minimum(grad_norm, low_norm))
     moved = FitState(params, inner, value, grad, grad_norm, lowest, anchor, idle, state.steps + 1, state.status)
     kept = select(finite, moved, state)
-    at_optimum = (grad_norm <= tol) | getattr(search, "settled", False)
+    at_optimum = (grad_norm <= tol) | ((idle >= patience) & getattr(search, "near", False))
     return kept._replace(steps=moved.steps, status=_verdict(at_optimum, idle, finite, patience))
 
 

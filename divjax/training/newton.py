@@ -24,7 +24,7 @@ class NewtonState(NamedTuple):
     hessian: Float[Array, "n n"]  # its Hessian over the ravelled parameters
     radius: Scalar  # the longest step trusted along any axis of the Hessian
     exhausted: Bool[Array, ""]  # no step improves any more: what is left is rounding
-    settled: Bool[Array, ""]  # and what is left is little: a minimum is within √eps
+    near: Bool[Array, ""]  # a minimum is within √eps
 
 
 def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientTransformationExtraArgs:
@@ -73,7 +73,7 @@ def newton(*, max_step: float = 4.0, first_step: float = 1.0) -> optax.GradientT
             hessian=jnp.zeros((flat.size, flat.size), flat.dtype),
             radius=jnp.minimum(first_step, max_step).astype(flat.dtype),
             exhausted=jnp.zeros((), bool),
-            settled=jnp.zeros((), bool),
+            near=jnp.zeros((), bool),
         )
 
     def update(
@@ -113,7 +113,7 @@ def _update(value_fn: Callable, state: NewtonState, params: PyTree, max_step: fl
         hessian=jnp.where(accept, trial[2], state.hessian),
         radius=jnp.where(fresh, state.radius, radius),
         exhausted=exhausted,
-        settled=exhausted & near & ~fresh,
+        near=near & ~fresh,
     )
     return unravel(jnp.where(accept, there - here, 0.0)), new
 

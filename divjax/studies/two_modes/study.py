@@ -84,7 +84,8 @@ def _switched(losses: Sequence[Callable[[Nodes], Array]]) -> Callable[[Array, No
     @loss.defjvp
     def jvp(primals, tangents):
         value, slopes = jax.lax.switch(primals[0], [jax.value_and_grad(each) for each in losses], primals[1])
-        return value, sum(map(jnp.vdot, jax.tree.leaves(slopes), jax.tree.leaves(tangents[1])))
+        # Node by node: what a moving node adds to p, q and the weights cancels there.
+        return value, jnp.sum(sum(map(jnp.multiply, jax.tree.leaves(slopes), jax.tree.leaves(tangents[1]))))
 
     return loss
 
