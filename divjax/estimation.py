@@ -17,6 +17,7 @@ from divjax import checks, status
 from divjax import numerics as nu
 from divjax.discretize import errors
 from divjax.distributions.decay import places, tails_apart
+from divjax.divergences.line import merged
 from divjax.divergences.measured import declared, infinite_where, is_blind, is_kinked
 from divjax.measures import Cdfs, Coupling, Measure, Nodes, Points, Rule, arrays
 from divjax.numerics.calls import callers_level, described
@@ -97,6 +98,8 @@ def _of_rule(divergence, measure):
     # An integral that stands on a few nodes is a peak between two knots, of which more may have been missed than seen.
     alone = jnp.sum(nu.finite(influence / whole) ** 2) > 0.25 if is_nested else False
     rounding = errors.of_rounding(measure, influence, *by_side)
+    if isinstance(measure, Coupling) and is_nested:
+        rounding = rounding + divergence(merged(measure))
     if not isinstance(measure, Nodes):  # quantiles of equal laws differ by what rounding makes of each
         size, alone = size + 10.0 * rounding, alone & (value > rounding)
     bits = _quadrature_status(measure) | jnp.where(~(missing <= 0.1 * size) | alone, status.UNRESOLVED, status.OK)

@@ -12,7 +12,9 @@ from jaxtyping import Array, ArrayLike, Float
 from divjax import checks
 from divjax import numerics as nu
 from divjax.divergences.measured import measured_on
-from divjax.measures import Cdfs, Coupling
+from divjax.measures import Cdfs, Coupling, Rule
+
+ROUNDING = 8.0  # of a quantile of order 1, in units of eps
 
 
 def _has_kink(*, order: ArrayLike = 1.0) -> bool | None:
@@ -62,10 +64,28 @@ def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array
     """
     order = checks.parameter(order, "order", 1.0)
     coupling, order = checks.operands(coupling, order)
-    distance, weight = jnp.abs(coupling.x - coupling.y), jnp.exp(coupling.log_w)
+    gap, weight = coupling.x - coupling.y, jnp.exp(coupling.log_w)
+    if coupling.rule is Rule.PANELS:  # of laws: the sign of what is rounding is noise
+        gap = jnp.where(jnp.abs(gap) <= _rounding(coupling), gap - jax.lax.stop_gradient(gap), gap)
+    distance = jnp.abs(gap)
     # A node of weight 0 may sit where a heavy tail has taken the distance to infinity, or its power out of the dtype.
     nothing = (distance == 0.0) | (weight == 0.0)  # of a NaN that is false: it stays
     return jnp.sum(jnp.where(nothing, 0.0, weight * jnp.where(nothing, 1.0, distance) ** order))
+
+
+def merged(coupling: Coupling) -> Coupling:
+    """The pairs of quantiles that are taken for one, as far apart as rounding may hide, and all others at 0."""
+    far = _rounding(coupling)
+    gap = jnp.where(jnp.abs(coupling.x - coupling.y) <= far, far, 0.0)
+    return replace(coupling, x=gap, y=jnp.zeros_like(gap), rule=Rule.PMF)
+
+
+def _rounding(coupling: Coupling) -> Array:
+    """How far apart two quantiles may come out that are one."""
+    x, y, weight = jnp.abs(coupling.x), jnp.abs(coupling.y), jnp.exp(coupling.log_w)
+    typical = jnp.sum(jnp.where(jnp.isfinite(x) & (weight > 0.0), weight * x, 0.0))
+    far = ROUNDING * jnp.finfo(x.dtype).eps * jnp.maximum(jnp.maximum(x, y), typical)
+    return jax.lax.stop_gradient(jnp.where(jnp.isfinite(far), far, 0.0))
 
 
 @measured_on(Cdfs, infinite=lambda tails: tails.heavy(1.5))
