@@ -255,8 +255,11 @@ def _draw_counts(dist, key, shape):
 def _values(dist):
     """All but what rounding hides, None where they are too many: scipy's parameters are known while tracing too."""
     with np.errstate(all="ignore"):
-        first, last = np.min(dist.ppf(counts.LEFT_OUT)), np.max(dist.isf(counts.LEFT_OUT))
-    return np.arange(int(first), int(last) + 1) if last - first < counts.LONGEST else None
+        first = np.min(dist.ppf(counts.LEFT_OUT))
+        if np.any(dist.sf(first + counts.LONGEST) > counts.LEFT_OUT):  # scipy may look for the last one for minutes
+            return None
+        last = np.max(dist.isf(counts.LEFT_OUT))
+    return np.arange(int(first), int(last) + 1)
 
 
 def _moments(dist):
