@@ -1,6 +1,5 @@
 """The blog post at scale: a Gaussian fitted to two modes under every divergence, over separations and seeds."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -14,7 +13,6 @@ from jaxtyping import Array, PyTree
 
 from divjax import catalog, diagnostics, models, targets
 from divjax.discretize import quadrature
-from divjax.measures import Nodes
 from divjax.status import OK
 from divjax.sweeps import product, sweep
 from divjax.training import fit, newton
@@ -62,32 +60,15 @@ def _shared_fit(weights, scales):
     """The fit under any of SHARING, by the number ``divergence``: nodes and densities, of which most of a program is
     made, are compiled once for all. Also where one alone is asked for, so that a result owes nothing to its company."""
     entries = [catalog.lookup(name) for name in SHARING]
-    of_nodes = _switched([entry.objective or entry.function for entry in entries])
+    losses = [entry.objective or entry.function for entry in entries]
 
     def loss(p, q, case):
-        return of_nodes(case["divergence"], dataclasses.replace(quadrature(p, q), laws=None))
+        return jax.lax.switch(case["divergence"], losses, quadrature(p, q))
 
     def measure(p, q, case, loss):
         return jax.lax.switch(case["divergence"], [functools.partial(entry.of_loss, p, q, loss) for entry in entries])
 
     return gaussian_fit(loss, measure, weights=weights, scales=scales)
-
-
-def _switched(losses: Sequence[Callable[[Nodes], Array]]) -> Callable[[Array, Nodes], Array]:
-    """The loss of a number. Each branch gives its own gradient: JAX's derivative of a switch would hand on, and fill
-    with zeros, whatever any of the branches wants to remember."""
-
-    @jax.custom_jvp
-    def loss(number, nodes):
-        return jax.lax.switch(number, losses, nodes)
-
-    @loss.defjvp
-    def jvp(primals, tangents):
-        value, slopes = jax.lax.switch(primals[0], [jax.value_and_grad(each) for each in losses], primals[1])
-        # Node by node: what a moving node adds to p, q and the weights cancels there.
-        return value, jnp.sum(sum(map(jnp.multiply, jax.tree.leaves(slopes), jax.tree.leaves(tangents[1]))))
-
-    return loss
 
 
 def gaussian_fit(
