@@ -56,8 +56,12 @@ def test_bounds_hold(k, m):
 
 
 @pytest.mark.usefixtures("x64")
-def test_two_gaussians_are_exact():
+@pytest.mark.parametrize("correlated", [False, True])
+def test_two_gaussians_are_exact(correlated):
     p, q = distrax.Normal(jnp.array(0.3), jnp.array(1.2)), distrax.Normal(jnp.array(-0.5), jnp.array(2.0))
+    if correlated:
+        p = distrax.MultivariateNormalTri(jnp.array([0.3, -0.1]), jnp.array([[1.2, 0.0], [0.9, 0.4]]))
+        q = distrax.MultivariateNormalTri(jnp.array([-0.5, 0.2]), jnp.array([[2.0, 0.0], [-0.7, 1.1]]))
     three, unscented = jax.jit(lambda: (exact.bounds.kl(p, q), exact.bounds.unscented_kl(p, q)))()
     np.testing.assert_allclose([*three, unscented], exact.kl(p, q), rtol=1e-12)
 
