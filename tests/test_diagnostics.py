@@ -178,7 +178,7 @@ def test_the_rate_where_what_is_left_out_lies_in_a_flat_valley(x64):
 
 @pytest.mark.usefixtures("x64")
 def test_a_level_that_is_right_to_rounding_is_kept():
-    """Of pairs that are the same but for 1e-9 ten in 4,001 were .0056: the search left what it had found."""
+    """Of pairs that are the same but for 1e-9 one in 400 was .0056: the search left what it had found."""
     rate = jax.vmap(lambda t: diagnostics.unrealistic_rate(distrax.Beta(2.4, 1.7 + t), distrax.Beta(2.32, 1.83)))
-    found = jax.jit(rate)(jnp.linspace(0.0, 1e-9, 4001)[::4])
+    found = jax.jit(rate)(jnp.linspace(0.0, 1e-9, 4001))
     np.testing.assert_allclose(found, 0.0125295776, rtol=1e-6)

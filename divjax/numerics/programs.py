@@ -48,6 +48,8 @@ def seen(number: Any) -> None:
 
 def unusual(function: Callable[..., Any], params: dict[str, Any]) -> dict[str, Any]:
     """``params`` but for numbers that the function has by itself: no program of their own, and often a longer one."""
+    if not params:
+        return params
     usual = getattr(inspect.unwrap(function), "__kwdefaults__", None) or {}
     return {name: x for name, x in params.items() if not (isinstance(x, float) and x == usual.get(name))}
 

@@ -256,7 +256,9 @@ def _values(dist):
     """All but what rounding hides, None where they are too many: scipy's parameters are known while tracing too."""
     with np.errstate(all="ignore"):
         first = np.min(dist.ppf(counts.LEFT_OUT))
-        if np.any(dist.sf(first + counts.LONGEST) > counts.LEFT_OUT):  # scipy may look for the last one for minutes
+        if not np.all(
+            dist.sf(first + counts.LONGEST) <= counts.LEFT_OUT
+        ):  # or isf may take minutes
             return None
         last = np.max(dist.isf(counts.LEFT_OUT))
     return np.arange(int(first), int(last) + 1)
