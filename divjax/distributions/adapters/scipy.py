@@ -256,9 +256,7 @@ def _values(dist):
     """All but what rounding hides, None where they are too many: scipy's parameters are known while tracing too."""
     with np.errstate(all="ignore"):
         first = np.min(dist.ppf(counts.LEFT_OUT))
-        if not np.all(
-            dist.sf(first + counts.LONGEST) <= counts.LEFT_OUT
-        ):  # or isf may take minutes
+        if not np.all(dist.sf(first + counts.LONGEST) <= counts.LEFT_OUT):  # or isf may take minutes
             return None
         last = np.max(dist.isf(counts.LEFT_OUT))
     return np.arange(int(first), int(last) + 1)
