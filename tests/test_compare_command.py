@@ -5,8 +5,10 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -71,6 +73,24 @@ def test_the_same_command_draws_again_what_it_has_measured(iris, monkeypatch, tm
         assert refused.returncode == 2
         assert words in refused.stderr
         assert kept.read_text() == text
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_comparison_at_once_and_leaves_what_is_whole(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("real", "generated"):
+        np.save(tmp_path / f"{name}.npy", rng.standard_normal((3000, 3), np.float32))
+    arguments = ("compare", "real.npy", "generated.npy", "--out", "out", "--quiet")
+    process = subprocess.Popen([sys.executable, "-m", "divjax", *arguments], cwd=tmp_path, stderr=subprocess.PIPE)
+    kept = tmp_path / "out/measurements.json"
+    while not kept.exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert b"interrupted. What was finished is kept" in said
+    assert "energy_distance" in json.loads(kept.read_text())["steps"]
 
 
 def test_the_command_writes_text_json_and_a_page(iris):

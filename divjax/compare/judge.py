@@ -18,7 +18,8 @@ where a test tells the samples apart and no check says in what way.
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -61,6 +62,7 @@ ERRORS = (
     "precision, recall, density and coverage from 10 random splits of both samples into halves, and for the shares "
     "among them no less than that of a share of as many independent rows."
 )
+AT_ONCE, LONGEST = 2, "checks"  # steps
 NEIGHBOURS = 5  # of precision, recall, density and coverage
 LARGEST_MISS = 0.01  # what is missing below this share is no mode
 
@@ -154,11 +156,11 @@ def compare(
     steps = {name: (measured.measure, name, how, shared, x, y) for name, how in table.items()}
     steps |= {name: (_test, name, own[i], *some, num) for i, name in enumerate(TESTS)}
     if enough:
-        steps["checks"] = (_judged, rng, own[-1], x, some[1], t, train is None, num, threshold)
-    taken = {name: kept.once(name, *steps[name]) for name in progress(list(steps))}
+        steps[LONGEST] = (_judged, rng, own[-1], x, some[1], t, train is None, num, threshold)
+    taken = _taken(steps, kept, progress)
     found = tuple(Discrepancy(**{**taken[name], "rows": tuple(taken[name]["rows"])}) for name in table)
     tests = tuple(Test(**taken[name]) for name in TESTS)
-    one = taken.get("checks", {"fidelity": {}, "checks": ()})
+    one = taken.get(LONGEST, {"fidelity": {}, "checks": ()})
     fidelity = {name: Fidelity(*four) for name, four in one["fidelity"].items()}
     judged = tuple(Check(*each) for each in one["checks"])
     evidence = _evidence(x, some[1], t, one["shown"]) if enough else _no_evidence(x, y, t)
@@ -167,6 +169,17 @@ def compare(
     notes = (*notes, *_subsampling(*rows, rows[0] if train is None else len(train), found))
     notes = (*notes, ERRORS) if judged else notes
     return Comparison(rows, columns, found, tests, fidelity, judged, threshold, verdict, reasons, notes, evidence)
+
+
+def _taken(steps: dict[str, tuple], kept: Kept, progress: Progress) -> dict[str, Any]:
+    """What is found in each step. Two are under way at once: most of a step is compiling, which takes one core."""
+    ahead = ThreadPoolExecutor(AT_ONCE)
+    try:
+        order = sorted(steps.keys() - kept.steps.keys(), key=lambda name: (name != LONGEST, list(steps).index(name)))
+        begun = {name: ahead.submit(*steps[name]) for name in order}
+        return {name: kept.once(name, lambda name=name: begun[name].result()) for name in progress(list(steps))}
+    finally:
+        ahead.shutdown(wait=False, cancel_futures=True)
 
 
 def _judged(rng, key, x, y, train, train_is_real, num, threshold):

@@ -111,8 +111,8 @@ def measure(
     The standard error is the delete-a-group jackknife over 10 groups of rows of both samples at once: √((g−1)/g Σ (θ_−j
     − mean)²). Where the distributions are equal it is on the large side for the unbiased forms. NaN below 20 rows.
     """
-    parts = [jnp.asarray(half[: how.rows]) for half in halves(x)]
-    x, y = jnp.asarray(x[: how.rows]), jnp.asarray(y[: how.rows])
+    parts = [half[: how.rows] for half in halves(x)]
+    x, y = x[: how.rows], y[: how.rows]
     function = functools.partial(how.function, *shared)
     value = _number(function, x, y)
     stderr = float("nan")
@@ -125,7 +125,7 @@ def measure(
 def _without(x, group):
     """x without one of ten groups of equal size."""
     size = len(x) // GROUPS
-    return jnp.concatenate([x[: group * size], x[(group + 1) * size :]])
+    return np.concatenate([x[: group * size], x[(group + 1) * size :]])
 
 
 def _number(function, x, y):
