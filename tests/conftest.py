@@ -25,6 +25,8 @@ KEPT = {"jax_persistent_cache_min_compile_time_secs": 0.05, "jax_persistent_cach
 
 
 def pytest_configure(config):
+    # Tracing makes millions of objects that stay; to look through them for garbage as often as usual is a tenth of it.
+    gc.set_threshold(200_000, 50, 50)
     _share_programs(config)
     if "not slow" in config.option.markexpr or "not exhaustive" in config.option.markexpr:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {PLAIN}".strip()
