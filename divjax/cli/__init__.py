@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     if code in INTERRUPTED:  # typer turns Ctrl-C into the first of them, or lets it through, by its version
         print("divjax: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         if arguments is None:  # threads that compile would be waited for; files are whole at any time
-            sys.stderr.flush()
+            sys.stdout.flush(), sys.stderr.flush()
             os._exit(code)
     if arguments is None:  # nor is there a need to look through them at the end of the process
         gc.freeze()
