@@ -175,8 +175,8 @@ def _taken(steps: dict[str, tuple], kept: Kept, progress: Progress) -> dict[str,
     """What is found in each step. Two are under way at once: most of a step is compiling, which takes one core."""
     ahead = ThreadPoolExecutor(AT_ONCE)
     try:
-        order = sorted(steps.keys() - kept.steps.keys(), key=lambda name: (name != LONGEST, list(steps).index(name)))
-        begun = {name: ahead.submit(*steps[name]) for name in order}
+        order = sorted(steps, key=lambda name: name != LONGEST)  # that one first
+        begun = {name: ahead.submit(*steps[name]) for name in order if name not in kept.steps}
         return {name: kept.once(name, lambda name=name: begun[name].result()) for name in progress(list(steps))}
     finally:
         ahead.shutdown(wait=False, cancel_futures=True)
