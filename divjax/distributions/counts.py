@@ -1,6 +1,5 @@
 """Families on 0, 1, 2, ..., and what all on the integers share: a log-density is −inf at what is no integer."""
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,10 +12,9 @@ from jaxtyping import Array, Float
 
 from divjax import numerics as nu
 from divjax.distributions.decay import LEVEL, Decay, Ends
-from divjax.distributions.density import log_prob, support, tails
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.exponential.family import Member, repeated
-from divjax.distributions.family import HALF_LINE, Density, Family, floats
+from divjax.distributions.family import HALF_LINE, Family
 from divjax.numerics.factorials import deviance, factorial_excess
 from divjax.numerics.incomplete import betainc
 
@@ -271,75 +269,3 @@ NEGATIVE_BINOMIAL = Family(
     ),
     decay=lambda params: _failures_decay(params.count, _chance(params)),
 )
-
-
-# --- Zero-inflated -----------------------------------------------------------------------------------------
-
-
-class InflatedParameters(NamedTuple):
-    """A density of counts, and the probability of a zero besides its own, or the logit; the other is None."""
-
-    base: Density
-    gate: Float[Array, ""] | None
-    logit: Float[Array, ""] | None
-
-
-def zero_inflated(base: Density, gate: Any = None, *, logits: Any = None) -> Density:
-    """0 with probability ``gate``, given as such or by ``logits``, else a draw of ``base``."""
-    given = floats(gate if logits is None else logits)
-    batch = np.broadcast_shapes(jnp.shape(given), base.batch_shape)
-    given = jnp.broadcast_to(given, batch)
-    own = len(base.batch_shape)
-    base = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, batch + jnp.shape(leaf)[own:]), base)
-    gate, logit = (given, None) if logits is None else (None, given)
-    return Density(_inflated(base.family), InflatedParameters(base, gate, logit))
-
-
-def _gate(params: InflatedParameters) -> gaps.Chance:
-    return gaps.Chance(success=params.gate, logit=params.logit)
-
-
-def _inflated_log_prob(params: InflatedParameters, x: Array) -> Array:
-    log_gate, log_rest = log_chance(_gate(params))
-    value = log_rest + log_prob(params.base, x)
-    return jnp.where(x == 0, jnp.logaddexp(log_gate, value), value)
-
-
-def _inflated_tails(params: InflatedParameters, x: Array) -> tuple[Array, Array]:
-    gate, rest = both(_gate(params))
-    below, above = tails(params.base, x)
-    return rest * below + jnp.where(x >= 0, gate, 0.0), rest * above + jnp.where(x >= 0, 0.0, gate)
-
-
-def _inflated_support(params: InflatedParameters) -> tuple[Any, Any]:
-    low, high = support(params.base)
-    low = min(low, 0.0) if isinstance(low, float) else jnp.minimum(low, 0.0)
-    return low, max(high, 0.0) if isinstance(high, float) else jnp.maximum(high, 0.0)
-
-
-def _inflated_draw(key: Array, params: InflatedParameters, shape: tuple[int, ...]) -> Array:
-    first, second = jax.random.split(key)
-    x = params.base.family.draw(first, params.base.params, shape)
-    return jnp.where(jax.random.bernoulli(second, both(_gate(params))[0], x.shape), jnp.zeros_like(x), x)
-
-
-def _inflated_grid(params: InflatedParameters) -> np.ndarray | None:
-    grid = params.base.family.grid(params.base.params)
-    return None if grid is None else np.union1d(grid, 0)
-
-
-@functools.cache
-def _inflated(base: Family) -> Family:
-    return Family(
-        name="ZeroInflated",
-        parameters=InflatedParameters,
-        batch=lambda params: params.base.batch_shape,
-        log_prob=_inflated_log_prob,
-        support=_inflated_support,
-        tails=base.tails and _inflated_tails,
-        draw=base.draw and _inflated_draw,
-        pathwise=False,
-        discrete=True,
-        grid=base.grid and _inflated_grid,
-        decay=base.decay and (lambda params: base.decay(params.base.params)),  # but for a factor
-    )

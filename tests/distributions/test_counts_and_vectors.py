@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats as st
 
-from divjax.distributions import counts, density, finite, vectors
+from divjax.distributions import counts, density, finite, vectors, zeros
 from divjax.distributions.source import source
 
 log_prob, tails = jax.jit(density.log_prob), jax.jit(density.tails)
@@ -153,18 +153,36 @@ def test_certain_events():
 
 
 def test_zero_inflated():
-    p = counts.zero_inflated(counts.POISSON(2.0), 0.25)
+    p = zeros.zero_inflated(counts.POISSON(2.0), 0.25)
     x = np.arange(8)
     expected = 0.75 * st.poisson(2.0).pmf(x) + 0.25 * (x == 0)
     np.testing.assert_allclose(np.exp(log_prob(p, jnp.asarray(x))), expected, rtol=1e-5)
     below, above = tails(p, jnp.asarray(x))
     np.testing.assert_allclose(below, np.cumsum(expected), rtol=1e-5)
     np.testing.assert_allclose(above, 1 - np.cumsum(expected), rtol=1e-3)
-    by_logits = counts.zero_inflated(counts.POISSON(2.0), logits=np.log(1 / 3))
+    by_logits = zeros.zero_inflated(counts.POISSON(2.0), logits=np.log(1 / 3))
     np.testing.assert_allclose(log_prob(by_logits, jnp.asarray(x)), log_prob(p, jnp.asarray(x)), rtol=1e-5)
     draws = p.family.draw(jax.random.key(0), p.params, (20000,))
     assert abs(np.mean(draws == 0) - expected[0]) < 0.02
-    assert counts.zero_inflated(counts.POISSON(jnp.ones(3)), 0.5).batch_shape == (3,)
+    assert zeros.zero_inflated(counts.POISSON(jnp.ones(3)), 0.5).batch_shape == (3,)
+
+
+@pytest.mark.parametrize("rate", [1e-3, 2.0, 30.0])
+def test_hurdle(rate):
+    """Of rates at which almost all of the base is 0, and almost nothing."""
+    p, x = zeros.hurdle(counts.POISSON(rate), 0.25), np.arange(80)
+    rest = st.poisson(rate).pmf(x[1:]) / -np.expm1(-rate)
+    expected = np.concatenate([[0.25], 0.75 * rest])
+    np.testing.assert_allclose(np.exp(log_prob(p, jnp.asarray(x)))[:12], expected[:12], rtol=2e-5)
+    below, above = tails(p, jnp.asarray(x))
+    np.testing.assert_allclose(below, np.cumsum(expected), rtol=1e-5)
+    np.testing.assert_allclose(above, 1 - np.cumsum(expected), rtol=2e-5, atol=1e-6)
+    draws = p.family.draw(jax.random.key(0), p.params, (20000,))
+    assert abs(np.mean(draws == 0) - 0.25) < 4 * 0.0031
+    mean = 0.75 * rate / -np.expm1(-rate)  # E X² = mean (1 + rate)
+    assert abs(np.mean(draws) - mean) < 4 * np.sqrt((mean * (1 + rate) - mean**2) / 20000)
+    got = jax.grad(lambda t: log_prob(zeros.hurdle(counts.POISSON(t), 0.25), jnp.asarray(3.0)))(rate)
+    np.testing.assert_allclose(got, 3 / rate - 1 - 1 / np.expm1(rate), rtol=1e-4)
 
 
 def test_what_carries_the_mass_of_a_batch():

@@ -18,6 +18,7 @@ from divjax.distributions import (
     skewed,
     truncated,
     vectors,
+    zeros,
 )
 from divjax.distributions.adapters import (
     batch_of_log_prob,
@@ -165,7 +166,9 @@ def _hurdle(dist):
     """0 with some probability, else what is not 0; the latter may be a density."""
     if not getattr(dist.support, "is_discrete", False):
         return _with_atoms(dist)
-    return served(dist)
+    if hasattr(dist, "gate_logits"):
+        return zeros.hurdle(resolve(dist.base_dist), logits=dist.gate_logits)
+    return zeros.hurdle(resolve(dist.base_dist), dist.gate)
 
 
 def _with_atoms(dist):
@@ -224,8 +227,8 @@ _DISCRETE = {
     "NegativeBinomialProbs": lambda d: counts.NEGATIVE_BINOMIAL(d.total_count, failure=d.probs),
     "NegativeBinomialLogits": lambda d: counts.NEGATIVE_BINOMIAL(d.total_count, logit=-d.logits),
     "NegativeBinomial2": _negative_binomial_of_mean,
-    "ZeroInflatedProbs": lambda d: counts.zero_inflated(resolve(d.base_dist), d.gate),
-    "ZeroInflatedLogits": lambda d: counts.zero_inflated(resolve(d.base_dist), logits=d.gate_logits),
+    "ZeroInflatedProbs": lambda d: zeros.zero_inflated(resolve(d.base_dist), d.gate),
+    "ZeroInflatedLogits": lambda d: zeros.zero_inflated(resolve(d.base_dist), logits=d.gate_logits),
     "BernoulliProbs": lambda d: finite.BERNOULLI(probs=d.probs),
     "BernoulliLogits": lambda d: finite.BERNOULLI(logits=d.logits),
     "BinomialProbs": lambda d: finite.BINOMIAL(d.total_count, probs=d.probs),
