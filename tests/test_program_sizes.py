@@ -36,7 +36,7 @@ def _fit(separation):
 
 
 CEILINGS = {
-    "quadrature": (dj.quadrature, (P, Q), 400),
+    "quadrature": (dj.quadrature, (P, Q), 390),
     "quadrature, crossings=4": (lambda p, q: dj.quadrature(p, q, crossings=4), (P, Q), 1360),
     "coupling": (dj.coupling, (P, Q), 540),
     "coupling, crossings=4": (lambda p, q: dj.coupling(p, q, crossings=4), (P, Q), 1650),
@@ -58,7 +58,7 @@ CEILINGS = {
     "unrealistic_rate": (dj.diagnostics.unrealistic_rate, (P, Q), 1180),
     "region_level": (dj.diagnostics.region_level, (P,), 1060),
     "sliced_wasserstein": (lambda x, y: dj.sliced_wasserstein(KEY, x, y), SAMPLES, 285),
-    "run(fit(..., newton))": (_fit, (jnp.asarray(6.0),), 1480),
+    "run(fit(..., newton))": (_fit, (jnp.asarray(6.0),), 1470),
 }
 
 

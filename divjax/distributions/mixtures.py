@@ -64,15 +64,16 @@ def log_sum(log_w: Array | None, w: Array | None, parts: Array) -> Array:
     densities = jnp.where(nowhere, 0.0, nu.bounded_exp(jnp.where(nowhere, 0.0, parts - top)))
     total = _over_members(jnp.add, w * densities)
     positive = total > 0.0
-    return jnp.where(positive, jnp.log(jnp.where(positive, total, 1.0)) + top, -jnp.inf)
+    return jnp.where(positive, jnp.log(jnp.where(positive, total, 1.0)) + top, -jnp.inf)[0]
 
 
 def _over_members(both: Callable[[Array, Array], Array], terms: Array) -> Array:
-    """The sum, or the largest, of terms [k, ...]. Of few term by term: that is one loop with what is done before and
-    after it, where a reduction is a loop of its own (a log density of two modes takes a third of the time)."""
+    """The sum, or the largest, of terms [k, ...], as [1, ...]. Of few term by term: that is one loop with what is done
+    before and after it, where a reduction is a loop of its own (a log density of two modes takes a third of the time).
+    """
     if terms.shape[0] <= FEW:
-        return functools.reduce(both, terms)
-    return {jnp.add: jnp.sum, jnp.maximum: jnp.max}[both](terms, axis=0)
+        return functools.reduce(both, jnp.split(terms, terms.shape[0]))
+    return {jnp.add: jnp.sum, jnp.maximum: jnp.max}[both](terms, axis=0, keepdims=True)
 
 
 def log_parts(params: MixtureParameters, x: Array) -> Array:

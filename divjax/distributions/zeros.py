@@ -94,7 +94,13 @@ def _inflated(base: Family) -> Family:
 
 def hurdle(base: Density, gate: Any = None, *, logits: Any = None) -> Density:
     """0 with probability ``gate``, given as such or by ``logits``, else a draw of ``base`` that is not 0."""
-    return zero_inflated(Density(_not_zero(base.family), base.params), gate, logits=logits)
+    law = zero_inflated(Density(_not_zero(base.family), base.params), gate, logits=logits)
+    return dataclasses.replace(law, family=_named(law.family, "Hurdle"))
+
+
+@functools.cache
+def _named(family: Family, name: str) -> Family:
+    return dataclasses.replace(family, name=name)
 
 
 def _log_not_zero(base: Family, params: Any) -> Array:
