@@ -239,7 +239,7 @@ def of_line(divergence: Callable[..., Array], measure: Coupling | Cdfs, laws: An
 
 def warn_of(found: Estimate, divergence: str) -> None:
     """AccuracyWarning for what is not OK between two distributions, unless it is traced."""
-    if not checks.is_known(found.status):  # of an object that hides what is traced
+    if not (checks.is_known(found.status) and checks.is_known(found.value)):  # of an object that hides what is traced
         return
     name, value, bits = f"dj.{divergence}", float(found.value), int(found.status)
     if value == math.inf:  # what the supports make it is no fault of the nodes

@@ -211,6 +211,14 @@ def test_closed_forms_and_regions_of_what_is_no_distribution_are_nan():
     assert int(dj.estimate(dj.jensen_shannon, p, q).status) & 2
 
 
+@pytest.mark.parametrize("divergence", [dj.wasserstein, dj.energy, dj.cramer])
+def test_no_loop_makes_a_number_of_nan(divergence):
+    """In single precision XLA's exponential is one of NaN, in a loop with other operations."""
+    for p, q in ((0.0, -1.0), (0.0, 1.0)), ((0.0, 1.0), (0.0, -1.0)):
+        with pytest.warns(dj.AccuracyWarning, match="is nan"):
+            assert np.isnan(divergence(distrax.Normal(*p), distrax.Normal(*q)))
+
+
 @pytest.mark.skipif(nd is None, reason="not installed")
 def test_a_law_with_atoms_in_a_continuum_is_refused():
     normal = nd.Normal(0.0, 1.0)

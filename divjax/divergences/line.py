@@ -64,7 +64,7 @@ def transport_cost(coupling: Coupling, *, order: ArrayLike = 1.0) -> Float[Array
     """
     order = checks.parameter(order, "order", 1.0)
     coupling, order = checks.operands(coupling, order)
-    gap, weight = coupling.x - coupling.y, jnp.exp(coupling.log_w)
+    gap, weight = coupling.x - coupling.y, _exp(coupling.log_w)
     if coupling.rule is Rule.PANELS:  # of laws: the sign of what is rounding is noise
         gap = jnp.where(jnp.abs(gap) <= _rounding(coupling), gap - jax.lax.stop_gradient(gap), gap)
     distance = jnp.abs(gap)
@@ -78,6 +78,11 @@ def merged(coupling: Coupling) -> Coupling:
     far = _rounding(coupling)
     gap = jnp.where(jnp.abs(coupling.x - coupling.y) <= far, far, 0.0)
     return replace(coupling, x=gap, y=jnp.zeros_like(gap), rule=Rule.PMF)
+
+
+def _exp(x: Array) -> Array:
+    """e^x, and NaN of NaN: in a loop with other operations XLA's own, in single precision, may be a number there."""
+    return jnp.where(jnp.isnan(x), jnp.nan, jnp.exp(x))
 
 
 def _rounding(coupling: Coupling) -> Array:
@@ -99,7 +104,7 @@ def cramer(cdfs: Cdfs) -> Float[Array, ""]:
         3.0
     """
     (cdfs,) = checks.operands(cdfs)
-    root = jnp.where(cdfs.log_w == -jnp.inf, 0.0, jnp.exp(0.5 * cdfs.log_w) * (cdfs.cdf_p - cdfs.cdf_q))
+    root = jnp.where(cdfs.log_w == -jnp.inf, 0.0, _exp(0.5 * cdfs.log_w) * (cdfs.cdf_p - cdfs.cdf_q))
     return jnp.sum(root * root)
 
 

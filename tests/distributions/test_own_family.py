@@ -155,3 +155,24 @@ def test_a_class_of_ones_own_is_registered_in_one_call():
     density = resolve(Landau(0.3, 0.8))
     assert density.family is MOYAL
     assert float(density.params.scale) == pytest.approx(0.8)
+
+
+class Plain:
+    """An object of one's own, which JAX cannot look into."""
+
+    def __init__(self, loc):
+        self.loc = loc
+
+    def mean(self):
+        return self.loc
+
+    def stddev(self):
+        return 1.0
+
+    def log_prob(self, x):
+        return -0.5 * (x - self.loc) ** 2 - 0.5 * jnp.log(2.0 * jnp.pi)
+
+
+def test_the_gradient_of_an_object_that_hides_what_is_traced():
+    gradient = jax.grad(lambda loc: dj.kl(Plain(loc), distrax.Normal(1.0, 2.0)))(0.0)
+    np.testing.assert_allclose(gradient, -0.25, rtol=1e-5)

@@ -159,7 +159,20 @@ def _gamma_curvature(eta: GammaParameters, delta: GammaParameters) -> Array:
     return a * a * nu.trigamma_excess(eta.concentration) + eta.concentration * (a - b) ** 2
 
 
-GAMMA = from_curvature(_gamma_curvature, lambda eta: (eta.concentration > 0.0) & (eta.rate > 0.0))
+_OF_CURVATURE = from_curvature(_gamma_curvature, lambda eta: (eta.concentration > 0.0) & (eta.rate > 0.0))
+
+
+def _gamma_kl(p: GammaParameters, q: GammaParameters) -> Array:
+    """Where rates are far apart theirs is a term of its own: between its ends no quadrature sees all of 1/rate²."""
+    gap = nu.log_quotient(q.rate, p.rate)
+    far = jnp.abs(gap) > 2.0
+    gap = jnp.where(far, gap, 0.0)
+    of_rates = p.concentration * nu.expm1_minus(gap) + (p.concentration - q.concentration) * gap
+    near = _OF_CURVATURE.overlap(jnp.ones_like(gap), p, q._replace(rate=jnp.where(far, p.rate, q.rate)))
+    return near.gap + of_rates
+
+
+GAMMA = Family(_OF_CURVATURE.overlap, _gamma_kl)
 
 
 def _dirichlet_curvature(eta: Float[Array, " k"], delta: Float[Array, " k"]) -> Array:
