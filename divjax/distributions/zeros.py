@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +13,7 @@ from divjax.distributions.counts import both, log_chance
 from divjax.distributions.density import log_prob, support, tails
 from divjax.distributions.exponential import families as gaps
 from divjax.distributions.family import Density, Family, floats
+from divjax.numerics.special import log1m_exp
 
 _BITS = 31  # of the largest integer that a draw may be
 
@@ -73,9 +73,9 @@ def _inflated_grid(params: InflatedParameters) -> np.ndarray | None:
 
 
 @functools.cache
-def _inflated(base: Family) -> Family:
+def _inflated(base: Family, name: str = "ZeroInflated") -> Family:
     return Family(
-        name="ZeroInflated",
+        name=name,
         parameters=InflatedParameters,
         batch=lambda params: params.base.batch_shape,
         log_prob=_inflated_log_prob,
@@ -95,20 +95,11 @@ def _inflated(base: Family) -> Family:
 def hurdle(base: Density, gate: Any = None, *, logits: Any = None) -> Density:
     """0 with probability ``gate``, given as such or by ``logits``, else a draw of ``base`` that is not 0."""
     law = zero_inflated(Density(_not_zero(base.family), base.params), gate, logits=logits)
-    return dataclasses.replace(law, family=_named(law.family, "Hurdle"))
-
-
-@functools.cache
-def _named(family: Family, name: str) -> Family:
-    return dataclasses.replace(family, name=name)
+    return dataclasses.replace(law, family=_inflated(_not_zero(base.family), "Hurdle"))
 
 
 def _log_not_zero(base: Family, params: Any) -> Array:
-    log_zero = base.log_prob(params, 0.0)
-    # Either form loses its derivative's digits, or all of them, at the other's end.
-    small = log_zero < -math.log(2.0)
-    few, most = jnp.where(small, log_zero, -1.0), jnp.where(small, -0.5, log_zero)
-    return jnp.where(small, jnp.log1p(-jnp.exp(few)), jnp.log(-jnp.expm1(most)))
+    return log1m_exp(base.log_prob(params, 0.0))
 
 
 def _not_zero_tails(base: Family, params: Any, x: Array) -> tuple[Array, Array]:

@@ -168,8 +168,8 @@ def _gamma_kl(p: GammaParameters, q: GammaParameters) -> Array:
     far = jnp.abs(gap) > 2.0
     gap = jnp.where(far, gap, 0.0)
     of_rates = p.concentration * nu.expm1_minus(gap) + (p.concentration - q.concentration) * gap
-    near = _OF_CURVATURE.overlap(jnp.ones_like(gap), p, q._replace(rate=jnp.where(far, p.rate, q.rate)))
-    return near.gap + of_rates
+    rest = _OF_CURVATURE.overlap(jnp.ones_like(gap), p, q._replace(rate=jnp.where(far, p.rate, q.rate)))
+    return rest.gap + of_rates
 
 
 GAMMA = Family(_OF_CURVATURE.overlap, _gamma_kl)
